@@ -1,0 +1,121 @@
+"""The one extension point: a check is a decorated function, found by scanning `audit.checks` and the entry-point group of that name.
+
+A check module imports only this module and typing at its top level, so that `--list` answers at once; numpy and the like are imported
+inside the function. Its keyword-only arguments are its parameters: their names, types and defaults are what a plan may set.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from audit.errors import AuditError
+from audit.result import About, CheckInfo, Measurement, Message
+
+if TYPE_CHECKING:
+    from audit.context import Context
+
+#: What a check may need, and why it is skipped where that is missing.
+NEEDS: dict[str, str] = {
+    "labels": "no outcome column is known: name it with --target",
+    "scores": "the model returns labels only, and this check needs its scores",
+    "classes": "this check is for models that choose between classes",
+    "sensitive": "no sensitive column was declared: name them with --sensitive",
+    "model": "no model can be asked: only its predictions are known",
+    "features": "the model's input columns are not known",
+}
+
+CheckFunction = Callable[..., Iterable["Measurement | Message"]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A registered check: what it is, the function, and the defaults of its parameters."""
+
+    info: CheckInfo
+    run: CheckFunction
+    defaults: Mapping[str, Any]
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters as the plan gives them over the defaults; an unknown name or a wrong type is refused."""
+        # Text annotations are read in the check's own module; `ctx` is no parameter, and its type is known to type checkers only.
+        hints = {k: v for k, v in self.run.__annotations__.items() if k in self.defaults}
+        module = importlib.import_module(self.run.__module__)
+        fields: dict[str, Any] = {
+            name: (eval(hint, vars(module)) if isinstance(hint, str) else hint, self.defaults[name])  # noqa: S307 - our own annotations
+            for name, hint in hints.items()
+        }
+        model = create_model("Params", __config__=ConfigDict(extra="forbid"), **fields)
+        try:
+            return model(**given).model_dump()
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise AuditError(
+                f"check {self.info.id} has no valid parameter {name!r}: {first['msg']}",
+                f"its parameters are {', '.join(sorted(self.defaults)) or 'none'}",
+            ) from None
+
+
+_registered: dict[str, Check] = {}
+
+
+def check(
+    id: str,
+    *,
+    title: str,
+    meaning: str,
+    limits: str,
+    unit: str,
+    direction: typing.Literal["higher", "lower", "target", "none"],
+    needs: Iterable[str] = (),
+    references: Iterable[str] = (),
+    about: About = "model",
+    probing: bool = False,
+) -> Callable[[CheckFunction], CheckFunction]:
+    """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample.
+
+    The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
+    """
+
+    def register(function: CheckFunction) -> CheckFunction:
+        unknown = set(needs) - set(NEEDS)
+        if unknown:
+            raise ValueError(f"check {id}: unknown needs {sorted(unknown)}; known are {sorted(NEEDS)}")
+        if id in _registered and _registered[id].run.__module__ != function.__module__:
+            raise ValueError(f"check {id} is registered twice: {_registered[id].run.__module__} and {function.__module__}")
+        parameters = inspect.signature(function).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        info = CheckInfo(
+            id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
+            provider=function.__module__.split(".")[0], needs=sorted(needs), about=about, probing=probing,
+        )  # fmt: skip
+        _registered[id] = Check(info, function, defaults)
+        return function
+
+    return register
+
+
+def checks() -> dict[str, Check]:
+    """All checks by id, in the order of their ids within the order of the families."""
+    import audit.checks
+
+    for module in pkgutil.walk_packages(audit.checks.__path__, "audit.checks."):
+        importlib.import_module(module.name)
+    for entry in entry_points(group="audit.checks"):
+        entry.load()
+    return dict(sorted(_registered.items(), key=lambda item: (FAMILIES.index(item[0].split(".")[0]), item[0])))
+
+
+FAMILIES = (
+    "data", "performance", "calibration", "fairness", "explanation", "privacy",
+    "robustness", "uncertainty", "efficiency", "language", "security",
+)  # fmt: skip

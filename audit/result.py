@@ -1,0 +1,386 @@
+"""The document: what an audit found, how sure it is, and what it was held against.
+
+Everything that people read is drawn from `AuditResult`, which is `audit.json`. This module is a leaf: standard library and pydantic only,
+so that a reader needs neither the model, nor the data, nor their libraries. All models are frozen; NaN and infinity are refused when an object
+is made, because what is unknown is a status with a reason and never a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+Verdict = Literal["pass", "fail", "inconclusive", "not_judged"]
+AuditVerdict = Literal["pass", "fail", "inconclusive", "error"]
+Status = Literal["completed", "skipped", "errored"]
+Compare = Literal["value", "difference", "ratio", "odds_ratio"]
+Rule = Literal["screen", "margin"]
+Role = Literal["decides", "warns", "reports"]
+Severity = Literal["critical", "major", "minor"]
+Basis = Literal["law", "standard", "policy"]
+About = Literal["model", "evidence"]
+ComputedIn = Literal["parent", "worker"]
+Real = Annotated[float, Field(allow_inf_nan=False)]
+Slice = dict[str, str]
+Cell = str | int | Real | None
+
+
+class Frozen(BaseModel):
+    """Base of all records: immutable, unknown keys refused, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null")
+
+
+class Message(Frozen):
+    """A sentence as (template, values): `audit.text` renders it in a language; the English stands beside it in the document."""
+
+    id: str
+    values: dict[str, str | int | Real | Message | list[Message] | list[str] | None] = {}
+
+
+class Estimate(Frozen):
+    """A number with what is known about it; `low` and `high` bound it at `level` (two-sided) by `method`, from `n` rows.
+
+    An exact quantity has low = high = value and method "exact".
+    """
+
+    value: Real
+    low: Real
+    high: Real
+    level: Annotated[float, Field(gt=0, lt=1)]
+    method: str
+    n: Annotated[int, Field(ge=0)]
+
+
+class Part(Frozen):
+    """The counts behind an estimate: k of n rows in this slice."""
+
+    slice: Slice
+    k: Annotated[int, Field(ge=0)]
+    n: Annotated[int, Field(ge=0)]
+
+
+class Test(Frozen):
+    """A test of `null`; `adjusted_p_value` is over the `tests_in_family` tests that were made together."""
+
+    __test__ = False  # not a pytest class
+
+    null: str
+    method: str
+    p_value: Annotated[float, Field(ge=0, le=1)]
+    adjusted_p_value: Annotated[float, Field(ge=0, le=1)] | None = None
+    tests_in_family: int | None = None
+
+
+class Criterion(Frozen):
+    """What an estimate is held against; `min` and `max` are the fail limits, `soft` is named in the text and never judged."""
+
+    min: Real | None = None
+    max: Real | None = None
+    rule: Rule = "margin"
+    role: Role = "reports"
+    soft: Real | None = None
+    severity: Severity = "minor"
+    basis: Basis = "policy"
+    source: str = ""
+
+
+class Column(Frozen):
+    """A column of a table; `kind` says how its cells are written."""
+
+    name: str
+    label: str
+    kind: Literal["text", "integer", "number", "percent", "ratio", "p_value"] = "text"
+
+
+class Table(Frozen):
+    """Rows of cells under named columns."""
+
+    kind: Literal["table"] = "table"
+    caption: str
+    caption_msg: Message | None = None
+    columns: list[Column]
+    rows: list[list[Cell]]
+
+
+class Series(Frozen):
+    """One line of a curve; `low` and `high` are its band, where there is one."""
+
+    name: str
+    x: list[Real]
+    y: list[Real]
+    low: list[Real] | None = None
+    high: list[Real] | None = None
+    n: list[int] | None = None
+
+
+class Curve(Frozen):
+    """Lines over a common x; `x_kind` and `y_kind` say how the axes are written."""
+
+    kind: Literal["curve"] = "curve"
+    name: str
+    caption: str
+    caption_msg: Message | None = None
+    x_label: str
+    y_label: str
+    x_kind: Literal["number", "percent"] = "number"
+    y_kind: Literal["number", "percent"] = "number"
+    series: list[Series]
+
+
+class Histogram(Frozen):
+    """Counts between edges, one list per series; len(edges) = len(counts) + 1."""
+
+    kind: Literal["histogram"] = "histogram"
+    caption: str
+    caption_msg: Message | None = None
+    x_label: str
+    edges: list[Real]
+    series: dict[str, list[int]]
+
+
+class Heatmap(Frozen):
+    """A matrix of counts or shares, such as a confusion matrix: values[row][column]."""
+
+    kind: Literal["heatmap"] = "heatmap"
+    caption: str
+    caption_msg: Message | None = None
+    row_label: str
+    column_label: str
+    rows: list[str]
+    columns: list[str]
+    values: list[list[Real]]
+
+
+class Attribution(Frozen):
+    """How much each feature moved the output: one value per feature with its interval, in the unit of the output."""
+
+    kind: Literal["attribution"] = "attribution"
+    caption: str
+    caption_msg: Message | None = None
+    unit: str
+    features: list[str]
+    values: list[Real]
+    low: list[Real] | None = None
+    high: list[Real] | None = None
+
+
+Evidence = Annotated[Table | Curve | Histogram | Heatmap | Attribution, Field(discriminator="kind")]
+
+
+class Measurement(Frozen):
+    """What a check hands over: a metric, for whom, against whom, and how sure. It is not judged yet.
+
+    `slice` is {} for everybody; `against` is None exactly where `compare` is "value". `estimate` is None where the metric is undefined, and
+    then `reason` says why.
+    """
+
+    metric: str
+    compare: Compare = "value"
+    slice: Slice = {}
+    against: Slice | None = None
+    parts: list[Part] = []
+    estimate: Estimate | None = None
+    test: Test | None = None
+    reason: str | None = None
+    reason_msg: Message | None = None
+    computed_in: ComputedIn = "parent"
+    repeatable: bool = True
+    evidence: list[Evidence] = []
+
+    @model_validator(mode="after")
+    def _whole(self) -> Measurement:
+        if (self.against is None) != (self.compare == "value"):
+            raise ValueError(f"{self.metric}: 'against' is set exactly where two slices are compared, got compare={self.compare!r}")
+        if self.estimate is None and not self.reason:
+            raise ValueError(f"{self.metric}: a measurement without an estimate needs a reason")
+        return self
+
+
+class Finding(Measurement):
+    """A measurement with the criterion it was held against, the verdict, and one sentence for people."""
+
+    key: str
+    criterion: Criterion | None = None
+    verdict: Verdict = "not_judged"
+    sentence: str | None = None
+    sentence_msg: Message | None = None
+
+
+class CheckInfo(Frozen):
+    """What a check is: copied into each result, so that a reader needs no registry."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z]+\.[a-z0-9_]+$")]
+    title: str
+    meaning: str
+    limits: str
+    unit: str
+    direction: Literal["higher", "lower", "target", "none"]
+    references: list[str] = []
+    provider: str = "audit"
+    needs: list[str] = []
+    about: About = "model"
+    probing: bool = False
+
+
+class CheckResult(Frozen):
+    """One check of the plan, whether or not it could run."""
+
+    info: CheckInfo
+    status: Status
+    reason: str | None = None
+    reason_msg: Message | None = None
+    verdict: Verdict = "not_judged"
+    summary: str
+    summary_msg: Message | None = None
+    params: dict[str, Any] = {}
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    about: About = "model"
+    findings: list[Finding] = []
+
+    @model_validator(mode="after")
+    def _whole(self) -> CheckResult:
+        if self.status != "completed" and (not self.reason or self.verdict == "pass"):
+            raise ValueError(f"{self.info.id}: a check that did not complete needs a reason and is never a pass")
+        return self
+
+
+class Question(Frozen):
+    """One of the few questions that decide, with its answer and the findings that answer it."""
+
+    id: str
+    check: str
+    title: str
+    title_msg: Message | None = None
+    verdict: Literal["pass", "fail", "inconclusive", "error"]
+    answered: bool
+    reason: str | None = None
+    reason_msg: Message | None = None
+    findings: list[str] = []
+
+
+class Answered(Frozen):
+    """How many questions decide, and how they were answered; never shown apart from the verdict."""
+
+    decides: int
+    passed: int = Field(alias="pass")
+    fail: int
+    inconclusive: int
+    not_run: int
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, serialize_by_alias=True)
+
+
+class Feature(Frozen):
+    """A model input: `kind` is number, category, text, image, sequence or audio."""
+
+    name: str
+    kind: str
+
+
+class ModelInfo(Frozen):
+    """The audited model. `parameters` counts trained numbers, None where unknown; `sha256` is that of the sorted manifest of its files."""
+
+    uri: str
+    name: str | None
+    version: str | None
+    flavor: str
+    task: str
+    classes: list[str]
+    features: list[Feature]
+    outputs: str | None = None
+    parameters: int | None
+    sha256: str | None
+    sha256_reason: str | None = None
+    model_id: str | None = None
+    run_id: str | None = None
+    load_risk: Literal["data_only", "code"] | None = None
+    load_evidence: list[str] = []
+
+
+class DataInfo(Frozen):
+    """The audited rows and what was declared about them."""
+
+    source: str
+    sha256: str
+    rows: int
+    columns: list[str]
+    target: str | None
+    positive: str | None
+    favourable: list[str]
+    label_source: str
+    decision: str
+    decision_declared: bool
+    sensitive: list[str]
+    reference: dict[str, str]
+    excluded: dict[str, int] = {}
+
+
+class Environment(Frozen):
+    """Where the audit ran; `isolation` is what was asked, `observed` what the worker found when it tried."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+    isolation: str
+    observed: dict[str, str] = {}
+
+
+class AuditResult(Frozen):
+    """The whole audit: `audit.json`."""
+
+    schema_version: Literal[1] = 1
+    id: str
+    started: str
+    finished: str
+    verdict: AuditVerdict
+    answered: Answered
+    why: str
+    why_msg: Message | None = None
+    questions: list[Question]
+    not_assessed: list[str] = []
+    not_assessed_msg: list[Message] = []
+    notes: list[str] = []
+    notes_msg: list[Message] = []
+    context: dict[str, Any]
+    history: dict[str, Any]
+    valid_until: str
+    model: ModelInfo
+    data: DataInfo
+    plan: dict[str, Any]
+    plan_sha256: str
+    seed: int
+    environment: Environment
+    checks: list[CheckResult]
+    digest: str = ""
+
+
+def finding_key(check: str, metric: str, compare: str, slice_: Slice, against: Slice | None) -> str:
+    """A key that names the same question in every audit: 16 hex digits of the SHA-256 of its five parts."""
+    parts = json.dumps([check, metric, compare, sorted(slice_.items()), None if against is None else sorted(against.items())], ensure_ascii=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _without(record: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k not in keys}
+
+
+def document_digest(document: dict[str, Any]) -> str:
+    """SHA-256 over what a repeated audit must give again: all but ids, times, environment, history and findings that cannot repeat.
+
+    Canonical form: RFC 8785.
+    """
+    import rfc8785
+
+    kept = _without(document, {"id", "started", "finished", "valid_until", "environment", "history", "digest"})
+    kept["checks"] = [
+        _without(c, {"seconds", "summary", "summary_msg"} if any(not f["repeatable"] for f in c["findings"]) else {"seconds"})
+        | {"findings": [f for f in c["findings"] if f["repeatable"]]}
+        for c in document["checks"]
+    ]
+    return hashlib.sha256(rfc8785.dumps(kept)).hexdigest()

@@ -1,0 +1,1 @@
+"""Intervals, tests and bounds: arrays or counts in, estimates out."""

@@ -1,0 +1,1 @@
+"""The training core: models worth auditing, logged to MLflow."""

@@ -1,0 +1,1 @@
+"""Readers of a stored audit: one renderer per format."""
