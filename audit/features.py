@@ -1,0 +1,157 @@
+"""The model's input columns: which they are, how they are read, and how a batch of rows becomes a frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from audit.dataset import Dataset, quoted
+from audit.errors import AuditError
+from audit.result import Frozen, Message
+from audit.text import message
+
+if TYPE_CHECKING:
+    import pyarrow
+    from numpy.typing import NDArray
+
+    from audit.subject.frame import Categories, Frame
+
+INTEGERS = ("integer", "long", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+REALS = ("double", "float", "float16", "float32", "float64")
+
+
+class FeatureSpec(Frozen):
+    """One input column: `kind` as in the document, `read` how its values travel to the model."""
+
+    name: str
+    kind: Literal["number", "category", "datetime"]
+    read: Literal["float64", "int64", "bool", "text", "datetime"]
+
+
+def choose(dataset: Dataset, inputs: list[dict[str, Any]], metadata: dict[str, Any], given: list[str], others: set[str]) -> tuple[list[FeatureSpec], list[Message]]:
+    """The input columns in the model's order, and what had to be assumed.
+
+    `inputs` is the MLflow signature, `metadata` the MLmodel's, `given` what `--features` or training named, `others` are the columns that are
+    target or sensitive.
+    """
+    notes: list[Message] = []
+    columns = metadata.get("columns") or []
+    named = [i for i in inputs if i.get("name") is not None and i.get("shape") is None]
+    if columns:
+        wanted = [(str(c["name"]), "string" if c.get("kind") == "category" else "double", True) for c in columns]
+    elif named:
+        wanted = [(str(i["name"]), str(i["type"]), bool(i.get("required", True))) for i in named]
+    else:
+        names = given or [c for c in dataset.columns if c not in others and dataset.is_scalar(c)]
+        tensor = bool(inputs)
+        if not given:
+            notes.append(message("The model's signature names no columns: every column that is neither outcome nor sensitive is taken as an input, in order."))
+            _check_width(inputs, names)
+        wanted = [(name, "double" if tensor else "any", True) for name in names]
+    present = []
+    for name, kind, required in wanted:
+        if name not in dataset.types and not required:
+            continue
+        dataset.require(name, "model input")
+        present.append((name, kind))
+    if named and [n for n, _ in present] != [c for c in dataset.columns if c in {n for n, _ in present}]:
+        notes.append(message("The data's columns stand in another order than the model's inputs; they were matched by name."))
+    return [_spec(dataset, name, kind) for name, kind in present], notes
+
+
+def _check_width(inputs: list[dict[str, Any]], names: list[str]) -> None:
+    shape = (inputs[0].get("shape") or []) if inputs else []
+    width = shape[-1] if len(shape) == 2 else None
+    if width not in (None, -1) and width != len(names):
+        raise AuditError(
+            f"the model takes a tensor of {width} columns, and the data has {len(names)} that are neither target nor sensitive",
+            "name the input columns in order with --features",
+        )
+
+
+def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
+    stored = dataset.types[name]
+    if not dataset.is_scalar(name):
+        raise AuditError(f"the model input {name!r} holds {stored} values, and this version audits tables of numbers and texts", "name scalar columns")
+    if kind == "any":
+        kind = "double" if dataset.is_number(name) else "boolean" if stored == "BOOLEAN" else "datetime" if stored.startswith(("TIMESTAMP", "DATE")) else "string"
+    if kind in ("string", "str", "object"):
+        return FeatureSpec(name=name, kind="category", read="text")
+    if kind == "datetime" or kind.startswith("datetime"):
+        return FeatureSpec(name=name, kind="datetime", read="datetime")
+    if kind in ("boolean", "bool") and stored == "BOOLEAN":
+        return FeatureSpec(name=name, kind="number", read="bool")
+    if kind in INTEGERS and dataset.is_number(name):
+        return FeatureSpec(name=name, kind="number", read="int64")
+    if kind in INTEGERS + REALS + ("boolean", "bool"):
+        return FeatureSpec(name=name, kind="number", read="float64")
+    raise AuditError(f"the model input {name!r} has the type {kind!r} in the signature", "log the model with a signature of numbers, strings, booleans or datetimes")
+
+
+def expressions(dataset: Dataset, specs: list[FeatureSpec]) -> dict[str, str]:
+    """Column name → SQL for the values as they travel; what is no number in a number column is NULL."""
+    sql = {}
+    for spec in specs:
+        if spec.read == "text":
+            sql[spec.name] = dataset.text(spec.name)
+        elif spec.read == "datetime":
+            sql[spec.name] = f"TRY_CAST({quoted(spec.name)} AS TIMESTAMP)"
+        elif spec.read in ("bool", "int64"):
+            sql[spec.name] = dataset.value(spec.name)
+        else:
+            sql[spec.name] = f"CASE WHEN {dataset.value(spec.name)} THEN 1.0 WHEN NOT {dataset.value(spec.name)} THEN 0.0 END" if dataset.types[spec.name] == "BOOLEAN" else dataset.number(spec.name)
+    return sql
+
+
+def unreadable_numbers(dataset: Dataset, specs: list[FeatureSpec]) -> list[Message]:
+    """Notes on text in number columns; a column without a single number is refused."""
+    suspects = [s.name for s in specs if s.read == "float64" and not dataset.is_number(s.name) and dataset.types[s.name] != "BOOLEAN"]
+    notes = []
+    for name in suspects:
+        given, read = dataset.ask({"given": f"count({quoted(name)})", "read": f"count({dataset.number(name)})"})[0]
+        if given and not read:
+            raise AuditError(f"the model input {name!r} must hold numbers, and not one of its {given} values is a number", "check the column, or name the inputs with --features")
+        if given > read:
+            notes.append(message("Column {column}: {count:count} values are not numbers and were treated as missing.", column=name, count=given - read))
+    return notes
+
+
+def to_frame(batch: pyarrow.RecordBatch, specs: list[FeatureSpec]) -> Frame:
+    """A batch as named arrays: numbers float64 with NaN for missing (int64 and bool only where nothing is missing), texts as codes."""
+    frame: Frame = {}
+    for spec in specs:
+        column = batch.column(batch.schema.get_field_index(spec.name))
+        frame[spec.name] = categories(column) if spec.read == "text" else _array(column, spec.read)
+    return frame
+
+
+def categories(column: pyarrow.Array) -> Categories:
+    """A text column as codes into its sorted values, -1 where missing."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from audit.subject.frame import Categories
+
+    encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    order = np.argsort(np.array(values, dtype=object), kind="stable") if values else np.zeros(0, dtype=np.intp)
+    rank = np.empty(len(values) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(values), dtype=np.int32)
+    rank[-1] = -1
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    return Categories(rank[codes], tuple(values[i] for i in order))
+
+
+def _array(column: pyarrow.Array, read: str) -> NDArray[Any]:
+    import numpy as np
+    import pyarrow as pa
+
+    if read == "datetime":
+        times: NDArray[Any] = column.cast(pa.timestamp("ns")).to_numpy(zero_copy_only=False)
+        return times
+    if read in ("int64", "bool") and column.null_count == 0:
+        return column.cast(pa.int64() if read == "int64" else pa.bool_()).to_numpy(zero_copy_only=False).astype(read, copy=False)  # type: ignore[no-any-return]
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,246 @@
+"""Work that is heavy or may hang runs in a child that can be killed; the coordinator imports nothing heavy.
+
+One host process imports the numeric libraries once and forks a child per job. A job is one of our own functions, named as
+"module:function"; it takes a JSON object and an open socket to the model's worker, and hands back one JSON file, written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from audit.errors import AuditError
+
+PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pydantic")
+_PR_SET_PDEATHSIG = 1
+Json = dict[str, Any]
+
+
+class JobError(Exception):
+    """A job that gave no result. `kind` is "timeout", "died", "worker" (the model's side failed) or "error" (ours did)."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder."""
+    temporary = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class Jobs:
+    """The host process and the way to ask it; use it as a context manager."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.scratch = scratch
+        self._host: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._count = 0
+
+    def __enter__(self) -> Jobs:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system",
+            "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+            # -P keeps the current folder off the path, where another folder may be called audit; ours is named instead.
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")])),
+        }  # fmt: skip
+        warnings = [] if os.environ.get("PYTHONWARNINGS") else ["-W", "ignore"]
+        with theirs:
+            self._host = subprocess.Popen(
+                [sys.executable, "-P", *warnings, "-m", "audit.jobs", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), env=environment, start_new_session=True,
+            )  # fmt: skip
+        self._socket = ours
+        return ours
+
+    def run(
+        self,
+        target: str,
+        arguments: Json,
+        *,
+        limit: float,
+        worker: socket.socket | None = None,
+        result: Path | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> Json:
+        """The result of a job; `AuditError` as the job raised it, `JobError` where there is no result after `limit` seconds.
+
+        `result` is the file that the job hands back (a temporary one by default). `tick` is called about ten times a second.
+        """
+        host = self._socket or self._start()
+        self._count += 1
+        path = result or self.scratch / f"job-{self._count}.json"
+        order = json.dumps({"target": target, "arguments": arguments, "result": str(path), "worker": worker is not None})
+        fds = [worker.fileno()] if worker else []
+        message = order.encode()
+        socket.send_fds(host, [len(message).to_bytes(8, "little")], fds)
+        host.sendall(message)
+        pid = int(self._line(host, None, tick))
+        try:
+            status = self._line(host, time.monotonic() + limit, tick)
+        except TimeoutError:
+            self._kill(pid)
+            self._line(host, time.monotonic() + 10, None)
+            raise JobError("timeout", f"it was stopped after {limit:.0f} s") from None
+        except BaseException:
+            self._kill(pid)
+            raise
+        if not path.exists():
+            raise JobError("died", f"its process ended without a result (status {status})")
+        content: Json = json.loads(path.read_bytes())
+        if "error" in content:
+            path.unlink()
+            raise _error(content["error"])
+        return content
+
+    def _line(self, host: socket.socket, until: float | None, tick: Callable[[], None] | None) -> str:
+        data = b""
+        while not data.endswith(b"\n"):
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError
+            ready, _, _ = select.select([host], [], [], 0.1)
+            if ready:
+                part = b""
+                with contextlib.suppress(ConnectionResetError):
+                    part = host.recv(1)
+                if not part:
+                    raise JobError("died", "the job host ended")
+                data += part
+            elif tick:
+                tick()
+        return data.decode().strip()
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the host and whatever it runs."""
+        if self._socket:
+            self._socket.close()
+        if self._host:
+            self._host.kill()
+            self._host.wait()
+        self._host = self._socket = None
+
+
+def _error(record: Json) -> Exception:
+    if record["kind"] == "audit":
+        return AuditError(record["what"], record["mend"])
+    return JobError(record["kind"], record["message"])
+
+
+def describe_error(error: BaseException) -> Json:
+    """An exception as a record: what it was and where, never the values that it quotes unless the error is written for people."""
+    if isinstance(error, AuditError):
+        return {"kind": "audit", "what": error.what, "mend": error.mend}
+    kind = getattr(error, "kind", None)
+    if kind is not None and hasattr(error, "message"):
+        return {"kind": "worker" if not isinstance(error, JobError) else kind, "message": f"{kind}: {error.message}"}
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if f"{os.sep}audit{os.sep}" in f.filename] or frames
+    where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"
+    return {"kind": "error", "message": f"{type(error).__name__} at {where}"}
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _child(order: Json, fds: list[int]) -> None:
+    module, name = order["target"].split(":")
+    worker = socket.socket(fileno=fds[0]) if order["worker"] else None
+    path = Path(order["result"])
+    try:
+        function: Callable[..., Json] = getattr(importlib.import_module(module), name)
+        content = function(order["arguments"], worker)
+    except BaseException as error:
+        if os.environ.get("WITNESSMARK_DEBUG"):
+            traceback.print_exc()
+        content = {"error": describe_error(error)}
+    write_whole(path, json.dumps(content, allow_nan=False).encode())
+
+
+def _receive(host: socket.socket) -> tuple[Json, list[int]] | None:
+    head, fds, _, _ = socket.recv_fds(host, 8, 1)
+    while head and len(head) < 8:
+        head += host.recv(8 - len(head))
+    if not head:
+        return None
+    wanted, body = int.from_bytes(head, "little"), b""
+    while len(body) < wanted:
+        body += host.recv(wanted - len(body))
+    order: Json = json.loads(body)
+    return order, list(fds)
+
+
+def _host(descriptor: int) -> None:
+    """Import once, then fork a child per order until the coordinator is gone."""
+    _die_with_parent()
+    host = socket.socket(fileno=descriptor)
+    for name in PRELOADED:
+        importlib.import_module(name)
+    while (received := _receive(host)) is not None:
+        order, fds = received
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            _die_with_parent()
+            host.close()
+            code = 1
+            try:
+                _child(order, fds)
+                code = 0
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+        for fd in fds:
+            os.close(fd)
+        host.sendall(f"{pid}\n".encode())
+        _, status = os.waitpid(pid, 0)
+        host.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+if __name__ == "__main__":
+    _host(int(sys.argv[1]))

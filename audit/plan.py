@@ -1,0 +1,206 @@
+"""The plan: which checks run, with what parameters, and what their findings are held against.
+
+A plan file is TOML laid over the built-in plan (`plans/default.toml`); an unknown key, check, parameter or value is refused before anything
+is loaded. The resolved plan, with every default written out, stands in the document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from audit.errors import AuditError
+from audit.registry import FAMILIES, Check, checks
+from audit.result import Basis, Compare, Role, Rule, Severity
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Base of the plan's sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Run(Section):
+    """[audit]"""
+
+    seed: Annotated[int, Field(ge=0, le=2**53)]
+    level: Share
+    sample: Annotated[int, Field(ge=1)]
+    rows: Literal[False]
+
+
+class Judge(Section):
+    """[judge]: error rates (verdicts.md §4 and §5)."""
+
+    alpha_fail: Share
+    level_pass: Share
+    adequacy: Share
+    common_rate: Share
+    unknown: Share
+
+
+class Disclosure(Section):
+    """[disclosure]: what may be printed."""
+
+    edition: Literal["internal", "public"]
+    min_group_size: Annotated[int, Field(ge=1)]
+
+
+class Materiality(Section):
+    """[materiality]: how large a difference matters, and who says so."""
+
+    tier: Literal["low", "medium", "high"]
+    chosen_by: str
+
+    @property
+    def rate(self) -> float:
+        """Largest tolerated difference of rates."""
+        return {"low": 0.15, "medium": 0.10, "high": 0.05}[self.tier]
+
+    @property
+    def ratio(self) -> float:
+        """Smallest tolerated ratio of rates; its inverse is the largest."""
+        return {"low": 0.75, "medium": 0.80, "high": 0.90}[self.tier]
+
+
+class Decides(Section):
+    """[decides.NAME]: a deciding question; `min`, `max` and `margin` replace the limits that the tier gives."""
+
+    severity: Severity
+    basis: Basis
+    source: str
+    min: float | None = None
+    max: float | None = None
+    margin: float | None = None
+    min_rows: int | None = None
+
+
+class CriterionRule(Section):
+    """[[checks."family.name".criteria]]: what the findings of this metric and comparison are held against."""
+
+    metric: str
+    compare: Compare = "value"
+    min: float | None = None
+    max: float | None = None
+    soft: float | None = None
+    rule: Rule | None = None
+    role: Role = "warns"
+    severity: Severity = "minor"
+    basis: Basis = "policy"
+    source: str = "this plan"
+
+    @model_validator(mode="after")
+    def _limits(self) -> CriterionRule:
+        if self.role == "decides":
+            raise ValueError("only the questions under [decides] decide; use role = 'warns'")
+        if self.min is None and self.max is None:
+            raise ValueError("a criterion needs min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
+
+class CheckPlan(Section):
+    """[checks."family.name"]"""
+
+    enabled: bool = True
+    params: dict[str, Any] = {}
+    criteria: list[CriterionRule] = []
+
+
+class Plan(Section):
+    """A whole plan file over the built-in one."""
+
+    audit: Run
+    judge: Judge
+    disclosure: Disclosure
+    materiality: Materiality
+    decides: dict[str, Decides]
+    reference: dict[str, str] = {}
+    bins: dict[str, list[float]] = {}
+    checks: dict[str, CheckPlan] = {}
+
+
+#: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
+LATER = ("slices", "compare", "columns", "rules", "frameworks")
+DEFAULT = Path(__file__).parent / "plans" / "default.toml"
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file, or an `AuditError` that names it and the line."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise AuditError(f"cannot read the {what} {path}: {error}", "give a readable TOML file") from None
+
+
+def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = _overlay(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+    return merged
+
+
+def load(path: Path | None) -> Plan:
+    """The built-in plan, with the file at `path` laid over it."""
+    given = read_toml(path, "plan") if path else {}
+    for name in LATER:
+        if given.get(name):
+            raise AuditError(f"the plan's section [{name}] comes with a later version", "leave it out")
+    unknown = set(given.get("decides", {})) - set(tomllib.loads(DEFAULT.read_text())["decides"])
+    if unknown:
+        raise AuditError(f"the plan has unknown questions {sorted(unknown)} under [decides]", "see audit/plans/default.toml for the six there are")
+    try:
+        plan = Plan.model_validate(_overlay(tomllib.loads(DEFAULT.read_text()), given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise AuditError(f"the plan's key {where!r} is not valid: {first['msg']}", "see audit/plans/default.toml for the keys there are") from None
+    for column, edges in plan.bins.items():
+        if sorted(set(edges)) != edges:
+            raise AuditError(f"the edges of [bins] {column} must rise, got {edges}", "give each edge once, smallest first")
+    known = checks()
+    for id_, check_plan in plan.checks.items():
+        if id_ not in known:
+            raise AuditError(f"the plan names an unknown check {id_!r}", "see python -m audit.run --list")
+        known[id_].parameters(check_plan.params)
+    return plan
+
+
+def select(names: str | None, *, option: str) -> set[str] | None:
+    """Check ids from a comma-separated list of ids and families; None where nothing was given."""
+    if names is None:
+        return None
+    known = checks()
+    chosen: set[str] = set()
+    for name in (part.strip() for part in names.split(",")):
+        matching = {id_ for id_ in known if id_ == name or id_.split(".")[0] == name}
+        if not matching and name not in FAMILIES:
+            raise AuditError(f"{option} names {name!r}, which is no check and no family", "see python -m audit.run --list")
+        chosen |= matching
+    return chosen
+
+
+def asked(plan: Plan, only: set[str] | None, skip: set[str] | None) -> dict[str, bool]:
+    """Every registered check and whether this audit asks for it."""
+    return {
+        id_: (only is None or id_ in only) and id_ not in (skip or set()) and plan.checks.get(id_, CheckPlan()).enabled for id_ in checks()
+    }
+
+
+def parameters(plan: Plan, check: Check) -> dict[str, Any]:
+    """The parameters of a check as this plan sets them, defaults written out."""
+    return check.parameters(plan.checks.get(check.info.id, CheckPlan()).params)
+
+
+def digest(resolved: dict[str, Any]) -> str:
+    """SHA-256 of the RFC 8785 form of a resolved plan (which holds no path, URI or output option)."""
+    import rfc8785
+
+    return hashlib.sha256(rfc8785.dumps(resolved)).hexdigest()

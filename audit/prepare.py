@@ -1,0 +1,142 @@
+"""What can be known before a model is loaded: the data's columns, labels and groups, checked against what was declared."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from audit.dataset import MISSING, Dataset, data_digest, open_dataset
+from audit.errors import AuditError
+from audit.features import FeatureSpec, choose, unreadable_numbers
+from audit.result import Frozen, Message
+from audit.roles import Decision, Roles, merge, parse_decision
+from audit.text import message
+
+#: Numeric columns with more values than this are cut into bins.
+MAX_VALUES = 20
+#: A sensitive column of more values is a mistake (an identifier, say), not a group.
+MAX_GROUPS = 200
+MAX_LABELS = 1000
+
+
+class Groups(Frozen):
+    """A sensitive column: its values in order of size, the largest first, or the edges of its bins."""
+
+    name: str
+    sql: str
+    levels: list[str]
+    sizes: list[int]
+    reference: str | None
+    reference_declared: bool
+
+
+class Facts(Frozen):
+    """The data as the audit reads it."""
+
+    source: str
+    files: list[str]
+    sha256: str
+    rows: int
+    columns: list[str]
+    types: dict[str, str]
+    roles: Roles
+    decision: Decision
+    features: list[FeatureSpec]
+    target_sql: str | None
+    labels: list[str]
+    target_is_number: bool
+    target_missing: int
+    groups: list[Groups]
+    notes: list[Message]
+
+    def dataset(self) -> Dataset:
+        """The data again, in this process."""
+        from pathlib import Path
+
+        dataset = Dataset([Path(f) for f in self.files])
+        dataset.__dict__["types"] = self.types
+        return dataset
+
+
+def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
+    """Job: open the data, settle who is what, and refuse what cannot be audited."""
+    dataset = open_dataset(arguments["data"])
+    roles = merge(arguments["logged"], arguments["given"])
+    decision = parse_decision(roles.decision or "predict")
+    notes: list[Message] = []
+    if roles.target is not None:
+        dataset.require(roles.target, "target")
+    for name in roles.sensitive:
+        dataset.require(name, "sensitive column")
+        if not dataset.is_scalar(name):
+            raise AuditError(f"the sensitive column {name!r} holds {dataset.types[name]} values", "name a column with one value a row")
+    if decision.column is not None:
+        dataset.require(decision.column, "decision column")
+    for name in roles.reference:
+        if name not in roles.sensitive:
+            raise AuditError(f"--reference names {name!r}, which is no sensitive column", f"the sensitive columns are {', '.join(roles.sensitive) or 'none'}")
+    rows = dataset.rows
+    named = arguments["given"].get("features") or roles.features
+    features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, {roles.target, *roles.sensitive} - {None})  # type: ignore[arg-type]
+    if roles.target in [f.name for f in features]:
+        raise AuditError(f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features")
+    notes += assumed + unreadable_numbers(dataset, features)
+    target_sql, labels, is_number, missing = _target(dataset, roles.target)
+    facts = Facts(
+        source=arguments["source"], files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=rows, columns=dataset.columns,
+        types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
+        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive], notes=notes,
+    )  # fmt: skip
+    return facts.model_dump(mode="json")
+
+
+def _target(dataset: Dataset, target: str | None) -> tuple[str | None, list[str], bool, int]:
+    """The outcome as SQL text, its labels (empty where there are more than `MAX_LABELS`), whether it holds numbers, and how often it is missing."""
+    if target is None:
+        return None, [], False, 0
+    text = dataset.text(target)
+    labels = dataset.levels(target, limit=MAX_LABELS)
+    (missing,) = dataset.ask({"missing": f"count(*) - count({text})"})[0]
+    if not labels:
+        raise AuditError(f"the target {target!r} is missing in every row", "name a target with values")
+    if len(labels) == 1:
+        raise AuditError(f"the target {target!r} has one value only, {labels[0]!r}", "give data with at least two outcomes")
+    if dataset.is_number(target):
+        labels = sorted(labels, key=float)
+    return text, labels if len(labels) <= MAX_LABELS else [], dataset.is_number(target), int(missing)
+
+
+def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[float]]) -> Groups:
+    sql = dataset.text(name)
+    values = dataset.levels(name, limit=MAX_VALUES)
+    if dataset.is_number(name) and (name in bins or len(values) > MAX_VALUES):
+        sql = _binned(dataset, name, bins.get(name))
+    sql = f"coalesce({sql}, '{MISSING}')"
+    counted = dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS + 1}")
+    if len(counted) > MAX_GROUPS:
+        raise AuditError(f"the sensitive column {name!r} has more than {MAX_GROUPS} values", "name a column of groups, not of identifiers, or set its [bins] in the plan")
+    levels = [str(value) for value, _ in counted]
+    known = [value for value in levels if value != MISSING]
+    declared = roles.reference.get(name)
+    if declared is not None and declared not in known:
+        raise AuditError(f"the reference {name}={declared} is a value that no row has", f"its values are {', '.join(known[:20])}")
+    reference = declared or (known[0] if known else None)
+    return Groups(name=name, sql=sql, levels=levels, sizes=[int(n) for _, n in counted], reference=reference, reference_declared=declared is not None)
+
+
+def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
+    """SQL that writes a number as its interval, such as "[25, 37)"; without edges, between quintiles."""
+    x = dataset.number(name)
+    if edges is None:
+        quintiles = dataset.ask({"q": f"quantile_disc({x}, [0.2, 0.4, 0.6, 0.8])"}, tail=f"WHERE isfinite({x})")[0][0]
+        edges = sorted(set(quintiles or []))
+    low, high = dataset.ask({"low": f"min({x})", "high": f"max({x})"}, tail=f"WHERE isfinite({x})")[0]
+    edges = [e for e in edges if low < e <= high]
+    bounds = [low, *edges, high]
+    cases = []
+    for i in range(len(bounds) - 1):
+        last = i == len(bounds) - 2
+        label = f"[{bounds[i]:.10g}, {bounds[i + 1]:.10g}{']' if last else ')'}"
+        below = "" if last else f" AND {x} < {bounds[i + 1]!r}"
+        cases.append(f"WHEN {x} >= {bounds[i]!r}{below} THEN '{label}'")
+    return f"CASE {' '.join(cases)} END" if cases else f"CAST({x} AS VARCHAR)"

@@ -1,0 +1,77 @@
+"""What is declared about model and data: by the command line, the plan, or what training logged, in this order.
+
+The same record is `audit_data/roles.json` on the run that trained the model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from audit.errors import AuditError
+
+Task = Literal["binary", "multiclass", "regression"]
+LABEL_SOURCES = ("outcome", "human_decision", "proxy", "selective")
+
+
+class Roles(BaseModel):
+    """Who is what among the columns; None and empty mean: not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: Literal[1] = 1
+    target: str | None = None
+    positive: str | None = None
+    favourable: list[str] = []
+    decision: str | None = None
+    label_source: str | None = None
+    task: Task | None = None
+    classes: list[str] = []
+    sensitive: list[str] = []
+    features: list[str] = []
+    reference: dict[str, str] = {}
+    row_key: str | None = None
+    outputs: Literal["label", "probability", "logit"] | None = None
+    context: dict[str, Any] = {}
+
+
+def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
+    """What was given over what was logged; both name columns and labels as text."""
+    try:
+        base = Roles.model_validate(logged or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise AuditError(
+            f"roles.json of the training run is not valid at {'.'.join(map(str, first['loc']))}: {first['msg']}", "name the roles with options, such as --target"
+        ) from None
+    reference = base.reference | given.get("reference", {})
+    changed = {k: v for k, v in given.items() if v is not None and k != "reference"}
+    return base.model_copy(update=changed | {"reference": reference})
+
+
+class Decision(BaseModel):
+    """How a score becomes a decision: the model's own prediction, a cutoff, a quota, or a column of the data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["predict", "threshold", "top_count", "top_share", "column"]
+    value: float | None = None
+    column: str | None = None
+
+
+def parse_decision(rule: str) -> Decision:
+    """`predict`, `score>=T`, `top=K`, `top=P%` or `column=COL`."""
+    text = rule.strip()
+    if text == "predict":
+        return Decision(kind="predict")
+    if match := re.fullmatch(r"score\s*>=\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)", text):
+        return Decision(kind="threshold", value=float(match[1]))
+    if (match := re.fullmatch(r"top\s*=\s*([0-9.]+)\s*%", text)) and 0 < float(match[1]) < 100:
+        return Decision(kind="top_share", value=float(match[1]) / 100)
+    if (match := re.fullmatch(r"top\s*=\s*([0-9]+)", text)) and int(match[1]) > 0:
+        return Decision(kind="top_count", value=float(match[1]))
+    if match := re.fullmatch(r"column\s*=\s*(.+)", text):
+        return Decision(kind="column", column=match[1].strip())
+    raise AuditError(f"the decision rule {rule!r} is not known", "use predict, score>=T, top=K, top=P% or column=COL")
