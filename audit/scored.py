@@ -1,0 +1,372 @@
+"""The scored table: one pass of the rows through the model, then group-bys over narrow columns.
+
+Columns, in row order: `y` (class code, -1 missing; or the value), `pred` (class code after the decision rule, -1 unknown; or the value),
+`score` or `score_0`… (probability of the event, or of each class), and one code column per sensitive column. It holds people: it lives in a
+private cache outside the audit folder.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.dataset import BATCH
+from audit.features import expressions, to_frame
+from audit.outputs import Settled, interpret
+from audit.prepare import Facts
+from audit.result import Frozen
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow
+    from numpy.typing import NDArray
+
+    from audit.subject.client import Client, Prediction
+    from audit.subject.frame import Frame
+
+MIN_BATCH = 64
+_Y, _DECISION = "__y", "__decision"
+
+
+class Scoring(Frozen):
+    """What one pass over the rows found: `seconds` is the wall time of the model's answers, in all."""
+
+    table: str
+    sample: str
+    rows: int
+    missing_outcome: int
+    undefined_score: int
+    seconds: float
+    halved: bool
+    decision_cutoff: float | None = None
+
+
+def cache_folder() -> Path:
+    """The private cache for scored tables: `$XDG_STATE_HOME/witnessmark/scored`, mode 0700."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = base / "witnessmark" / "scored"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def sample_rows(rows: int, size: int, seed: int) -> NDArray[np.int64]:
+    """The `size` rows with the smallest keyed hash of (seed, row), sorted: the same rows whatever the order of work."""
+    import numpy as np
+
+    kept_hash, kept_row = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+    for start in range(0, rows, 1 << 20):
+        row = np.arange(start, min(rows, start + (1 << 20)), dtype=np.int64)
+        kept_hash, kept_row = np.concatenate([kept_hash, _hash(row, seed)]), np.concatenate([kept_row, row])
+        if len(kept_row) > size:
+            best = np.argsort(kept_hash, kind="stable")[:size] if len(kept_row) < 4 * size else np.argpartition(kept_hash, size)[:size]
+            kept_hash, kept_row = kept_hash[best], kept_row[best]
+    return np.sort(kept_row)
+
+
+def _hash(row: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+    """splitmix64 (Steele, Lea and Flood, 2014) of the row, keyed by the seed; a bijection of the row, so there are no ties."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        key = np.uint64((seed * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1))
+        z = (row.astype(np.uint64) ^ key) + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
+    """Job: every row through the model once, in order; writes the table and the sample."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from audit.subject.client import Client
+
+    assert worker is not None
+    facts, settled = Facts.model_validate(arguments["facts"]), Settled.model_validate(arguments["settled"])
+    table, sample = Path(arguments["table"]), Path(arguments["sample"])
+    chosen = sample_rows(facts.rows, arguments["sample_rows"], arguments["seed"])
+    model = _Model(Client(worker), arguments.get("batch_timeout"))
+    missing = undefined = position = 0
+    samples: list[pyarrow.RecordBatch] = []
+    columns = _columns(facts)
+    with _private(table) as sink:
+        writer: pq.ParquetWriter | None = None
+        for batch in facts.dataset().stream(columns):
+            prediction = model.predict(to_frame(batch, facts.features))
+            scored = _scored(batch, prediction, facts, settled)
+            missing += int(_count(scored["y"], "missing")) if facts.target_sql else len(batch)
+            undefined += int(_count(scored["pred"], "undefined"))
+            narrow = _record(scored)
+            writer = writer or pq.ParquetWriter(sink, narrow.schema, compression="none", use_dictionary=False, write_statistics=False)
+            writer.write_batch(narrow)
+            inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
+            samples.append(_with_rows(batch.select([f.name for f in facts.features]).take(_index(inside)), narrow.take(_index(inside)), inside + position))
+            position += len(batch)
+        assert writer is not None
+        writer.close()
+    cutoff = _apply_quota(table, facts, settled)
+    _write_sample(sample, samples, table if cutoff is not None else None, np.asarray(chosen))
+    return Scoring(
+        table=str(table), sample=str(sample), rows=position, missing_outcome=missing, undefined_score=undefined,
+        seconds=model.seconds, halved=model.halved, decision_cutoff=cutoff,
+    ).model_dump(mode="json")  # fmt: skip
+
+
+class _Model:
+    """Predictions of any number of rows; a batch that does not fit in the worker's memory is halved, down to `MIN_BATCH` rows."""
+
+    def __init__(self, client: Client, timeout: float | None) -> None:
+        self.client, self.timeout = client, timeout
+        self.seconds, self.halved, self.size = 0.0, False, BATCH
+
+    def predict(self, frame: Frame) -> Prediction:
+        import numpy as np
+
+        from audit.subject.client import Prediction, WorkerError
+        from audit.subject.frame import rows, take
+
+        parts, start, n = [], 0, rows(frame)
+        while start < n:
+            part = take(frame, slice(start, start + self.size)) if self.size < n else frame
+            began = time.monotonic()
+            try:
+                parts.append(self.client.predict(part, timeout=self.timeout))
+            except WorkerError as error:
+                if error.kind != "memory" or self.size <= MIN_BATCH:
+                    raise
+                self.size, self.halved = self.size // 2, True
+                continue
+            self.seconds += time.monotonic() - began
+            start += rows(part)
+        if len(parts) == 1:
+            return parts[0]
+        predicted = [p.predicted for p in parts if p.predicted is not None]
+        return Prediction(np.concatenate([p.values for p in parts]), np.concatenate(predicted) if predicted else None)
+
+
+def _columns(facts: Facts) -> dict[str, str]:
+    dataset = facts.dataset()
+    columns = expressions(dataset, facts.features)
+    if facts.target_sql and facts.roles.target:
+        columns[_Y] = dataset.number(facts.roles.target) if facts.target_is_number and not facts.labels else facts.target_sql
+    for i, group in enumerate(facts.groups):
+        columns[f"g{i}"] = group.sql
+    if facts.decision.column:
+        columns[_DECISION] = dataset.text(facts.decision.column)
+    return columns
+
+
+def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, settled: Settled) -> dict[str, NDArray[Any]]:
+    """The narrow columns of one batch."""
+    import numpy as np
+
+    pred, scores = interpret(prediction, settled)
+    columns: dict[str, NDArray[Any]] = {}
+    if facts.target_sql:
+        column = batch.column(batch.schema.get_field_index(_Y))
+        if settled.task == "regression":
+            import pyarrow as pa
+
+            columns["y"] = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        else:
+            columns["y"] = codes(column, settled.classes)
+    columns["pred"] = pred
+    if scores is not None and settled.positive is not None:
+        columns["score"] = np.ascontiguousarray(scores[:, settled.classes.index(settled.positive)])
+    elif scores is not None:
+        columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
+    if facts.decision.kind == "threshold":
+        columns["pred"] = _cut(columns["score"] >= facts.decision.value, pred, settled)
+    elif facts.decision.kind == "column":
+        columns["pred"] = codes(batch.column(batch.schema.get_field_index(_DECISION)), settled.classes)
+    for i, group in enumerate(facts.groups):
+        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(f"g{i}")), group.levels)
+    return columns
+
+
+def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDArray[np.int16]:
+    """Class codes of a binary decision: the event where chosen; undefined stays undefined."""
+    import numpy as np
+
+    assert settled.positive is not None
+    event = settled.classes.index(settled.positive)
+    return np.where(pred < 0, -1, np.where(chosen, event, 1 - event)).astype(np.int16)
+
+
+def codes(column: pyarrow.Array, levels: list[str]) -> NDArray[np.int16]:
+    """Texts as positions in `levels`; -1 where missing or not among them."""
+    import numpy as np
+
+    from audit.features import categories
+
+    found = categories(column)
+    place = {level: i for i, level in enumerate(levels)}
+    table = np.array([place.get(v, -1) for v in found.vocabulary] + [-1], dtype=np.int16)
+    return table[found.codes]
+
+
+def _count(values: NDArray[Any], what: str) -> int:
+    import numpy as np
+
+    return int((values < 0).sum()) if values.dtype.kind == "i" else int((~np.isfinite(values)).sum())
+
+
+def _record(columns: dict[str, NDArray[Any]]) -> pyarrow.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_arrays([pa.array(c) for c in columns.values()], names=list(columns))
+
+
+def _index(rows: NDArray[np.int64]) -> pyarrow.Array:
+    import pyarrow as pa
+
+    return pa.array(rows)
+
+
+def _with_rows(features: pyarrow.RecordBatch, narrow: pyarrow.RecordBatch, rows: NDArray[np.int64]) -> pyarrow.RecordBatch:
+    import pyarrow as pa
+
+    names = [f"x{i}" for i in range(features.num_columns)]
+    return pa.RecordBatch.from_arrays([*features.columns, *narrow.columns, pa.array(rows)], names=[*names, *narrow.schema.names, "row"])
+
+
+def _private(path: Path) -> Any:
+    """A file that only its owner may read, written beside its place and moved there when it is whole."""
+    return _Private(path)
+
+
+class _Private:
+    def __init__(self, path: Path) -> None:
+        self.path, self.temporary = path, path.with_name(f".tmp-{path.name}-{os.getpid()}")
+
+    def __enter__(self) -> Any:
+        self.file = os.fdopen(os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        return self.file
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        self.file.close()
+        if kind is None:
+            self.temporary.replace(self.path)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
+    """For top=K and top=P%: the best-scored rows are chosen, ties by the earlier row; returns the score of the last one chosen."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if facts.decision.kind not in ("top_count", "top_share"):
+        return None
+    table = pq.read_table(path)
+    scores = table["score"].to_numpy()
+    defined = np.flatnonzero(np.isfinite(scores))
+    wanted = int(facts.decision.value or 0) if facts.decision.kind == "top_count" else round(len(defined) * (facts.decision.value or 0))
+    wanted = min(max(wanted, 1), len(defined))
+    order = defined[np.argsort(-scores[defined], kind="stable")][:wanted]
+    chosen = np.zeros(len(scores), dtype=bool)
+    chosen[order] = True
+    pred = _cut(chosen, table["pred"].to_numpy(), settled)
+    with _private(path) as sink:
+        pq.write_table(table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)), sink, compression="none", use_dictionary=False)
+    return float(scores[order[-1]])
+
+
+def _write_sample(path: Path, parts: list[pyarrow.RecordBatch], scored: Path | None, rows: NDArray[np.int64]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_batches(parts)
+    if scored is not None:  # a quota moved the predictions after the sample was taken
+        pred = pq.read_table(scored, columns=["pred"])["pred"].take(pa.array(rows))
+        table = table.set_column(table.schema.get_field_index("pred"), "pred", pred)
+    with _private(path) as sink:
+        pq.write_table(table, sink)
+
+
+@dataclass
+class Scored:
+    """The scored table, read a column at a time."""
+
+    path: Path
+    facts: Facts
+    settled: Settled
+
+    @cached_property
+    def _file(self) -> Any:
+        import pyarrow.parquet as pq
+
+        return pq.ParquetFile(self.path, memory_map=True)
+
+    @cached_property
+    def rows(self) -> int:
+        """Number of rows, those without outcome included."""
+        return int(self._file.metadata.num_rows)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One column of all rows, read-only."""
+        values: NDArray[Any] = self._file.read(columns=[name], use_threads=False)[name].to_numpy()
+        return values
+
+    @cached_property
+    def y(self) -> NDArray[Any]:
+        """Outcome: class codes (n,) int16 with -1 for missing, or values with NaN."""
+        return self.column("y")
+
+    @cached_property
+    def pred(self) -> NDArray[Any]:
+        """Prediction after the decision rule: class codes (n,) int16 with -1 for undefined, or values."""
+        return self.column("pred")
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Rows with an outcome and a defined prediction, (n,)."""
+        import numpy as np
+
+        if self.settled.task == "regression":
+            return np.isfinite(self.y) & np.isfinite(self.pred)
+        return (self.y >= 0) & (self.pred >= 0)
+
+    @cached_property
+    def predicted(self) -> NDArray[np.bool_]:
+        """Rows with a defined prediction, (n,)."""
+        import numpy as np
+
+        return np.isfinite(self.pred) if self.settled.task == "regression" else self.pred >= 0
+
+    @cached_property
+    def score(self) -> NDArray[np.float64]:
+        """Probability of the event, (n,), NaN where undefined; binary only."""
+        return self.column("score")
+
+    def scores(self) -> NDArray[np.float64]:
+        """Probabilities (n, classes)."""
+        import numpy as np
+
+        if self.settled.task == "binary":
+            event = self.settled.classes.index(self.settled.positive or "")
+            return np.stack([1 - self.score, self.score] if event == 1 else [self.score, 1 - self.score], axis=1)
+        return np.stack([self.column(f"score_{i}") for i in range(len(self.settled.classes))], axis=1)
+
+    def group(self, index: int) -> NDArray[np.int16]:
+        """Codes of the sensitive column `facts.groups[index]`, (n,)."""
+        return self.column(f"g{index}")
+
+    @cached_property
+    def selected(self) -> NDArray[np.bool_] | None:
+        """Rows whose decision is favourable, (n,); None where nobody declared what is favourable."""
+        import numpy as np
+
+        if not self.settled.favourable:
+            return None
+        if self.settled.task == "regression":
+            median = np.median(self.pred[self.predicted])
+            return self.pred > median if self.settled.favourable == ["high"] else self.pred < median
+        return np.isin(self.pred, [self.settled.classes.index(c) for c in self.settled.favourable])
