@@ -1,0 +1,121 @@
+"""Rank metrics: area under the ROC curve (DeLong) and average precision, with intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from audit.result import Estimate
+from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
+from audit.stats._roots import find_roots
+from audit.stats.ranked import Ranked, rank_two
+from audit.stats.rates import wilson_limits
+
+
+def delong(table: Ranked) -> tuple[float, float | None] | None:
+    """(AUC, its variance): the chance that a positive scores above a negative, ties counting half.
+
+    Variance s²(V10)/m + s²(V01)/n, V being the share of the other class that a row beats. DeLong, DeLong and Clarke-Pearson 1988; in
+    O(n log n): Sun and Xu 2014. None where a class is empty; the variance alone is None where a class has one row.
+    """
+    m, n = int(table.positives.sum()), int(table.negatives.sum())
+    if m == 0 or n == 0:
+        return None
+    below = 2 * np.cumsum(table.negatives) - table.negatives  # twice the negatives below, ties half
+    under = 2 * np.cumsum(table.positives) - table.positives
+    auc = int(np.sum(table.positives * below)) / (2 * m * n)
+    if m == 1 or n == 1:
+        return auc, None
+    s10 = float(np.sum(table.positives * (below / (2 * n) - auc) ** 2)) / (m - 1)
+    s01 = float(np.sum(table.negatives * (under / (2 * m) - (1 - auc)) ** 2)) / (n - 1)
+    return auc, s10 / m + s01 / n
+
+
+def _logit_interval(value: float, variance: float, z: float) -> tuple[float, float]:
+    middle, half = math.log(value / (1 - value)), z * math.sqrt(variance) / (value * (1 - value))
+    return 1 / (1 + math.exp(min(half - middle, 700.0))), 1 / (1 + math.exp(max(-half - middle, -700.0)))
+
+
+def _score_interval(auc: float, m: int, n: int, z: float) -> tuple[float, float]:
+    """Newcombe 2006, method 5: where |θ − AUC| ≤ z √V(θ), with V after Hanley and McNeil 1982; its width is never 0."""
+    spare = (m + n) / 2 - 1
+
+    def excess(theta: Floats, sign: float) -> Floats:
+        variance = theta * (1 - theta) * (1 + spare * (1 - theta) / (2 - theta) + spare * theta / (1 + theta)) / (m * n)
+        return np.asarray(z * np.sqrt(np.maximum(variance, 0.0)) - sign * (theta - auc))
+
+    tiny = 1e-12
+    low = 0.0 if auc == 0 else float(find_roots(lambda t: excess(t, -1.0), np.array(tiny), np.array(min(auc, 1 - tiny))))
+    high = 1.0 if auc == 1 else float(find_roots(lambda t: excess(t, 1.0), np.array(max(auc, tiny)), np.array(1 - tiny)))
+    return low, high
+
+
+def roc_auc_ranked(table: Ranked, *, level: float) -> Estimate | None:
+    """AUC in [0, 1] with DeLong's logit interval; 0.5 means that scores say nothing of the outcome. None where a class is empty.
+
+    Where DeLong's variance is 0 or unknown (classes separated, one score for all, a class of one row) the interval is Newcombe's score
+    interval: perfect separation of a few rows is no proof of perfection.
+    """
+    z = normal_quantile(level)
+    parts = delong(table)
+    if parts is None:
+        return None
+    auc, variance = parts
+    m, n = int(table.positives.sum()), int(table.negatives.sum())
+    if not variance or auc in (0.0, 1.0):
+        low, high = _score_interval(auc, m, n, z)
+        return estimate(auc, low, high, level=level, method="AUC score (Newcombe 2006)", n=m + n)
+    low, high = _logit_interval(auc, variance, z)
+    return estimate(auc, low, high, level=level, method="DeLong, logit", n=m + n)
+
+
+def roc_auc(pos: ArrayLike, neg: ArrayLike, *, level: float) -> Estimate | None:
+    """`roc_auc_ranked` of two samples of scores: rows with outcome 1 and rows with outcome 0 (of two groups: the cross-group AUC)."""
+    check_share("level", level)
+    return roc_auc_ranked(rank_two(pos, neg), level=level)
+
+
+def auc_difference(table: Ranked, reference: Ranked, *, level: float) -> Estimate | None:
+    """AUC of one set of rows minus AUC of another, unpaired: normal interval, variances added, within [−1, 1]; 0 means equal AUCs.
+
+    None where one is undefined or has no variance. DeLong et al. 1988.
+    """
+    z = normal_quantile(level)
+    ours, theirs = delong(table), delong(reference)
+    if ours is None or theirs is None or not ours[1] or not theirs[1]:
+        return None
+    value, half = ours[0] - theirs[0], z * math.sqrt(ours[1] + theirs[1])
+    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="DeLong", n=table.rows + reference.rows)
+
+
+def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
+    """Mean precision over the positives, each at its own score as cutoff, in [0, 1]; the share of positives means that scores say nothing.
+
+    Σ (R_k − R_{k−1}) P_k, as in scikit-learn. Logit interval with the variance of the influence function: a row of score t and outcome y
+    moves it by [y (P(t) − AP) + mean over positives of (y − P(s)) / G(s) at s <= t] / π, G being the share of rows at or above s, π the share
+    of positives. Where the value is 1, the lower limit is Wilson's for m of m positives above all negatives. None where a class is empty.
+    """
+    z = normal_quantile(level)
+    pos, both = table.positives[::-1], (table.positives + table.negatives)[::-1]  # from the highest score down
+    m, n = int(pos.sum()), int(both.sum())
+    if m in (0, n):
+        return None
+    above = np.cumsum(both)
+    precision = np.cumsum(pos) / above
+    value = float(np.sum(pos * precision)) / m
+    weight = pos / above  # positives at s over rows at or above s; n/n cancels
+    ones, shared = np.cumsum(weight[::-1])[::-1], np.cumsum((weight * precision)[::-1])[::-1]
+    if_one, if_zero = precision - value + ones - shared, -shared
+    variance = (float(np.sum(pos * if_one**2)) + float(np.sum((both - pos) * if_zero**2))) / m**2
+    if value >= 1.0 or variance <= 0.0:
+        return estimate(value, float(wilson_limits(m, m, level=level)[0]) * value, 1.0, level=level, method="Wilson", n=n)
+    low, high = _logit_interval(value, variance, z)
+    return estimate(value, low, high, level=level, method="influence function, logit", n=n)
+
+
+def average_precision(pos: ArrayLike, neg: ArrayLike, *, level: float) -> Estimate | None:
+    """`average_precision_ranked` of two samples of scores: rows with outcome 1 and rows with outcome 0."""
+    check_share("level", level)
+    return average_precision_ranked(rank_two(pos, neg), level=level)

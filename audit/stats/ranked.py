@@ -1,0 +1,51 @@
+"""Scores with a yes/no outcome, counted per distinct score: enough for every rank metric and every calibration figure.
+
+The table does not depend on the order of the rows, so nothing that is computed from it does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from audit.stats._inputs import Floats, Ints, binary, finite
+
+
+class Ranked(NamedTuple):
+    """Distinct scores in rising order, and how many rows with outcome 1 and 0 have each; arrays of shape (distinct,)."""
+
+    scores: Floats
+    positives: Ints
+    negatives: Ints
+
+    @property
+    def rows(self) -> int:
+        return int(self.positives.sum() + self.negatives.sum())
+
+
+def rank_two(pos: ArrayLike, neg: ArrayLike) -> Ranked:
+    """The table of two samples of scores: rows with outcome 1 and rows with outcome 0. Ties are exact.
+
+    float32 and float64 are kept apart only if both samples are float32; ValueError where a score is not finite.
+    """
+    ones, zeros = finite("pos", pos), finite("neg", neg)
+    ones = np.sort(ones.astype(np.result_type(ones, zeros), copy=False)) + 0.0  # −0.0 becomes 0.0
+    both = np.concatenate([ones, zeros.astype(ones.dtype, copy=False)])
+    both += 0.0
+    both.sort()
+    if both.size == 0:
+        return Ranked(np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    last = np.flatnonzero(np.append(both[1:] != both[:-1], True))
+    distinct = both[last]
+    positives = np.diff(np.searchsorted(ones, distinct, side="right"), prepend=0)
+    negatives = np.diff(last, prepend=-1) - positives
+    return Ranked(distinct.astype(np.float64), positives.astype(np.int64), negatives.astype(np.int64))
+
+
+def rank(scores: ArrayLike, y: ArrayLike) -> Ranked:
+    """The table of scores and outcomes y in {0, 1}, both of shape (n,). ValueError where a score is not finite or y something else."""
+    values = finite("scores", scores)
+    one = binary("y", y, values.size)
+    return rank_two(values[one], values[~one])
