@@ -1,0 +1,42 @@
+"""What the model costs: size, memory and the time that one pass took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from audit.registry import check
+
+if TYPE_CHECKING:
+    from audit.context import Context
+    from audit.result import Measurement, Message
+
+
+@check(
+    "efficiency.cost",
+    title="What the model costs",
+    meaning="Trained numbers, size on disk, floating-point operations for one row where they can be counted (a multiply-add counts as two), and rows scored per second.",
+    limits="The rate is that of this machine, one thread, batches of up to 65,536 rows, the way to and from the confined worker included. It is no latency of a single request.",
+    unit="numbers, bytes, operations a row, rows a second",
+    direction="lower",
+    needs=["model"],
+    references=["torch.utils.flop_counter"],
+)
+def cost(ctx: Context) -> Iterable[Measurement | Message]:
+    """Exact sizes; the measured rate is not repeatable and says so."""
+    from audit.measure import exact, undefined, value
+    from audit.text import message
+
+    size = sum(ctx.model_files.values())
+    rows = ctx.scoring.rows
+    unknown = message("The format does not say how many numbers were trained.")
+    parameters = ctx.settled.parameters
+    yield value("parameters", None if parameters is None else exact(float(parameters), rows), reason=unknown)
+    yield value("bytes_on_disk", exact(float(size), rows))
+    uncounted = message("Operations are counted for PyTorch networks only.")
+    yield undefined("flops_per_row", uncounted) if ctx.settled.flops is None else value("flops_per_row", exact(ctx.settled.flops, rows))
+    rate = rows / max(ctx.scoring.seconds, 1e-9)
+    yield value("rows_per_second", exact(rate, rows)).model_copy(update={"repeatable": False})
+    yield message(
+        "The model takes {size:number} MB on disk and scored {rows:count} rows at {rate:count} rows a second here.", size=size / 1e6, rows=rows, rate=rate
+    )

@@ -1,0 +1,287 @@
+"""Selection, error and predictive rates per group, each against the reference group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from audit.registry import check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audit.context import Context, Grouping
+    from audit.result import Evidence, Measurement, Message, Part
+
+    Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@check(
+    "fairness.group",
+    title="Differences between groups",
+    meaning=(
+        "How often each group gets the favourable decision (selection rate), and how often the decision is wrong for it in each way: true and false positive and negative "
+        "rates, precision and accuracy. Each group is held against the reference group by ratio, difference and odds ratio. The adverse ratio compares how often the "
+        "unfavourable decision falls."
+    ),
+    limits=(
+        "A difference is not yet a cause: it is not adjusted for what may legitimately differ between the groups, and no difference found is not proof of none. Error rates take "
+        "the recorded outcomes at their word. Extremes over all groups grow with the number of groups by chance alone; they are shown with what chance gives and never judged."
+    ),
+    unit="share of rows; ratios against the reference",
+    direction="target",
+    needs=["sensitive"],
+    references=[
+        "Miettinen and Nurminen 1985", "Newcombe 1998", "Wilson 1927", "Hardt, Price and Srebro 2016", "Bird et al. 2020 (fairlearn)", "29 CFR 1607.4(D)",
+    ],
+)  # fmt: skip
+def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]:
+    """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
+    from audit.text import message
+
+    worst: tuple[float, Part, Part] | None = None
+    for grouping in ctx.groupings():
+        for name, pair in _rates(ctx, grouping).items():
+            for measurement in _rate(ctx, name, pair, grouping):
+                yield measurement
+                if (name, measurement.compare) == ("selection_rate", "ratio") and measurement.metric == name and grouping.single and measurement.estimate:
+                    ratio = min(measurement.estimate.value, 1 / measurement.estimate.value) if measurement.estimate.value else 0.0
+                    if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
+                        worst = (ratio, measurement.parts[0], measurement.parts[1])
+        if grouping.single:
+            yield from _extremes(ctx, grouping, draws)
+            if ctx.settled.task == "regression":
+                yield from _means(ctx, grouping)
+    if ctx.scored.selected is None:
+        yield from _classes(ctx)
+        yield message("Nobody declared which decision is favourable, so the rates of each class are reported and no difference is judged: name it with --favourable.")
+    elif worst is None:
+        yield message("No two groups of at least {n:count} rows can be compared.", n=ctx.plan.disclosure.min_group_size)
+    else:
+        _, mine, other = worst
+        yield message(
+            "The favourable decision falls to {rate:percent} of {group} and to {other_rate:percent} of {other} ({n:count} and {other_n:count} rows): "
+            "the largest ratio between a group and its reference.",
+            rate=mine.k / mine.n, group=_name(mine.slice), other_rate=other.k / other.n, other=_name(other.slice), n=mine.n, other_n=other.n,
+        )  # fmt: skip
+
+
+def _name(slice_: dict[str, str]) -> str:
+    return ", ".join(f"{column} = {level}" for column, level in slice_.items())
+
+
+class _Events(NamedTuple):
+    """Outcome and decision as event or not, over rows that have both."""
+
+    keep: NDArray[np.bool_]
+    y: NDArray[np.bool_]
+    pred: NDArray[np.bool_]
+
+
+def _events(ctx: Context) -> _Events | None:
+    """The event of a classification: the positive class, or for several classes the favourable ones."""
+    import numpy as np
+
+    settled = ctx.settled
+    named = [settled.positive] if settled.positive is not None else settled.favourable
+    if settled.task == "regression" or not named or ctx.facts.target_sql is None:
+        return None
+    event = [settled.classes.index(name) for name in named]
+    return _Events(ctx.scored.usable, np.isin(ctx.scored.y, event), np.isin(ctx.scored.pred, event))
+
+
+def _rates(ctx: Context, grouping: Grouping) -> dict[str, Pair]:
+    """Rate name → (k, n) per group, int64; fairlearn's names."""
+    import numpy as np
+
+    size, out = len(grouping.slices), {}
+    if ctx.scored.selected is not None:
+        known = ctx.scored.predicted
+        n = np.bincount(grouping.codes[known], minlength=size)
+        out["selection_rate"] = (np.bincount(grouping.codes[known & ctx.scored.selected], minlength=size), n)
+    events = _events(ctx)
+    if events is None:
+        return out
+    cell = grouping.codes[events.keep].astype(np.int64) * 4 + events.y[events.keep] * 2 + events.pred[events.keep]
+    tn, fp, fn, tp = np.bincount(cell, minlength=4 * size).reshape(size, 4).T
+    out |= {
+        "true_positive_rate": (tp, tp + fn), "false_negative_rate": (fn, tp + fn), "false_positive_rate": (fp, fp + tn), "true_negative_rate": (tn, fp + tn),
+        "precision": (tp, tp + fp), "negative_predictive_value": (tn, tn + fn),
+    }  # fmt: skip
+    if ctx.settled.task == "binary":
+        out["accuracy"] = (tp + tn, tp + tn + fp + fn)
+    return out
+
+
+def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping) -> Iterator[Measurement]:
+    from audit.measure import comparisons, rate
+    from audit.result import Part
+
+    parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
+    for i, part in enumerate(parts):
+        measured = rate(ctx, name, part.k, part.n, slice_=part.slice, what="rows that this rate counts")
+        if name == "selection_rate" and grouping.single and i == grouping.reference:
+            measured = measured.model_copy(update={"evidence": [*_thresholds(ctx, grouping), *_histogram(ctx, grouping)]})
+        yield measured
+        if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
+            continue
+        found = comparisons(ctx, name, part, parts[grouping.reference], adverse=name == "selection_rate")
+        yield from found if grouping.single else (m for m in found if m.compare in ("ratio", "difference"))
+
+
+def _extremes(ctx: Context, grouping: Grouping, draws: int) -> Iterator[Measurement]:
+    """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
+    import numpy as np
+
+    from audit.measure import exact
+    from audit.result import Measurement, Test
+    from audit.stats.extremes import extremes
+
+    rates, found = _rates(ctx, grouping), {}
+    for name, (k, n) in rates.items():
+        members = [i for i in range(len(n)) if n[i] > 0 and i not in grouping.unknown]
+        result = extremes(k[members], n[members], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws) if len(members) > 1 else None
+        if result is not None:
+            found[name] = (result, int(n[members].sum()))
+    slice_ = {grouping.columns[0]: "*"}
+    for metric, names in EXTREMES.items():
+        if not all(name in found for name in names):
+            continue
+        difference = metric.endswith("_difference")
+        values = [(r.difference if difference else r.ratio, r, n) for r, n in (found[name] for name in names)]
+        defined = [(v, r, n) for v, r, n in values if v is not None]
+        if not defined:
+            continue
+        value, result, n = max(defined, key=lambda d: d[0]) if difference else min(defined, key=lambda d: d[0])
+        quantile, p_value = (result.quantile_difference, result.p_difference) if difference else (result.quantile_ratio, result.p_ratio)
+        test = Test(null="equality", method="permutation", p_value=p_value) if p_value is not None else None
+        yield Measurement(
+            metric=metric, slice=slice_, estimate=exact(float(np.float64(value)), n), test=test, evidence=[] if quantile is None else [_chance(value, quantile)]
+        )
+
+
+EXTREMES = {
+    "demographic_parity_difference": ("selection_rate",),
+    "demographic_parity_ratio": ("selection_rate",),
+    "equalized_odds_difference": ("true_positive_rate", "false_positive_rate"),
+    "equalized_odds_ratio": ("true_positive_rate", "false_positive_rate"),
+    "equal_opportunity_difference": ("true_positive_rate",),
+    "equal_opportunity_ratio": ("true_positive_rate",),
+}
+
+
+def _chance(value: float, quantile: float) -> Evidence:
+    from audit.result import Column, Table
+
+    columns = [Column(name="seen", label="seen", kind="number"), Column(name="chance", label="95 % quantile under exact equality", kind="number")]
+    return Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[value, quantile]])
+
+
+def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
+    """Regression: mean prediction per group and its difference to the reference."""
+    from audit.measure import value
+    from audit.result import Measurement, Test
+    from audit.stats.compare import mean_difference, mean_test
+    from audit.stats.losses import mean_loss
+    from audit.text import message
+
+    members = [ctx.scored.pred[ctx.scored.predicted & (grouping.codes == i)] for i in range(len(grouping.slices))]
+    triples = [(len(m), float(m.mean()), float(m.var(ddof=1))) if len(m) > 1 else (len(m), 0.0, 0.0) for m in members]
+    for i, slice_ in enumerate(grouping.slices):
+        estimate = mean_loss(members[i], level=ctx.level("mean_prediction")) if len(members[i]) > 1 else None
+        yield value("mean_prediction", estimate, slice_=slice_, reason=message("Fewer than two rows belong to this group."))
+        if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
+            continue
+        difference = mean_difference(triples[i], triples[grouping.reference], level=ctx.level("mean_prediction", "difference"))
+        tested = mean_test(triples[i], triples[grouping.reference])
+        if difference is not None:
+            test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
+            yield Measurement(metric="mean_prediction", compare="difference", slice=slice_, against=grouping.slices[grouping.reference], estimate=difference, test=test)
+
+
+def _classes(ctx: Context) -> Iterator[Measurement]:
+    """Without a favourable decision: how often each class is predicted for each group."""
+    import numpy as np
+
+    from audit.measure import rate
+
+    if ctx.settled.task == "regression":
+        return
+    for grouping in ctx.groupings(intersection=False):
+        size, classes = len(grouping.slices), len(ctx.settled.classes)
+        known = ctx.scored.predicted
+        cells = np.bincount(grouping.codes[known] * classes + ctx.scored.pred[known], minlength=size * classes).reshape(size, classes)
+        for i, slice_ in enumerate(grouping.slices):
+            for j, name in enumerate(ctx.settled.classes):
+                yield rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
+
+
+def _bands(ctx: Context, grouping: Grouping) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Counts of rows (groups, 100 score bins) with an undefined score left out, and the groups that are large enough to show."""
+    import numpy as np
+
+    known = ctx.scored.predicted
+    bin_ = np.minimum((ctx.scored.score[known] * 100).astype(np.int64), 99)
+    counts = np.bincount(grouping.codes[known].astype(np.int64) * 100 + bin_, minlength=len(grouping.slices) * 100).reshape(-1, 100)
+    return counts, counts.sum(axis=1) >= max(50, ctx.plan.disclosure.min_group_size)
+
+
+def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
+    """The selection rate of each group over all cutoffs of the score, with Wilson bands."""
+    import numpy as np
+
+    from audit.result import Curve, Series
+    from audit.stats.rates import wilson_limits
+
+    if ctx.settled.task != "binary" or not ctx.settled.has_scores or ctx.scored.selected is None:
+        return []
+    counts, large = _bands(ctx, grouping)
+    event_is_favourable = ctx.settled.positive in ctx.settled.favourable
+    series = []
+    for i in np.flatnonzero(large):
+        above = np.cumsum(counts[i][::-1])[::-1][::5]
+        n = int(counts[i].sum())
+        k = above if event_is_favourable else n - above
+        low, high = wilson_limits(k, np.full(len(k), n), level=ctx.plan.audit.level)
+        name = next(iter(grouping.slices[i].values()))
+        x = [float(v) / 20 for v in range(len(k))]
+        series.append(Series(name=name, x=x, y=[float(v) for v in k / n], low=[float(v) for v in low], high=[float(v) for v in high]))
+    if not series:
+        return []
+    return [
+        Curve(
+            name="cutoffs", caption="Favourable decisions over all cutoffs of the score", x_label="cutoff", y_label="selection rate", y_kind="percent", series=series
+        )
+    ]
+
+
+def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
+    """Scores per group in 100 bins, merged until each holds enough rows of every group shown."""
+    import numpy as np
+
+    from audit.result import Histogram
+
+    if ctx.settled.task != "binary" or not ctx.settled.has_scores:
+        return []
+    counts, large = _bands(ctx, grouping)
+    if not large.any():
+        return []
+    edges, kept, smallest = [0], [], ctx.plan.disclosure.min_group_size
+    running = np.zeros(int(large.sum()), dtype=np.int64)
+    for bin_ in range(100):
+        running += counts[large][:, bin_]
+        if (running >= smallest).all() or ((running >= smallest) | (running == 0)).all() and running.any():
+            kept.append(running.copy())
+            edges.append(bin_ + 1)
+            running[:] = 0
+    if running.any() and kept:
+        kept[-1] += running
+        edges[-1] = 100
+    if not kept:
+        return []
+    if edges[-1] != 100:
+        edges[-1] = 100
+    names = [next(iter(grouping.slices[i].values())) for i in np.flatnonzero(large)]
+    series = {name: [int(column[j]) for column in kept] for j, name in enumerate(names)}
+    return [Histogram(caption="Scores by group", x_label="score", edges=[e / 100 for e in edges], series=series)]

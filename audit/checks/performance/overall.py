@@ -1,0 +1,235 @@
+"""How often and how well the model is right, over all rows with a known outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from audit.registry import check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audit.context import Context
+    from audit.result import Estimate, Evidence, Measurement, Message
+
+
+@check(
+    "performance.overall",
+    title="How well the model predicts",
+    meaning=(
+        "Accuracy is how often the decision matches the outcome; balanced accuracy weighs each class equally; precision is how often a predicted event "
+        "happened; recall is how many events were predicted; ROC AUC is how often an event is scored above a non-event; average precision (PR AUC) sums precision over the "
+        "events; log loss and Brier score measure the probabilities. For a quantity: the mean absolute error, the root mean squared error and R²."
+    ),
+    limits=(
+        "It says how well the model repeats the outcomes that were recorded, not whether these are right, and nothing about rows whose outcome was never seen. "
+        "One number over everybody can hide a group for whom the model fails."
+    ),
+    unit="share of rows, or the unit of the outcome for errors",
+    direction="higher",
+    needs=["labels"],
+    references=["DeLong, DeLong and Clarke-Pearson 1988", "Newcombe 2006", "Wilson 1927", "scikit-learn metrics"],
+)
+def overall(ctx: Context, *, replicates: int = 2000) -> Iterable[Measurement | Message]:
+    """Classification metrics of the decisions and scores, or regression errors, as scikit-learn defines them."""
+    if ctx.settled.task == "regression":
+        return _regression(ctx)
+    return _classification(ctx, replicates)
+
+
+def _regression(ctx: Context) -> Iterator[Measurement | Message]:
+    import numpy as np
+
+    from audit.measure import value
+    from audit.stats import losses
+    from audit.text import message
+
+    y, prediction = ctx.scored.y[ctx.scored.usable], ctx.scored.pred[ctx.scored.usable]
+    if len(y) < 2:
+        yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
+        return
+    error = y - prediction
+    absolute = losses.mean_loss(np.abs(error), level=ctx.level("mean_absolute_error"))
+    explained = losses.r2(y, prediction, level=ctx.level("r2"))
+    yield value("mean_absolute_error", absolute)
+    yield value("root_mean_squared_error", losses.root_mean_squared_error(error, level=ctx.level("root_mean_squared_error")))
+    yield value("r2", explained, evidence=[_scatter(y, prediction)])
+    yield message(
+        "On average the prediction is off by {mae:number}; it explains {r2:percent} of the variance of the outcome ({n:count} rows).",
+        mae=absolute.value, r2=explained.value, n=len(y),
+    )  # fmt: skip
+
+
+def _scatter(y: NDArray[np.float64], prediction: NDArray[np.float64]) -> Evidence:
+    """Mean outcome by bin of the prediction, because a point per row would show people."""
+    import numpy as np
+
+    from audit.result import Curve, Series
+
+    order = np.argsort(prediction, kind="stable")
+    bins = [b for b in np.array_split(order, min(20, max(1, len(y) // 50))) if len(b)]
+    means = [(float(prediction[b].mean()), float(y[b].mean()), 1.96 * float(y[b].std()) / np.sqrt(len(b)), len(b)) for b in bins]
+    series = Series(
+        name="mean outcome", x=[m[0] for m in means], y=[m[1] for m in means],
+        low=[m[1] - m[2] for m in means], high=[m[1] + m[2] for m in means], n=[m[3] for m in means],
+    )  # fmt: skip
+    return Curve(name="fit", caption="Mean outcome by predicted value", x_label="predicted value", y_label="mean outcome", series=[series])
+
+
+def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
+    import numpy as np
+
+    from audit.measure import value
+    from audit.result import Part
+    from audit.stats.rates import wilson
+    from audit.text import message
+
+    settled, keep = ctx.settled, ctx.scored.usable
+    size, n = len(settled.classes), int(keep.sum())
+    if n == 0:
+        yield message("No row has both an outcome and a prediction: nothing can be measured.")
+        return
+    cells = np.bincount(ctx.scored.y[keep].astype(np.int32) * size + ctx.scored.pred[keep], minlength=size * size).reshape(size, size)
+    right = int(np.trace(cells))
+    accuracy = wilson(right, n, level=ctx.level("accuracy"))
+    yield value("accuracy", accuracy, parts=[Part(slice={}, k=right, n=n)], evidence=[_confusion(cells, settled.classes)])
+    for metric, estimate in _from_cells(ctx, cells, replicates).items():
+        yield value(metric, estimate, reason=message("The class that it speaks of was never predicted, or never happened, on these rows."))
+    assert accuracy is not None
+    numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": n, "level": accuracy.level}
+    if not settled.has_scores:
+        yield message(
+            "The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}). "
+            "The model returns labels only, so nothing is said about its scores.", **numbers,
+        )  # fmt: skip
+        return
+    auc = None
+    for measurement in _from_scores(ctx, keep):
+        auc = measurement.estimate if measurement.metric == "roc_auc" else auc
+        yield measurement
+    if auc is None:
+        yield message("The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}).", **numbers)
+    elif auc.value < 0.5:
+        yield message(
+            "The decision matches the outcome in {accuracy:percent} of {n:count} rows, and events are scored BELOW non-events more often than above "
+            "(ROC AUC {auc:ratio}): check that the event and the order of the classes are as declared.", **numbers, auc=auc.value,
+        )  # fmt: skip
+    else:
+        yield message(
+            "The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}); "
+            "an event is scored above a non-event {auc:percent} of the time (ROC AUC).", **numbers, auc=auc.value,
+        )  # fmt: skip
+
+
+def _confusion(cells: NDArray[np.int64], classes: list[str]) -> Evidence:
+    from audit.result import Heatmap
+
+    return Heatmap(
+        caption="Outcomes and decisions", row_label="outcome", column_label="decision", rows=classes, columns=classes, values=[[float(v) for v in row] for row in cells]
+    )
+
+
+def _from_cells(ctx: Context, cells: NDArray[np.int64], replicates: int) -> dict[str, Estimate | None]:
+    """Balanced accuracy, precision, recall and F1: of the event for two classes (macro for more), intervals by Wilson or the bootstrap over cells."""
+    import numpy as np
+
+    from audit.stats.cells import bootstrap
+    from audit.stats.rates import wilson
+
+    settled, out, size = ctx.settled, {}, len(cells)
+
+    def macro(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        table = counts.reshape(-1, size, size).astype(np.float64)
+        hit, actual, predicted = np.einsum("rii->ri", table), table.sum(axis=2), table.sum(axis=1)
+        # As scikit-learn: a class that was never predicted has precision 0, one that never happened does not count for recall.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            recall = hit / actual
+            precision = np.where(predicted > 0, hit / predicted, 0.0)
+            f1 = 2 * hit / (actual + predicted)
+        seen = (actual + predicted) > 0
+        balanced = np.nanmean(np.where(actual > 0, recall, np.nan), axis=1)
+        if settled.positive is not None:
+            event = settled.classes.index(settled.positive)
+            return np.stack([balanced, f1[:, event]], axis=1)
+        means = [np.nanmean(np.where(seen, np.nan_to_num(values), np.nan), axis=1) for values in (precision, recall, f1)]
+        return np.stack([balanced, means[2], means[0], means[1]], axis=1)
+
+    names = ["balanced_accuracy", "f1"] + ([] if settled.positive is not None else ["precision", "recall"])
+    estimates = bootstrap(cells.ravel(), macro, replicates=replicates, rng=ctx.rng("cells"), level=ctx.level("f1")).estimates
+    out |= dict(zip(names, estimates, strict=True))
+    if settled.positive is not None:
+        event = settled.classes.index(settled.positive)
+        hit, predicted, actual = int(cells[event, event]), int(cells[:, event].sum()), int(cells[event].sum())
+        out["precision"] = wilson(hit, predicted, level=ctx.level("precision")) if predicted else None
+        out["recall"] = wilson(hit, actual, level=ctx.level("recall")) if actual else None
+    return out
+
+
+def _from_scores(ctx: Context, keep: NDArray[np.bool_]) -> Iterator[Measurement]:
+    import numpy as np
+
+    from audit.measure import undefined, value
+    from audit.stats import losses
+    from audit.stats.auc import average_precision_ranked, roc_auc_ranked
+    from audit.stats.ranked import rank
+    from audit.text import message
+
+    settled, y = ctx.settled, ctx.scored.y[keep].astype(np.int64)
+    if settled.task == "binary":
+        event = y == settled.classes.index(settled.positive or "")
+        score = ctx.scored.score[keep]
+        one_class = message("All outcomes are of one class on these rows.")
+        ranked = rank(score, event)
+        yield value("roc_auc", roc_auc_ranked(ranked, level=ctx.level("roc_auc")), reason=one_class, evidence=_roc(ranked))
+        yield value("average_precision", average_precision_ranked(ranked, level=ctx.level("average_precision")), reason=one_class)
+        yield value("log_loss", losses.mean_loss(losses.log_losses(np.where(event, score, 1 - score)), level=ctx.level("log_loss")))
+        yield value("brier_score", losses.mean_loss((score - event) ** 2, level=ctx.level("brier_score")))
+        return
+    scores = ctx.scored.scores()[keep]
+    given = scores[np.arange(len(y)), y]
+    yield value("log_loss", losses.mean_loss(losses.log_losses(given), level=ctx.level("log_loss")))
+    yield value("brier_score", losses.mean_loss((scores**2).sum(axis=1) - 2 * given + 1, level=ctx.level("brier_score")))
+    parts = [roc_auc_ranked(rank(scores[:, i], y == i), level=ctx.level("roc_auc")) for i in range(len(settled.classes))]
+    for name, estimate in zip(settled.classes, parts, strict=True):
+        yield value("roc_auc", estimate, slice_={"(class)": name}, reason=message("This class never happened, or nothing else did."))
+    if any(part is None for part in parts):
+        yield undefined("roc_auc_ovr_macro", message("At least one class never happened on these rows."))
+    else:
+        yield _macro_auc([part for part in parts if part is not None])
+
+
+def _macro_auc(parts: list[Estimate]) -> Measurement:
+    """The mean of the one-versus-rest AUCs; its interval is the mean of theirs, which is wide enough because their errors are at most fully correlated."""
+    from audit.measure import value
+    from audit.result import Estimate
+
+    k = len(parts)
+    mean = Estimate(
+        value=sum(p.value for p in parts) / k, low=sum(p.low for p in parts) / k, high=sum(p.high for p in parts) / k,
+        level=parts[0].level, method="mean of DeLong intervals", n=parts[0].n,
+    )  # fmt: skip
+    return value("roc_auc_ovr_macro", mean)
+
+
+def _roc(ranked: object, points: int = 100) -> list[Evidence]:
+    """The ROC curve at no more than `points` cutoffs."""
+    import numpy as np
+
+    from audit.result import Curve, Series
+    from audit.stats.ranked import Ranked
+
+    assert isinstance(ranked, Ranked)
+    positives, negatives = ranked.positives[::-1].astype(np.int64), ranked.negatives[::-1].astype(np.int64)
+    if not positives.sum() or not negatives.sum():
+        return []
+    tpr, fpr = np.cumsum(positives) / positives.sum(), np.cumsum(negatives) / negatives.sum()
+    chosen = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)).clip(0, len(tpr) - 1))
+    x, y = [0.0, *(float(v) for v in fpr[chosen])], [0.0, *(float(v) for v in tpr[chosen])]
+    return [
+        Curve(
+            name="roc", caption="Events and false alarms over all cutoffs", x_label="false positive rate", y_label="true positive rate",
+            x_kind="percent", y_kind="percent", series=[Series(name="model", x=x, y=y)],
+        )
+    ]  # fmt: skip

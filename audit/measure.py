@@ -1,0 +1,68 @@
+"""Shorthand for the measurements that many checks make: counts in, `Measurement` out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from audit.result import Estimate, Evidence, Measurement, Message, Part, Slice, Test
+from audit.text import message, render
+
+if TYPE_CHECKING:
+    from audit.context import Context
+
+NOT_DEFINED = "It is not defined on these rows."
+
+
+def undefined(metric: str, reason: Message, *, slice_: Slice | None = None, against: Slice | None = None, compare: str = "value", parts: Iterable[Part] = ()) -> Measurement:
+    """A measurement without a number, and why."""
+    return Measurement(
+        metric=metric, compare=compare, slice=slice_ or {}, against=against, parts=list(parts), reason=render(reason), reason_msg=reason  # type: ignore[arg-type]
+    )
+
+
+def value(metric: str, estimate: Estimate | None, *, slice_: Slice | None = None, reason: Message | None = None, evidence: Iterable[Evidence] = (), parts: Iterable[Part] = ()) -> Measurement:
+    """A measurement of one slice; without an estimate it is undefined for `reason`."""
+    if estimate is None:
+        return undefined(metric, reason or message(NOT_DEFINED), slice_=slice_, parts=parts)
+    return Measurement(metric=metric, slice=slice_ or {}, estimate=estimate, evidence=list(evidence), parts=list(parts))
+
+
+def exact(number: float, n: int) -> Estimate:
+    """A quantity that was counted and not estimated."""
+    return Estimate(value=number, low=number, high=number, level=0.95, method="exact", n=n)
+
+
+def rate(ctx: Context, metric: str, k: int, n: int, *, slice_: Slice | None = None, what: str = "rows") -> Measurement:
+    """k of n with Wilson's interval; undefined where n is 0."""
+    from audit.stats.rates import wilson
+
+    part = Part(slice=slice_ or {}, k=k, n=n)
+    reason = message("There are no {what} here.", what=message(what))
+    return value(metric, wilson(k, n, level=ctx.level(metric)) if n else None, slice_=slice_, reason=reason, parts=[part])
+
+
+def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adverse: bool = False) -> list[Measurement]:
+    """Ratio, difference and odds ratio of a rate against the reference, each with the test of equality; with `adverse` also the ratio of the complements."""
+    from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio
+
+    counts = (group.k, group.n, reference.k, reference.n)
+    tested = equality_test(*counts)
+    test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
+    made = [
+        ("ratio", metric, miettinen_nurminen(*counts, level=ctx.level(metric, "ratio"))),
+        ("difference", metric, newcombe(*counts, level=ctx.level(metric, "difference"))),
+        ("odds_ratio", metric, odds_ratio(*counts, level=ctx.level(metric, "odds_ratio"))),
+    ]
+    parts = [group, reference]
+    if adverse:
+        opposite = (group.n - group.k, group.n, reference.n - reference.k, reference.n)
+        made.append(("ratio", f"adverse_{metric}", miettinen_nurminen(*opposite, level=ctx.level(f"adverse_{metric}", "ratio"))))
+    out = []
+    for compare, name, estimate in made:
+        if estimate is None:
+            reason = message("One of the two groups has no rows, or the reference has a rate of 0.")
+            out.append(undefined(name, reason, slice_=group.slice, against=reference.slice, compare=compare, parts=parts))
+        else:
+            out.append(Measurement(metric=name, compare=compare, slice=group.slice, against=reference.slice, parts=parts, estimate=estimate, test=test))  # type: ignore[arg-type]
+    return out

@@ -1,0 +1,56 @@
+"""Means of per-row losses, and skill over a trivial baseline, with intervals by the delta method.
+
+All functions take whole columns: `p` (n,) probabilities, `y` (n,) outcomes. Sums are numpy's pairwise sums over the rows in order, on one thread.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.result import Estimate
+from audit.stats._inputs import normal_quantile
+
+Floats = NDArray[np.float64]
+#: Probabilities are clipped this far from 0 and 1 before a logarithm is taken, as scikit-learn does.
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def from_influence(value: float, influence: Floats, *, level: float, method: str) -> Estimate:
+    """An estimate whose error is the mean of `influence` (n,), one value per row (Hampel, 1974): value ± z·sd/√n."""
+    n = len(influence)
+    half = normal_quantile(level) * float(np.std(influence, ddof=1)) / np.sqrt(n) if n > 1 else 0.0
+    return Estimate(value=value, low=value - half, high=value + half, level=level, method=method, n=n)
+
+
+def mean_loss(losses: Floats, *, level: float) -> Estimate:
+    """The mean of per-row losses (n,) with the normal interval of a mean."""
+    return from_influence(float(np.mean(losses)), losses, level=level, method="normal")
+
+
+def log_losses(p_true: Floats) -> Floats:
+    """−ln of the probability given to what happened, clipped as scikit-learn's `log_loss` clips it; 0 is a certain, right forecast."""
+    return -np.log(np.clip(p_true, EPSILON, 1 - EPSILON))
+
+
+def skill(losses: Floats, trivial: Floats, *, level: float) -> Estimate:
+    """1 − mean(losses)/mean(trivial): 1 is perfect, 0 no better than the trivial forecast, below 0 worse.
+
+    `trivial` (n,) are the losses of the best constant on these same rows; as it is the optimum, choosing it adds no first-order error.
+    """
+    base = float(np.mean(trivial))
+    value = 1.0 - float(np.mean(losses)) / base
+    return from_influence(value, -(losses - (1.0 - value) * trivial) / base, level=level, method="delta")
+
+
+def root_mean_squared_error(errors: Floats, *, level: float) -> Estimate:
+    """√mean(e²) in the unit of the outcome, interval by the delta method on the mean square."""
+    squares = errors**2
+    value = float(np.sqrt(np.mean(squares)))
+    return from_influence(value, (squares - value**2) / (2 * value) if value else squares, level=level, method="delta")
+
+
+def r2(y: Floats, prediction: Floats, *, level: float) -> Estimate:
+    """Share of the variance that the prediction explains: 1 is perfect, 0 as good as the mean, below 0 worse."""
+    return skill((y - prediction) ** 2, (y - float(np.mean(y))) ** 2, level=level)
+
