@@ -94,8 +94,9 @@ def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
     """Mean precision over the positives, each at its own score as cutoff, in [0, 1]; the share of positives means that scores say nothing.
 
     Σ (R_k − R_{k−1}) P_k, as in scikit-learn. Logit interval with the variance of the influence function: a row of score t and outcome y
-    moves it by [y (P(t) − AP) + mean over positives of (y − P(s)) / G(s) at s <= t] / π, G being the share of rows at or above s, π the share
-    of positives. Where the value is 1, the lower limit is Wilson's for m of m positives above all negatives. None where a class is empty.
+    moves it by [y (P(t) − AP) + mean over positives of (y − P(s)) / G(s) at s <= t] / π, G being the share of rows at or above s, π the
+    share of positives. Where the value is 1, the lower limit is Wilson's for m of m positives above all negatives.
+    None where a class is empty.
     """
     z = normal_quantile(level)
     pos, both = table.positives[::-1], (table.positives + table.negatives)[::-1]  # from the highest score down

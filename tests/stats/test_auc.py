@@ -130,3 +130,19 @@ def test_edges():
         rank([0.1, 0.2], [0])
     table = rank(np.array([0.0, -0.0], dtype=np.float32), [0, 1])
     assert table.scores.tolist() == [0.0]  # −0.0 ties with 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_ten_million_rows_take_seconds(kind):
+    import time
+
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    y = rng.random(10_000_000) < 0.3
+    s = (rng.normal(size=y.size) + y).astype(kind)
+    before = time.process_time()
+    e = roc_auc(s[y], s[~y], level=0.95)
+    assert time.process_time() - before < 8
+    assert e.value == pytest.approx(roc_auc_score(y, s), abs=1e-12)
