@@ -1,0 +1,209 @@
+"""The document from what the checks measured: findings judged, questions answered, everything declared or said to be missing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import socket
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from audit.dataset import MISSING
+from audit.judge import Answer, audit_verdict, judge_reported, worst
+from audit.outputs import Settled
+from audit.plan import Plan
+from audit.prepare import Facts
+from audit.questions import Case, answer_all
+from audit.registry import checks
+from audit.request import Request
+from audit.result import (
+    AuditResult, CheckResult, DataInfo, Environment, Feature, Finding, Measurement, Message, ModelInfo, Question, document_digest,
+)  # fmt: skip
+from audit.text import message, render
+
+Json = dict[str, Any]
+#: What verdicts.md §6 wants declared; what is absent is printed as not stated.
+CONTEXT = (
+    "intended_use", "people_affected", "owner", "auditor", "independence", "domain", "jurisdictions", "tier", "population", "period", "sampling", "unit_of_row",
+    "human_role", "legitimate_factors", "allowed_inputs", "cost_of_errors", "known_limits",
+)  # fmt: skip
+#: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
+LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups")
+PACKAGES = ("numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "duckdb", "pyarrow", "mlflow", "torch", "shap", "captum", "pydantic")
+
+
+def assemble(arguments: Json, worker: socket.socket | None) -> Json:
+    """Job: the whole document, as JSON."""
+    request, facts = Request.model_validate(arguments["request"]), Facts.model_validate(arguments["facts"])
+    settled = Settled.model_validate(arguments["settled"]) if arguments["settled"] else None
+    plan, results = Plan.model_validate(request.plan), arguments["results"]
+    label_source = facts.roles.label_source
+    findings = {id_: _findings(id_, result, plan, label_source) for id_, result in results.items()}
+    answers = answer_all(_case(plan, facts, settled, results), findings)
+    for answer in answers:
+        _merge(findings, answer)
+    questions = [a.question() for a in answers]
+    verdict, answered = audit_verdict(questions)
+    why = _why(questions, findings, verdict)
+    not_assessed = [m for a in answers for m in a.not_assessed]
+    notes = _notes(facts, arguments["scoring"], settled, plan)
+    finished = arguments["finished"]
+    document = AuditResult(
+        id=request.id, started=request.started, finished=finished, verdict=verdict, answered=answered, why=render(why), why_msg=why, questions=questions,
+        not_assessed=[render(m) for m in not_assessed], not_assessed_msg=not_assessed, notes=[render(m) for m in notes], notes_msg=notes,
+        context=_context(facts, plan), history={"models_on_this_data": None, "plans_on_this_pair": None, "first_seen": None, "reason": "not counted by this version"},
+        valid_until=str(date.fromisoformat(finished[:10]) + timedelta(days=365)), model=_model(arguments, facts, settled), data=_data(facts, settled, arguments["scoring"]),
+        plan=arguments["plan"], plan_sha256=arguments["plan_sha256"], seed=request.seed, environment=_environment(arguments, request),
+        checks=[_check(id_, results[id_], findings[id_]) for id_ in results],
+    )  # fmt: skip
+    written = document.model_dump(mode="json")
+    written["digest"] = document_digest(written)
+    return written
+
+
+def _findings(id_: str, result: Json, plan: Plan, label_source: str | None) -> list[Finding]:
+    measurements = [Measurement.model_validate(m) for m in result.get("measurements", [])]
+    return judge_reported(id_, measurements, plan, judgeable=id_ not in LABEL_BASED or label_source == "outcome")
+
+
+def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, Json]) -> Case:
+    favourable = settled.favourable if settled else facts.roles.favourable
+    return Case(
+        plan=plan, task=settled.task if settled else facts.roles.task or "binary", has_scores=bool(settled and settled.has_scores),
+        label_source=facts.roles.label_source, favourable=bool(favourable), event_is_favourable=bool(settled and settled.positive in favourable),
+        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=facts.roles.decision is not None,
+        unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
+        errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
+    )  # fmt: skip
+
+
+def _reason(result: Json) -> Message:
+    return message(str(result["reason"]).replace("{", "(").replace("}", ")"))
+
+
+def _merge(findings: dict[str, list[Finding]], answer: Answer) -> None:
+    """Put the judged findings of a question in the place of the unjudged ones, and add the pooled ones."""
+    for id_, found in findings.items():
+        findings[id_] = [answer.judged.get(f.key, f) for f in found]
+    findings[answer.check] = findings.get(answer.check, []) + answer.added
+
+
+def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict: str) -> Message:
+    """One sentence for the verdict."""
+    by_key = {f.key: f for found in findings.values() for f in found}
+    if verdict == "fail":
+        failing = [by_key[k] for q in questions for k in q.findings if by_key[k].verdict == "fail"]
+        first = next((f.sentence_msg for f in failing if f.sentence_msg), None)
+        return first or message("A deciding question fails.")
+    if verdict == "pass":
+        return message("Every deciding question was answered and passed: {n:count} of {n:count}.", n=len(questions))
+    still_open = next((q for q in questions if q.verdict in ("error", "inconclusive")), None)
+    if still_open is None or still_open.title_msg is None:
+        return message("No deciding question could be asked.")
+    reason = still_open.reason_msg or message("it was not answered")
+    if verdict == "error":
+        return message("A deciding question could not be run: {question} {reason}", question=still_open.title_msg, reason=reason)
+    return message("Still open: {question} {reason}", question=still_open.title_msg, reason=reason)
+
+
+def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan) -> list[Message]:
+    """What a reader must know of how the audit read model and data."""
+    notes = list(facts.notes)
+    if facts.roles.decision is None and settled is not None and settled.task != "regression":
+        notes.append(message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision."))
+    source = facts.roles.label_source
+    if facts.target_sql is not None and source != "outcome":
+        declared = message("The outcome column holds {source}", source=source.replace("_", " ") + "s") if source else message("Nobody declared what the outcome column is")
+        notes.append(message("{declared}: agreement with past decisions, not correctness. Label-based fairness and calibration are not judged.", declared=declared))
+    if settled is not None and not settled.favourable:
+        notes.append(message("Nobody declared which decision is favourable: group fairness reports the rates of each class and judges none."))
+    if facts.target_missing:
+        notes.append(message("Rows without an outcome: {n:count}. They were left out of what needs one.", n=facts.target_missing))
+    if scoring and scoring["undefined_score"]:
+        notes.append(message("Rows whose prediction is undefined (not a finite number): {n:count}. They were left out.", n=scoring["undefined_score"]))
+    if scoring and scoring["halved"]:
+        notes.append(message("Batches were halved because the model ran out of memory: the same digits are not promised again."))
+    for group in facts.groups:
+        unknown = sum(n for level, n in zip(group.levels, group.sizes, strict=True) if level == MISSING)
+        if unknown:
+            notes.append(message("Membership in {column} is unknown for {n:count} rows ({share:percent}): shown, never judged.", column=group.name, n=unknown, share=unknown / facts.rows))
+    if plan.decides and _changed_criteria(plan):
+        notes.append(message("Criteria differ from the built-in plan: {names}.", names=_changed_criteria(plan)))
+    return notes
+
+
+def _changed_criteria(plan: Plan) -> list[str]:
+    from audit.plan import load
+
+    built_in = load(None)
+    changed = [f"decides.{name}" for name, d in plan.decides.items() if d != built_in.decides[name]]
+    changed += [f"judge.{k}" for k, v in plan.judge.model_dump().items() if v != getattr(built_in.judge, k)]
+    if plan.materiality.tier != built_in.materiality.tier:
+        changed.append(f"materiality.tier = {plan.materiality.tier} (built-in: {built_in.materiality.tier}), chosen by {plan.materiality.chosen_by}")
+    changed += [f"checks.{id_}" for id_, c in plan.checks.items() if c.criteria != (built_in.checks[id_].criteria if id_ in built_in.checks else [])]
+    return changed
+
+
+def _context(facts: Facts, plan: Plan) -> Json:
+    given = dict(facts.roles.context)
+    context: Json = {key: given.pop(key, None) or "not stated" for key in CONTEXT}
+    if context["tier"] == "not stated":
+        context["tier"] = plan.materiality.tier
+        context["tier_chosen_by"] = given.pop("tier_chosen_by", None) or plan.materiality.chosen_by
+    return context | given
+
+
+def _model(arguments: Json, facts: Facts, settled: Settled | None) -> ModelInfo:
+    resolved, inspection = arguments["resolved"], arguments["inspection"]
+    return ModelInfo(
+        uri=resolved["uri"], name=resolved["name"], version=resolved["version"], flavor=inspection["flavor"],
+        task=settled.task if settled else facts.roles.task or "unknown", classes=settled.classes if settled else facts.roles.classes,
+        features=[Feature(name=f.name, kind=f.kind) for f in facts.features], outputs=settled.outputs if settled else None,
+        parameters=settled.parameters if settled else None, sha256=inspection["sha256"], model_id=resolved["model_id"], run_id=resolved["run_id"],
+        load_risk=inspection["load_risk"], load_evidence=inspection["load_evidence"],
+    )  # fmt: skip
+
+
+def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataInfo:
+    excluded = {"missing_outcome": scoring["missing_outcome"], "undefined_score": scoring["undefined_score"]} if scoring else {}
+    return DataInfo(
+        source=facts.source, sha256=facts.sha256, rows=facts.rows, columns=facts.columns, target=facts.roles.target,
+        positive=settled.positive if settled else facts.roles.positive, favourable=settled.favourable if settled else facts.roles.favourable,
+        label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=facts.roles.decision is not None,
+        sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
+    )  # fmt: skip
+
+
+def _environment(arguments: Json, request: Request) -> Environment:
+    installed = {}
+    for name in PACKAGES:
+        try:
+            installed[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    settled = arguments["settled"] or {}
+    return Environment(
+        python=arguments["python"], platform=arguments["platform"], packages=installed | settled.get("packages", {}), isolation=request.isolation,
+        observed=arguments["observed"],
+    )  # fmt: skip
+
+
+def _check(id_: str, result: Json, findings: list[Finding]) -> CheckResult:
+    info = checks()[id_].info
+    reason = None if result["status"] == "completed" else _reason(result)
+    summary = Message.model_validate(result["summary"]) if result["status"] == "completed" else message("{status}: {reason}", status=_status(result["status"]), reason=reason)
+    verdict = worst(f.verdict for f in findings) if result["status"] == "completed" else "not_judged"
+    return CheckResult(
+        info=info, status=result["status"], reason=render(reason) if reason else None, reason_msg=reason, verdict=verdict, summary=render(summary),
+        summary_msg=summary, params=result["params"], seconds=result["seconds"], about=info.about, findings=findings,
+    )  # fmt: skip
+
+
+def _status(status: str) -> Message:
+    return message("Not run") if status == "skipped" else message("Could not run")
+
+
+def now() -> str:
+    """The time in UTC, to the second, as the document writes it."""
+    from datetime import UTC
+
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,32 @@
+"""What was asked for: every option of one audit, frozen before anything is loaded; a resumed audit takes it from here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from audit.result import Frozen
+
+
+class Request(Frozen):
+    """The options of `audit.run`, checked. Paths are absolute; `given` are the declared roles that overrule what training logged."""
+
+    id: str
+    uri: str
+    tracking_uri: str
+    data: str | None
+    given: dict[str, Any]
+    plan: dict[str, Any]
+    checks: dict[str, bool]
+    sample: int
+    seed: int
+    out: str
+    lang: Literal["en", "zh"]
+    edition: Literal["internal", "public"]
+    log: bool
+    check_timeout: float
+    trust_pickle: bool
+    isolation: Literal["required", "best-effort", "none"]
+    scored_dir: str | None
+    forget: bool
+    started: str
+    command: list[str]

@@ -1,0 +1,324 @@
+"""From a request to an audit folder: inspect, prepare, ask, score, check, judge, write. Nothing heavy is imported here.
+
+Every step that may be slow or fail runs as a job; the model lives in its worker. A worker that dies or hangs costs the check in progress one
+retry, and the audit goes on with a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from audit import plan as plans
+from audit.errors import AuditError
+from audit.jobs import JobError, Jobs, write_whole
+from audit.journal import Journal
+from audit.plan import Plan
+from audit.registry import NEEDS, Check, checks
+from audit.request import Request
+from audit.subject.inspect import Inspection, check_loadable, inspect_model
+from audit.subject.launch import Worker, launch
+
+Json = dict[str, Any]
+MAX_RESTARTS = 3
+RESOLVE_SECONDS = 900.0
+PREPARE_SECONDS = 1800.0
+SCORE_SECONDS = 24 * 3600.0
+
+
+class Progress(Protocol):
+    """Who is told how far the audit is."""
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+
+    def rows(self, done: int, total: int) -> None:
+        """So many rows are scored."""
+
+    def finished(self, name: str, outcome: str) -> None:
+        """A step has ended."""
+
+
+class ModelFailed(Exception):
+    """The model cannot be loaded or asked: the audit is complete without its checks (exit status 4)."""
+
+
+class Audit:
+    """One audit of one model; use as a context manager, which leaves no process and no temporary file behind."""
+
+    def __init__(self, request: Request, progress: Progress) -> None:
+        self.request, self.progress = request, progress
+        self.plan = Plan.model_validate(request.plan)
+        self.scratch = Path(tempfile.mkdtemp(prefix="witnessmark-"))
+        self.jobs = Jobs(self.scratch)
+        self.worker: Worker | None = None
+        self.restarts = 0
+        self.observed: dict[str, str] = {}
+        self.journal: Journal | None = None
+        self.resolved: Json = {}
+        self.facts: Json = {}
+        self.settled: Json | None = None
+        self.failure: str | None = None
+
+    def __enter__(self) -> Audit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.worker:
+            self.worker.stop()
+        self.jobs.stop()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.journal:
+            self.journal.close()
+
+    # --- before anything is written ---------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Find the model and the data, read their descriptions, and refuse what cannot be audited; nothing is loaded and nothing written."""
+        request = self.request
+        self.progress.step("model")
+        arguments = {"uri": self._trained(request.uri), "destination": str(self.scratch / "model"), "tracking_uri": request.tracking_uri}
+        self.resolved = self._job("audit.store:resolve", arguments, RESOLVE_SECONDS, "the model store did not answer")
+        self.inspection: Inspection = inspect_model(Path(self.resolved["path"]))
+        check_loadable(self.inspection, trust_pickle=request.trust_pickle)
+        self.progress.step("data")
+        data = request.data or self.resolved["evaluation"]
+        if data is None:
+            raise AuditError(f"no evaluation data was logged with {request.uri}", "name the data with --data")
+        arguments = {
+            "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"], "given": request.given,
+            "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins,
+        }  # fmt: skip
+        self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
+
+    def _trained(self, uri: str) -> str:
+        """`demo:PRESET` as a registered model, trained first if it is not there yet."""
+        if not uri.startswith("demo:"):
+            return uri
+        preset = uri.removeprefix("demo:")
+        target = f"models:/{preset}@demo"
+        try:
+            arguments = {"uri": target, "destination": str(self.scratch / "model"), "tracking_uri": self.request.tracking_uri}
+            self._job("audit.store:resolve", arguments, RESOLVE_SECONDS, "the model store did not answer")
+            shutil.rmtree(self.scratch / "model")
+        except AuditError:
+            self.progress.step(f"train {preset}")
+            command = [sys.executable, "-P", "-m", "models.train", preset, "--tracking-uri", self.request.tracking_uri]
+            import os
+
+            paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False)
+            if done.returncode:
+                said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+                what, _, mend = said[-1].removeprefix("error: ").partition(" — ") if said else (f"training {preset} failed", "", "run python -m models.train " + preset)
+                raise AuditError(what, mend or "see python -m models.train --list") from None
+        return target
+
+    def settle(self) -> None:
+        """Load the model in its worker and settle what its answers mean; a model that cannot be asked is a finding, not a refusal."""
+        self.progress.step("load")
+        arguments = {"facts": self.facts, "metadata": self.inspection.metadata, "flavor": self.inspection.flavor, "timeout": self.request.check_timeout}
+        try:
+            self.settled = self.jobs.run("audit.pilot:pilot", arguments, limit=2 * self.request.check_timeout, worker=self._worker().socket)
+        except JobError as error:
+            if error.kind != "worker":
+                raise
+            self.failure = f"the model could not be loaded or asked: {error.message}"
+
+    def _job(self, target: str, arguments: Json, limit: float, late: str) -> Json:
+        """A job before anything is written: whatever goes wrong is a refusal."""
+        try:
+            return self.jobs.run(target, arguments, limit=limit)
+        except JobError as error:
+            raise AuditError(f"{late if error.kind == 'timeout' else 'the request failed'}: {error.message}", "try again, or report this message") from None
+
+    def _worker(self) -> Worker:
+        if self.worker is None:
+            classes = self.facts["roles"]["classes"] or self.inspection.metadata.get("classes") or self.facts["labels"] or None
+            self.worker = launch(
+                Path(self.resolved["path"]), self.inspection, trust_pickle=self.request.trust_pickle, isolation=self.request.isolation, classes=classes
+            )
+            self.observed = self.worker.observed
+        return self.worker
+
+    def _restart(self) -> bool:
+        """A new worker in place of one that cannot be used; False once the audit has used up its restarts."""
+        if self.worker:
+            self.worker.stop()
+            self.worker = None
+        self.restarts += 1
+        return self.restarts <= MAX_RESTARTS
+
+    # --- the plan as resolved ---------------------------------------------------------------------------------------------------------
+
+    def resolved_plan(self) -> Json:
+        """The plan with every default written out and every declaration in it, without paths, URIs or output options."""
+        request, roles = self.request, self.facts["roles"]
+        written = self.plan.model_dump(mode="json", exclude={"checks"})
+        written["audit"] |= {"sample": request.sample, "seed": request.seed}
+        written["disclosure"]["edition"] = request.edition
+        written["checks"] = {
+            id_: {
+                "enabled": request.checks[id_],
+                "params": plans.parameters(self.plan, check),
+                "criteria": [c.model_dump(mode="json") for c in self.plan.checks[id_].criteria] if id_ in self.plan.checks else [],
+            }
+            for id_, check in checks().items()
+        }
+        written["roles"] = {k: roles[k] for k in ("target", "positive", "favourable", "decision", "label_source", "task", "classes", "sensitive", "outputs")}
+        written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
+        return written
+
+    # --- the work ---------------------------------------------------------------------------------------------------------------------
+
+    def run(self, folder: Path) -> Json:
+        """Score, check and judge; returns the document. What is finished is kept in the journal."""
+        self.journal = journal = self.journal or Journal(folder)
+        journal.binding = ""
+        self.written = self.resolved_plan()
+        digest = plans.digest(self.written)
+        about = {"model": self.inspection.sha256, "data": self.facts["sha256"], "plan": digest}
+        self._same_as_before(journal, about)
+        journal.binding = "/".join(map(str, about.values()))
+        scoring = None if self.failure else self._score(journal, digest)
+        results: dict[str, Json] = {}
+        for id_, check in checks().items():
+            results[id_] = self._result(id_, check, scoring, journal)
+        arguments = {
+            "request": self.request.model_dump(mode="json"), "facts": self.facts, "settled": self.settled, "resolved": self.resolved,
+            "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": digest, "results": results,
+            "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
+            "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }  # fmt: skip
+        self.progress.step("judge")
+        return self.jobs.run("audit.assemble:assemble", arguments, limit=self.request.check_timeout)
+
+    def _same_as_before(self, journal: Journal, about: Json) -> None:
+        """A resumed audit goes on only with the model, data and plan that it began with."""
+        before = journal.read("about")
+        if before is None:
+            journal.write("request", self.request.model_dump(mode="json"))
+            journal.write("about", about)
+        else:
+            changed = [what for what, value in about.items() if before[what] != value]
+            if changed:
+                raise AuditError(f"the {' and the '.join(changed)} changed since this audit began", "start a new audit with another --out")
+
+    def _score(self, journal: Journal, digest: str) -> Json | None:
+        table, sample = self._tables()
+        kept: Json | None = journal.read("scoring")
+        if kept and table.exists() and sample.exists():
+            return kept
+        progress = self.scratch / "rows"
+        arguments = {
+            "facts": self.facts, "settled": self.settled, "table": str(table), "sample": str(sample), "sample_rows": self.request.sample, "seed": self.request.seed,
+            "progress": str(progress),
+        }  # fmt: skip
+        total = self.facts["rows"]
+
+        def tick() -> None:
+            if progress.exists():
+                self.progress.rows(int(progress.read_text() or 0), total)
+
+        self.progress.step("score")
+        result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, True, tick)
+        if result is None:
+            self.failure = f"the rows could not be scored: {failure}"
+            return None
+        journal.write("scoring", result)
+        return result
+
+    def _tables(self) -> tuple[Path, Path]:
+        """The scored table and the sample in the private cache, named by model, data and what decides a score."""
+        from audit.scored import cache_folder
+
+        folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups")} | {"settled": self.settled, "sample": self.request.sample, "seed": self.request.seed}
+        part = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
+        stem = f"{str(self.inspection.sha256)[:12]}-{self.facts['sha256'][:12]}-{part}"
+        return folder / f"{stem}.parquet", folder / f"{stem}.sample.parquet"
+
+    def _attempt(self, target: str, arguments: Json, limit: float, needs_model: bool, tick: Callable[[], None] | None = None) -> tuple[Json | None, str]:
+        """A job, tried once more with a new worker where the model's side failed; (None, reason) where it gave no result."""
+        reason = ""
+        for attempt in range(2):
+            try:
+                worker: socket.socket | None = self._worker().socket if needs_model else None
+                return self.jobs.run(target, arguments, limit=limit, worker=worker, tick=tick), ""
+            except JobError as error:
+                reason = error.message
+                lost = needs_model and (error.kind in ("timeout", "died") or reason.startswith(("died", "timeout", "contract", "memory")))
+                if lost and not self._restart():
+                    return None, f"{reason} (the model's process was restarted {MAX_RESTARTS} times already)"
+                if not lost or error.kind == "timeout" or attempt or not reason.startswith("died"):
+                    return None, reason
+        return None, reason
+
+    def _result(self, id_: str, check: Check, scoring: Json | None, journal: Journal) -> Json:
+        """One check: asked for, possible, finished before, or run now."""
+        if not self.request.checks[id_]:
+            return {"status": "skipped", "reason": "not asked for", "params": {}, "seconds": 0.0}
+        params = plans.parameters(self.plan, check)
+        if self.failure or scoring is None:
+            return {"status": "errored", "reason": self.failure or "the rows could not be scored", "params": params, "seconds": 0.0}
+        missing = self._missing(check)
+        if missing:
+            return {"status": "skipped", "reason": missing, "params": params, "seconds": 0.0}
+        kept: Json | None = journal.read(id_)
+        if kept is not None:
+            return kept
+        self.progress.step(id_)
+        arguments = {
+            "check": id_, "params": params, "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.request.plan,
+            "seed": self.request.seed, "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
+        }  # fmt: skip
+        result, reason = self._attempt("audit.probe:run_check", arguments, self.request.check_timeout, check.info.probing)
+        if result is None:
+            result = {"status": "errored", "reason": reason, "params": params, "seconds": 0.0}
+        else:
+            result |= {"params": params}
+        journal.write(id_, result)
+        self.progress.finished(id_, result["status"])
+        return result
+
+    def _missing(self, check: Check) -> str | None:
+        """Why a check cannot be asked of this model and these data."""
+        assert self.settled is not None
+        have = {
+            "labels": self.facts["target_sql"] is not None, "scores": self.settled["outputs"] in ("probability", "logit"),
+            "classes": self.settled["task"] != "regression", "sensitive": bool(self.facts["groups"]), "model": True, "features": bool(self.facts["features"]),
+        }  # fmt: skip
+        return next((NEEDS[need] for need in check.info.needs if not have[need]), None)
+
+    # --- the folder -------------------------------------------------------------------------------------------------------------------
+
+    def write(self, folder: Path, document: Json, views: list[str]) -> None:
+        """audit.json, then the manifest over it and the report; the journal goes last."""
+        files = ["audit.json", *views]
+        manifest = {
+            "schema_version": 1,
+            "files": {name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(), "size": (folder / name).stat().st_size} for name in files},
+            "model": {"uri": document["model"]["uri"], "sha256": document["model"]["sha256"]},
+            "data": {"source": document["data"]["source"], "sha256": document["data"]["sha256"]},
+            "plan_sha256": document["plan_sha256"],
+            "digest": document["digest"],
+            "signature": None,
+        }
+        write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        assert self.journal is not None
+        self.journal.remove()
+        self.journal = None
+        if self.request.forget:
+            for path in self._tables():
+                path.unlink(missing_ok=True)
