@@ -143,7 +143,7 @@ def load_preset(name: str, changes: dict[str, Any] | None = None) -> Preset:
     table = preset_table(name)
     known = leaves(table)
     for key, value in (changes or {}).items():
-        _put(table, _full_key(key, known, name), value)
+        _put(table, full_key(key, known, name), value)
     try:
         return Preset.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
@@ -174,10 +174,10 @@ def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _full_key(key: str, known: dict[str, Any], name: str) -> str:
+def full_key(key: str, known: dict[str, Any], name: str) -> str:
     """The dotted key that `key` names: itself, or the only one that ends in it. Roles of columns are the preset's, not an option."""
     choices = sorted(k for k in known if k in ("epochs", "seed", "threads") or k.startswith(("training.", "data.split.")))
-    choices.remove("training.learner")
+    choices = [k for k in choices if k != "training.learner"]
     matches = [k for k in choices if k == key] or [k for k in choices if k.endswith(f".{key}")]
     if len(matches) == 1:
         return matches[0]

@@ -129,15 +129,14 @@ def _log_data(training: Training, record: dict[str, Any]) -> Any:
         Path(folder, "roles.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         mlflow.log_artifacts(folder, "audit_data")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The specified dataset source can be interpreted", UserWarning)  # both readings are the same
         warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer", UserWarning)  # a schema for people, enforced nowhere
         evaluation = mlflow.data.from_pandas(
             training.dataset.parts["evaluation"],
-            source=mlflow.get_artifact_uri("audit_data/evaluation.parquet"),
             name=f"{training.preset.data.source}-evaluation",
             targets=training.preset.data.target,
         )
-        mlflow.log_input(evaluation, context="evaluation")
+        # A tag, not a `source`: MLflow knows no source for the artifacts of its own server (mlflow-artifacts:/).
+        mlflow.log_input(evaluation, context="evaluation", tags={"artifact": "audit_data/evaluation.parquet"})
     return evaluation
 
 
