@@ -1,0 +1,31 @@
+"""Learners: each turns a preset and a dataset into a fitted model that can score rows and log itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from models.data import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model. `probabilities` gives (rows, classes) for a part of its dataset; `log` stores it as a model of the current run."""
+
+    probabilities: Callable[[Part], NDArray[np.float64]]
+    log: Callable[[dict[str, Any]], Any]
+    outputs: Literal["logit", "probability"]
+    architecture: str | None
+    best_epoch: int
+
+
+def installed(*names: str) -> list[str]:
+    """Requirements that pin the versions in use, without the build's local part (`2.13.0+cpu` is `2.13.0` on the index)."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name).partition('+')[0]}" for name in names]

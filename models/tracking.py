@@ -1,0 +1,194 @@
+"""MLflow: one run a training, the model logged on it, the audit's data beside it, and the version registered last of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.config import Preset, leaves
+from models.data import PARTS, Dataset
+from models.errors import TrainingError
+from models.learners import Fitted
+from models.loop import Epoch
+from models.roles import metadata, roles
+from models.scoring import measure, threshold_at_rate
+
+EXPERIMENT = "witnessmark"
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that a finished training hands to MLflow. `history` has (epoch from 1 on, end in ms since 1970, what it measured)."""
+
+    preset: Preset
+    dataset: Dataset
+    fitted: Fitted
+    history: list[tuple[int, int, Epoch]]
+    seconds: float
+
+
+def store_uri(option: str | None) -> str:
+    """The tracking URI: the option, else MLFLOW_TRACKING_URI, else mlflow.db in the current directory; a SQLite path is made absolute."""
+    uri = option or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+    if not uri.startswith(SQLITE):
+        return uri
+    path, question, query = uri.removeprefix(SQLITE).partition("?")
+    return f"{SQLITE}{Path(path).resolve()}{question}{query}"
+
+
+def connect(uri: str) -> None:
+    """Point MLflow at the store, before anything is trained: a store that refuses is known at once."""
+    _before_mlflow()
+    import mlflow
+
+    if uri.startswith(SQLITE) and not _database(uri).parent.is_dir():
+        raise TrainingError(f"the folder of the MLflow store {uri} does not exist", "create it, or give another --tracking-uri")
+    with refusals(uri):
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        _choose_experiment(uri)
+
+
+@contextmanager
+def refusals(uri: str) -> Iterator[None]:
+    """What MLflow, its database or its server refuses inside becomes one line for the user, without a password in it."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ImportError as error:
+        raise TrainingError(
+            f"the MLflow store {_without_password(uri)} needs the library {error.name}, which is not installed",
+            "for PostgreSQL: pip install 'witnessmark[postgres]', and write postgresql+psycopg2://…",
+        ) from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        what = f"the MLflow store {_without_password(uri)} refused: {_without_password(first)[:300]}"
+        raise TrainingError(what, "check that it is there and may be written, or give another --tracking-uri") from error
+
+
+def log(training: Training, *, name: str, alias: str | None) -> str:
+    """Log the run and the model, register it as `name`, and return its URI. Whatever fails before the end leaves no version."""
+    import mlflow
+
+    preset, dataset, fitted = training.preset, training.dataset, training.fitted
+    positive = preset.data.classes.index(preset.data.positive)
+    scores = {part: fitted.probabilities(part)[:, positive] for part in ("validation", "evaluation")}
+    observed = float((dataset.y("validation") == positive).mean())
+    threshold = threshold_at_rate(scores["validation"], observed)
+    with mlflow.start_run(run_name=name) as run:
+        _log_settings(training, threshold)
+        _log_history(run.info.run_id, training.history)
+        evaluation = _log_data(training, roles(preset, dataset, threshold=threshold))
+        model_id = fitted.log(metadata(fitted, dataset)).model_id
+        for part in ("validation", "evaluation"):
+            measured = measure(dataset.y(part) == positive, scores[part], threshold=threshold)
+            for metric, value in measured.items():
+                linked = evaluation if part == "evaluation" else None
+                mlflow.log_metric(f"{part}_{metric}", value, model_id=model_id, dataset=linked)
+    return _register(name, model_id, alias)
+
+
+def _log_settings(training: Training, threshold: float) -> None:
+    import mlflow
+
+    mlflow.set_tag("witnessmark.preset", training.preset.name)
+    mlflow.log_params(leaves(training.preset.model_dump(mode="json", exclude={"context"})))
+    mlflow.log_params({"threshold": threshold, "best_epoch": training.fitted.best_epoch})
+    mlflow.log_metric("fit_seconds", training.seconds)
+
+
+def _log_history(run_id: str, history: list[tuple[int, int, Epoch]]) -> None:
+    """One request for a thousand figures, not one for each: a store far away would cost more than the training."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    metrics = [Metric(key, value, at, epoch) for epoch, at, measured in history for key, value in measured.items()]
+    for start in range(0, len(metrics), 1000):
+        MlflowClient().log_batch(run_id, metrics=metrics[start : start + 1000])
+
+
+def _log_data(training: Training, record: dict[str, Any]) -> Any:
+    """Store the rows of each part and their roles on the run; return MLflow's handle of the evaluation rows."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        for part in PARTS:
+            training.dataset.parts[part].to_parquet(Path(folder, f"{part}.parquet"), index=False)
+        Path(folder, "roles.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        mlflow.log_artifacts(folder, "audit_data")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer", UserWarning)  # a schema for people, enforced nowhere
+        evaluation = mlflow.data.from_pandas(
+            training.dataset.parts["evaluation"],
+            name=f"{training.preset.data.source}-evaluation",
+            targets=training.preset.data.target,
+        )
+        # A tag, not a `source`: MLflow knows no source for the artifacts of its own server (mlflow-artifacts:/).
+        mlflow.log_input(evaluation, context="evaluation", tags={"artifact": "audit_data/evaluation.parquet"})
+    return evaluation
+
+
+def _register(name: str, model_id: str, alias: str | None) -> str:
+    import mlflow
+    from mlflow import MlflowClient
+
+    version = mlflow.register_model(f"models:/{model_id}", name).version
+    try:
+        if alias is not None:
+            MlflowClient().set_registered_model_alias(name, alias, version)
+    except BaseException:
+        MlflowClient().delete_model_version(name, version)
+        raise
+    return f"models:/{name}/{version}"
+
+
+def _before_mlflow() -> None:
+    """What MLflow reads when it is imported: no telemetry, no progress bars, no search for git, and few retries of a dead server."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+
+def _without_password(text: str) -> str:
+    """
+    >>> _without_password("postgresql://ann:secret@db/mlflow")
+    'postgresql://ann:***@db/mlflow'
+    """
+    return re.sub(r"(://[^/@:\s]*):[^/@\s]*@", r"\1:***@", text)
+
+
+def _database(uri: str) -> Path:
+    return Path(uri.removeprefix(SQLITE).partition("?")[0])
+
+
+def _choose_experiment(uri: str) -> None:
+    """Beside a SQLite file lie its artifacts: MLflow itself would put them under whatever directory is current."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+        beside = (_database(uri).parent / "mlruns" / EXPERIMENT).as_uri() if uri.startswith(SQLITE) else None
+        try:
+            mlflow.create_experiment(EXPERIMENT, artifact_location=beside)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another training made it in between
+                raise
+    mlflow.set_experiment(EXPERIMENT)
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, as MLflow stamps a metric."""
+    return time.time_ns() // 1_000_000
