@@ -1,7 +1,7 @@
 """The auditor's end: ask the worker, check what comes back, and copy it. NumPy only; nothing is ever unpickled.
 
-A worker is not believed: kind, rows, columns and length are checked against what was asked before any memory is touched, numbers are copied out
-of the shared memory before they are checked, and text is cut down to short printable lines.
+A worker is not believed: kind, rows, columns and length are checked against what was asked before any memory is touched, numbers are
+copied out of the shared memory before they are checked, and text is cut down to short printable lines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 from audit.subject import wire
 from audit.subject.frame import Array, Categories, Frame, rows
-from audit.subject.wire import Header, MalformedMessage, MemoryFile
+from audit.subject.wire import Header, MalformedMessageError, MemoryFile
 
 ErrorKind = Literal["timeout", "died", "memory", "contract", "model"]
 KINDS: tuple[ErrorKind, ...] = ("timeout", "died", "memory", "contract", "model")
@@ -40,7 +40,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What the model says of itself. `parameters` counts trained numbers; `outputs` is what `Prediction.values` are, where the library tells."""
+    """What the model says of itself. `parameters` counts trained numbers; `outputs` is what `Prediction.values` are, if the library tells."""
 
     classes: list[str] | None
     parameters: int | None
@@ -235,7 +235,7 @@ class Client:
                     return message[0], wire.parse(message[1])
             except OSError as error:
                 raise WorkerError("died", "the worker's process has ended") from error
-            except MalformedMessage as error:
+            except MalformedMessageError as error:
                 raise WorkerError("contract", f"the worker sent {error}") from error
 
     def _wait(self, event: int, deadline: float | None) -> None:
@@ -279,7 +279,9 @@ def _description(body: dict[str, Any]) -> Description:
         return float(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0.0
 
     classes, packages, methods = body.get("classes"), body.get("packages"), body.get("methods")
-    if classes is not None and not (isinstance(classes, list) and all(isinstance(c, str) for c in classes) and len(set(classes)) == len(classes)):
+    if classes is not None and not (
+        isinstance(classes, list) and all(isinstance(c, str) for c in classes) and len(set(classes)) == len(classes)
+    ):
         raise WorkerError("contract", "the model's classes are not a list of different labels")
     parameters = body.get("parameters")
     regression = body.get("regression")

@@ -1,7 +1,7 @@
 """Take away what a model does not need, then become the worker. Standard library only; run as `python -P -m audit.subject.confine FD FILE`.
 
-Order matters: namespaces first (they need privileges that later layers take), then limits and capabilities, then Landlock, which binds only the
-calling thread and so comes before any library starts threads, then the first seccomp filter, then `execv`.
+Order matters: namespaces first (they need privileges that later layers take), then limits and capabilities, then Landlock, which binds
+only the calling thread and so comes before any library starts threads, then the first seccomp filter, then `execv`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def namespaces(scratch: str, size: int) -> dict[str, str]:
 
 
 def limits(memory: int, cpu_seconds: int | None, file_size: int) -> str:
-    """Resource limits; a soft limit of processor time that is reached is an answerable signal, the hard one ends the process."""
+    """Limits of address space (bytes), processor time (s), file size (bytes), open files, processes; no core dumps, which hold rows."""
     wanted: list[tuple[int, int, int]] = [
         (resource.RLIMIT_AS, memory, memory),
         (resource.RLIMIT_FSIZE, file_size, file_size),

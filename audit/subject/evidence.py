@@ -25,7 +25,9 @@ SKOPS_TYPES = re.compile(
     r"|scipy\.(sparse|special|interpolate|stats)(\.\w+)*|builtins\.(int|float|str|bool|list|set|map|tuple|dict|NoneType|slice|type|bytes|bytearray|complex|range)"
     r"|collections\.(OrderedDict|defaultdict|deque)|datetime\.\w+|functools\.partial"
 )
-SKOPS_BARRED = re.compile(r"(^|\.)(test\w*|_?testing|conftest|externals|datasets|f2py|distutils|ctypeslib|dask|callback)(\.|$)|numpy\.(load|save|fromfile|fromregex)\w*$")
+SKOPS_BARRED = re.compile(
+    r"(^|\.)(test\w*|_?testing|conftest|externals|datasets|f2py|distutils|ctypeslib|dask|callback)(\.|$)|numpy\.(load|save|fromfile|fromregex)\w*$"
+)
 
 
 def of_files(root: Path, files: list[str]) -> Iterator[str]:
@@ -140,8 +142,12 @@ def _read_capped(file: IO[bytes], limit: int = MAX_PICKLE) -> bytes:
 
 TEXT_RECORDS = ("archive_format", "archive_version", "byteorder", "serialization_id", "version", ".data/serialization_id")
 CONFIG = re.compile(r"(?:^|/)data/(?:weights|constants)/[^/]+_config\.json$")
-PLAIN_TENSORS = frozenset({"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.device", "torch.Size", "collections.OrderedDict"})
-STORAGES = re.compile(r"torch\.(\w+Storage|storage\.(Untyped|Typed)Storage|float\d+|bfloat16|int\d+|uint\d+|bool|dtype)|torch\.serialization\._get_layout")
+PLAIN_TENSORS = frozenset(
+    {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch.device", "torch.Size", "collections.OrderedDict"}
+)
+STORAGES = re.compile(
+    r"torch\.(\w+Storage|storage\.(Untyped|Typed)Storage|float\d+|bfloat16|int\d+|uint\d+|bool|dtype)|torch\.serialization\._get_layout"
+)
 
 
 def pt2(path: Path, name: str) -> Iterator[str]:

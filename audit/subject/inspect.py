@@ -36,7 +36,17 @@ XGBOOST_CLASSES = {
     "xgboost.sklearn.XGBRFClassifier",
     "xgboost.sklearn.XGBRFRegressor",
 }
-PATH_KEYS = ("data", "model_path", "pickled_model", "model_data", "python_model", "model_code_path", "code", "saved_input_example_info", "env")
+PATH_KEYS = (
+    "data",
+    "model_path",
+    "pickled_model",
+    "model_data",
+    "python_model",
+    "model_code_path",
+    "code",
+    "saved_input_example_info",
+    "env",
+)
 NOT_OF_THE_MODEL = "registered_model_meta"
 
 
@@ -206,7 +216,9 @@ def _check_paths(root: Path, config: Any, key: str = "") -> None:
     elif isinstance(config, str) and (key in PATH_KEYS or key == "path" or key.endswith(("_path", "_file"))):
         pure = PurePosixPath(config.replace("\\", "/"))
         if pure.is_absolute() or ".." in pure.parts or not (root / config).resolve().is_relative_to(root):
-            raise AuditError(f"the model's MLmodel names a path outside the model: {key}: {config[:80]!r}", "save the model again with MLflow")
+            raise AuditError(
+                f"the model's MLmodel names a path outside the model: {key}: {config[:80]!r}", "save the model again with MLflow"
+            )
 
 
 def _serialization(root: Path, flavor: FlavorName, options: dict[str, Any]) -> tuple[str, str]:
@@ -221,7 +233,10 @@ def _serialization(root: Path, flavor: FlavorName, options: dict[str, Any]) -> t
             return "pt2", archive
         return "pickle", f"{file}/model.pth"
     suffix = file.rsplit(".", 1)[-1].lower()
-    known = {"xgboost": {"ubj": "ubj", "json": "json", "xgb": "ubj"}, "lightgbm": {"lgb": "text", "txt": "text", "skops": "skops", "pkl": "pickle"}}
+    known = {
+        "xgboost": {"ubj": "ubj", "json": "json", "xgb": "ubj"},
+        "lightgbm": {"lgb": "text", "txt": "text", "skops": "skops", "pkl": "pickle"},
+    }
     if flavor in known:
         return known[flavor].get(suffix, "unknown"), file
     if flavor == "onnx":

@@ -28,7 +28,14 @@ LAYERS = ("namespaces", "capabilities", "no_new_privs", "landlock", "seccomp")
 REQUIRED = ("limits", "capabilities", "no_new_privs", "landlock", "seccomp", "seccomp stage 2")
 SCRATCH_BYTES = GIB // 4
 SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives")
-MACHINE = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm/overcommit_memory", "/sys/devices/system/cpu", "/sys/devices/system/node")
+MACHINE = (
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/sys/vm/overcommit_memory",
+    "/sys/devices/system/cpu",
+    "/sys/devices/system/node",
+)
 DEVICES = ("/dev/urandom", "/dev/zero")
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1")
 ARCHITECTURES = "audit.architectures"
@@ -91,7 +98,12 @@ def launch(
     process: subprocess.Popen[bytes] | None = None
     try:
         config = _config(path.resolve(), scratch, isolation, memory, cpu_seconds, trust_pickle)
-        config["subject"] = {"root": config["model"], "trust_pickle": trust_pickle, "classes": classes, **inspection.model_dump(mode="json")}
+        config["subject"] = {
+            "root": config["model"],
+            "trust_pickle": trust_pickle,
+            "classes": classes,
+            **inspection.model_dump(mode="json"),
+        }
         (scratch / "config.json").write_text(json.dumps(config), encoding="utf-8")
         command = [sys.executable, "-P", "-m", "audit.subject.confine", str(there.fileno()), str(scratch / "config.json")]
         with (scratch / "log").open("wb") as log:
@@ -135,7 +147,16 @@ def _config(path: Path, scratch: Path, isolation: Isolation, memory: int, cpu_se
         "scratch_bytes": SCRATCH_BYTES,
         "file_bytes": SCRATCH_BYTES,
         "environment": _environment(work, code, trust_pickle),
-        "readable": [*SYSTEM, *_python(), *MACHINE, *DEVICES, str(code), str(scratch / "config.json"), str(path), *map(str, packages.values())],
+        "readable": [
+            *SYSTEM,
+            *_python(),
+            *MACHINE,
+            *DEVICES,
+            str(code),
+            str(scratch / "config.json"),
+            str(path),
+            *map(str, packages.values()),
+        ],
         "executable": [os.path.realpath(sys.executable), *LOADERS],
         "writable": [str(work), "/dev/null"],
     }
@@ -174,7 +195,7 @@ def _declare_architectures(code: Path) -> None:
 
 def _environment(work: Path, code: Path, trust_pickle: bool) -> dict[str, str]:
     """The worker's environment, built from nothing: no credential of the auditor is in it."""
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
     home = {name: str(work) for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")}
     return {
         "PATH": "/usr/bin:/bin",
@@ -207,7 +228,9 @@ def _started(sock: socket.socket, process: subprocess.Popen[bytes], timeout: flo
     if message is None or message[0].kind != wire.READY:
         said = (scratch / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         why = "it did not answer in time" if process.poll() is None else said[-1] if said else f"exit {process.poll()}"
-        raise AuditError(f"the model's worker process did not start: {why}", "try again with --isolation none to see whether confinement is the cause")
+        raise AuditError(
+            f"the model's worker process did not start: {why}", "try again with --isolation none to see whether confinement is the cause"
+        )
     return {str(k): str(v) for k, v in wire.parse(message[1]).items()}
 
 
@@ -216,10 +239,14 @@ def _require(observed: dict[str, str]) -> None:
     for layer in REQUIRED:
         state = observed.get(layer, "unavailable: not asked for")
         if state.startswith("unavailable"):
-            raise AuditError(f"isolation layer {layer!r} is {state}", "use --isolation best-effort, which the report shows on its first page")
+            raise AuditError(
+                f"isolation layer {layer!r} is {state}", "use --isolation best-effort, which the report shows on its first page"
+            )
     for name, state in observed.items():
         if state.startswith("possible"):
-            raise AuditError(f"the worker is not confined: {name!r} was {state}", "use --isolation best-effort, which the report shows on its first page")
+            raise AuditError(
+                f"the worker is not confined: {name!r} was {state}", "use --isolation best-effort, which the report shows on its first page"
+            )
 
 
 def _end(process: subprocess.Popen[bytes] | None, scratch: Path) -> None:
@@ -230,5 +257,3 @@ def _end(process: subprocess.Popen[bytes] | None, scratch: Path) -> None:
             process.kill()
         process.wait()
     shutil.rmtree(scratch, ignore_errors=True)
-
-

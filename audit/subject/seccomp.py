@@ -1,7 +1,7 @@
 """System calls that a model has no business with, refused by a BPF filter (x86-64 Linux; standard library only).
 
-A deny-list, applied twice: `stage=1` before the worker is executed, `stage=2` in the worker before anything of the model is read, which also
-takes away starting programs and processes. It narrows what a model can reach; it is not proof against a kernel flaw.
+A deny-list, applied twice: `stage=1` before the worker is executed, `stage=2` in the worker before anything of the model is read, which
+also takes away starting programs and processes. It narrows what a model can reach; it is not proof against a kernel flaw.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def apply(stage: int) -> str:
     if platform.machine() != "x86_64":
         return f"unavailable: no table of system calls for {platform.machine()}"
     code = program(stage, os.getpid())
-    instructions = (_Instruction * len(code))(*code)
+    instructions = (_Instruction * len(code))(*(_Instruction(*step) for step in code))
     wanted = _Program(len(code), instructions)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(38, 1, 0, 0, 0):  # no_new_privs

@@ -1,12 +1,13 @@
 """What crosses the socket between auditor and worker: one fixed header, a little JSON, and two memory files (standard library only).
 
-A message is one SEQPACKET datagram: `Header`, then at most `JSON_LIMIT` bytes of JSON. Arrays lie in two memfds that the auditor makes, sizes
-and seals and attaches to each request: `input`, which the worker can only read, and `output`, which it can write but neither grow nor shrink.
-Nothing here is ever unpickled, and file descriptors are never taken from the worker.
+A message is one SEQPACKET datagram: `Header`, then at most `JSON_LIMIT` bytes of JSON. Arrays lie in two memfds that the auditor makes,
+sizes and seals and attaches to each request: `input`, which the worker can only read, and `output`, which it can write but neither grow nor
+shrink. Nothing here is ever unpickled, and file descriptors are never taken from the worker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import mmap
@@ -30,7 +31,7 @@ _LAYOUT = struct.Struct("<4sHHQQQQQQ")
 HEADER_SIZE = _LAYOUT.size
 
 
-class MalformedMessage(Exception):
+class MalformedMessageError(Exception):
     """A message that does not follow the layout; nothing of it is used."""
 
 
@@ -50,18 +51,18 @@ class Header(NamedTuple):
 def pack(header: Header, body: bytes = b"") -> bytes:
     """The bytes of a message with an inline body."""
     if len(body) > JSON_LIMIT:
-        raise MalformedMessage(f"a control message holds at most {JSON_LIMIT} bytes, got {len(body)}")
+        raise MalformedMessageError(f"a control message holds at most {JSON_LIMIT} bytes, got {len(body)}")
     return _LAYOUT.pack(MAGIC, *header) + body
 
 
 def unpack(data: bytes) -> tuple[Header, bytes]:
-    """Header and inline body of a message; raises MalformedMessage for anything else."""
+    """Header and inline body of a message; raises MalformedMessageError for anything else."""
     if len(data) < HEADER_SIZE or data[:4] != MAGIC:
-        raise MalformedMessage("a message without its header")
+        raise MalformedMessageError("a message without its header")
     header = Header(*_LAYOUT.unpack_from(data)[1:])
     body = data[HEADER_SIZE:]
     if header.offset == 0 and header.length != len(body):
-        raise MalformedMessage("a message whose length is not the one it states")
+        raise MalformedMessageError("a message whose length is not the one it states")
     return header, body
 
 
@@ -71,7 +72,7 @@ def receive(sock: socket.socket) -> tuple[Header, bytes] | None:
     if not data:
         return None
     if flags & socket.MSG_TRUNC:
-        raise MalformedMessage(f"a control message of more than {JSON_LIMIT} bytes")
+        raise MalformedMessageError(f"a control message of more than {JSON_LIMIT} bytes")
     return unpack(data)
 
 
@@ -86,9 +87,9 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body or b"{}")
     except (ValueError, RecursionError) as error:
-        raise MalformedMessage("a control message that is not JSON") from error
+        raise MalformedMessageError("a control message that is not JSON") from error
     if not isinstance(value, dict):
-        raise MalformedMessage("a control message that is not a JSON object")
+        raise MalformedMessageError("a control message that is not a JSON object")
     return value
 
 
@@ -107,10 +108,8 @@ class MemoryFile:
     def close(self) -> None:
         """Give the memory back; arrays that still look into the mapping keep it alive."""
         os.close(self.fd)
-        try:
+        with contextlib.suppress(BufferError):
             self.map.close()
-        except BufferError:
-            pass
 
 
 def aligned(offset: int) -> int:

@@ -76,7 +76,9 @@ class Rows:
         known = self._known(name)
         if vocabulary is not None:
             if known is None:
-                raise self.missing(f"the column {name!r} holds text and the model does not say how it is coded; choose others with --features")
+                raise self.missing(
+                    f"the column {name!r} holds text and the model does not say how it is coded; choose others with --features"
+                )
             place = {label: code for code, label in enumerate(known)}
             codes = np.array([*(place.get(label, -1) for label in vocabulary), -1], dtype=np.int64)  # the last one is what -1 picks
             return codes[array]

@@ -35,7 +35,17 @@ TRUSTED = [
     *(f"sklearn.gaussian_process.kernels.{kernel}" for kernel in ("Product", "RationalQuadratic", "RBF", "Sum", "WhiteKernel")),
     *(
         f"sklearn.metrics._dist_metrics.{distance}Distance{bits}"
-        for distance in ("Euclidean", "Manhattan", "Minkowski", "Chebyshev", "SEuclidean", "Mahalanobis", "Hamming", "Canberra", "Haversine")
+        for distance in (
+            "Euclidean",
+            "Manhattan",
+            "Minkowski",
+            "Chebyshev",
+            "SEuclidean",
+            "Mahalanobis",
+            "Hamming",
+            "Canberra",
+            "Haversine",
+        )
         for bits in ("", "32", "64")
     ),
     "sklearn.neighbors._ball_tree.BallTree",
@@ -57,7 +67,18 @@ TRUSTED = [
 ]
 # `predict` is by definition the class with the highest `predict_proba`, in the library's own source
 ARGMAX = {"BaggingClassifier", "CalibratedClassifierCV", "ExtraTreesClassifier", "LGBMClassifier", "RandomForestClassifier"}
-COUNTED = ("coef_", "intercept_", "dual_coef_", "theta_", "var_", "feature_log_prob_", "class_log_prior_", "means_", "coefs_", "intercepts_")
+COUNTED = (
+    "coef_",
+    "intercept_",
+    "dual_coef_",
+    "theta_",
+    "var_",
+    "feature_log_prob_",
+    "class_log_prior_",
+    "means_",
+    "coefs_",
+    "intercepts_",
+)
 
 
 class Estimator(Subject):
