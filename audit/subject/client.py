@@ -40,7 +40,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What the model says of itself. `parameters` counts trained numbers; `outputs` is what `Prediction.values` are, if the library tells."""
+    """What the model says of itself. `parameters` counts trained numbers; `outputs` says what `values` of a prediction are."""
 
     classes: list[str] | None
     parameters: int | None

@@ -37,7 +37,8 @@ def of_files(root: Path, files: list[str]) -> Iterator[str]:
         if low.endswith(CODE):
             yield f"{name} is a program file"
         elif name.endswith("pickle_module_info.txt"):
-            yield f"{name} names the module {_short(path.read_bytes()[:80].decode('utf-8', 'replace'))}, which is imported to load the model"
+            module = _short(path.read_bytes()[:80].decode("utf-8", "replace"))
+            yield f"{name} names the module {module}, which is imported to load the model"
         elif low.endswith(".skops"):
             yield from skops(path, name)
         elif low.endswith(".pt2"):
@@ -84,9 +85,9 @@ def pickle_globals(data: bytes) -> set[str]:
         elif opcode.name in STRINGS:
             recent.append(str(argument))
         elif opcode.name in GETS:
-            recent.append(memo.get(int(argument), "?"))
+            recent.append(memo.get(int(str(argument)), "?"))
         elif opcode.name in MEMO:
-            memo[len(memo) if opcode.name == "MEMOIZE" else int(argument)] = recent[-1] if recent else "?"
+            memo[len(memo) if opcode.name == "MEMOIZE" else int(str(argument))] = recent[-1] if recent else "?"
         else:
             recent = []
     return named

@@ -192,7 +192,7 @@ def _mlmodel(root: Path) -> dict[str, Any]:
 def _flavor(flavors: dict[str, Any]) -> FlavorName:
     for name in ("sklearn", "xgboost", "lightgbm", "pytorch", "onnx"):
         if name in flavors:
-            return name  # type: ignore[return-value]
+            return name
     if "python_function" in flavors:
         return "python_function"
     raise AuditError(f"models of flavor {sorted(map(str, flavors))} are not supported", f"log it as one of {', '.join(LIBRARIES)}")

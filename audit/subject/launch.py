@@ -24,6 +24,7 @@ from audit.subject import wire
 
 Isolation = Literal["required", "best-effort", "none"]
 GIB = 1 << 30
+MEND = "use --isolation best-effort, which the report shows on its first page"
 LAYERS = ("namespaces", "capabilities", "no_new_privs", "landlock", "seccomp")
 REQUIRED = ("limits", "capabilities", "no_new_privs", "landlock", "seccomp", "seccomp stage 2")
 SCRATCH_BYTES = GIB // 4
@@ -239,14 +240,10 @@ def _require(observed: dict[str, str]) -> None:
     for layer in REQUIRED:
         state = observed.get(layer, "unavailable: not asked for")
         if state.startswith("unavailable"):
-            raise AuditError(
-                f"isolation layer {layer!r} is {state}", "use --isolation best-effort, which the report shows on its first page"
-            )
+            raise AuditError(f"isolation layer {layer!r} is {state}", MEND)
     for name, state in observed.items():
         if state.startswith("possible"):
-            raise AuditError(
-                f"the worker is not confined: {name!r} was {state}", "use --isolation best-effort, which the report shows on its first page"
-            )
+            raise AuditError(f"the worker is not confined: {name!r} was {state}", MEND)
 
 
 def _end(process: subprocess.Popen[bytes] | None, scratch: Path) -> None:

@@ -88,7 +88,7 @@ class Lightgbm(Subject):
 def _categories(booster: Any) -> dict[int, list[Any] | None]:
     """Place of each category column → its categories in training order, from the model's text."""
     text = booster.model_to_string(num_iteration=1)
-    infos = next((line[14:].split(" ") for line in text.splitlines() if line.startswith("feature_infos=")), [])
+    infos: list[str] = next((line[14:].split(" ") for line in text.splitlines() if line.startswith("feature_infos=")), [])
     places = [i for i, info in enumerate(infos) if info != "none" and not info.startswith("[")]
     stored = text.rfind("\npandas_categorical:")
     known = json.loads(text[stored + 20 :].splitlines()[0]) if stored >= 0 else None

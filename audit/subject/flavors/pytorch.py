@@ -19,7 +19,7 @@ MAX_STEPS, GAP, BLOCK = 1600, 0.01, 8192
 
 
 class Net(Subject):
-    """`forward` takes the tensors of the signature and gives one tensor (n, k); `differentiable` is a module for gradients, made when asked."""
+    """`forward` takes the tensors of the signature and gives one tensor (n, k); `module` makes what gradients run through, when asked."""
 
     packages = ("torch",)
 

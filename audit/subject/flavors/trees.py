@@ -10,9 +10,10 @@ from audit.subject.flavors.base import ContractError, Explained
 from audit.subject.frame import Array
 
 SKLEARN = {
-    "DecisionTreeClassifier", "DecisionTreeRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor", "GradientBoostingClassifier",
-    "GradientBoostingRegressor", "HistGradientBoostingClassifier", "HistGradientBoostingRegressor", "RandomForestClassifier", "RandomForestRegressor",
-}  # fmt: skip
+    f"{kind}{task}"
+    for kind in ("DecisionTree", "ExtraTrees", "GradientBoosting", "HistGradientBoosting", "RandomForest")
+    for task in ("Classifier", "Regressor")
+}
 
 
 def explainable(model: Any) -> bool:
@@ -29,11 +30,11 @@ def nodes(model: Any) -> int | None:
     if hasattr(model, "tree_"):
         return int(model.tree_.node_count)
     if hasattr(model, "_predictors"):
-        return sum(tree.get_n_leaf_nodes() * 2 - 1 for group in model._predictors for tree in group)
+        return sum(int(tree.get_n_leaf_nodes()) * 2 - 1 for group in model._predictors for tree in group)
     members = getattr(model, "estimators_", None)
     if members is None:
         return None
-    counts = [nodes(member) for member in np.asarray(members, dtype=object).reshape(-1)]
+    counts: list[int | None] = [nodes(member) for member in np.asarray(members, dtype=object).reshape(-1)]
     return None if any(c is None for c in counts) else sum(c for c in counts if c is not None)
 
 
