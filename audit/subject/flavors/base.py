@@ -1,0 +1,97 @@
+"""What every flavor hands to the worker: a `Subject` that predicts and, where it can, explains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audit.subject.flavors.rows import Rows
+from audit.subject.frame import Array, label_codes
+
+
+class ContractError(Exception):
+    """The model does not keep to what was agreed; the message is our own and quotes no data."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`values` float64 (n, k); `predicted` float64 (n,): index into the classes, or the value itself where no classes are known."""
+
+    values: Array
+    predicted: Array | None = None
+
+    def checked(self, n: int) -> Answer:
+        """The same, if it has n rows."""
+        if self.values.ndim != 2 or len(self.values) != n or self.values.shape[1] < 1:
+            raise ContractError(f"the model returned an array of shape {self.values.shape} for {n} rows")
+        if self.predicted is not None and self.predicted.shape != (n,):
+            raise ContractError(f"the model returned labels of shape {self.predicted.shape} for {n} rows")
+        return self
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Attributions (n, d), base (n,) and the output that was explained (n,), in `unit`."""
+
+    values: Array
+    base: Array
+    explained: Array
+    unit: str
+
+
+class Subject:
+    """A loaded model. `packages` are the distributions whose versions matter."""
+
+    kind = "function"
+    outputs = "unknown"
+    classes: list[str] | None = None
+    regression: bool | None = None
+    packages: tuple[str, ...] = ()
+
+    def parameters(self) -> int | None:
+        """Count of trained numbers, None where unknown."""
+        return None
+
+    def methods(self) -> list[str]:
+        """Names that `attribute` takes."""
+        return []
+
+    def predict(self, rows: Rows) -> Answer:
+        """Outputs for all rows."""
+        raise NotImplementedError
+
+    def attribute(self, rows: Rows, background: Rows | None, *, method: str, output: int, **params: Any) -> Explained:
+        """Attributions over the raw input columns."""
+        raise ContractError(f"the method {method} does not apply to this model")
+
+
+def numeric(raw: Any, n: int) -> Array:
+    """Outputs as float64 (n, k); one number per row becomes one column. Objects that are not numbers are a ContractError."""
+    try:
+        values = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ContractError(f"the model returned {type(raw).__name__} that is not an array of numbers") from None
+    if values.ndim == 0 or len(values) != n:
+        raise ContractError(f"the model returned an array of shape {values.shape} for {n} rows")
+    return np.ascontiguousarray(values.reshape(n, -1))
+
+
+def labels(raw: Any, classes: list[str] | None, n: int) -> Array:
+    """Predicted labels as float64 (n,): their index in `classes` (-1 unknown), or their value where no classes are known."""
+    array = np.asarray(raw)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (n,):
+        raise ContractError(f"the model returned labels of shape {array.shape} for {n} rows")
+    if classes is not None:
+        return label_codes(array, classes)
+    if array.dtype.kind in "OUSV":
+        raise ContractError("the model returns labels that are not numbers and its classes are not known; name them with --classes")
+    return array.astype(np.float64)
+
+
+def is_text(raw: Any) -> bool:
+    """Whether an array holds strings or other objects instead of numbers."""
+    return bool(np.asarray(raw).dtype.kind in "OUS")

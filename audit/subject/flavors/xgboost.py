@@ -1,0 +1,121 @@
+"""XGBoost: Boosters and scikit-learn wrappers from the library's own json and ubj files."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from typing import Any
+
+import numpy as np
+
+from audit.subject.flavors import trees
+from audit.subject.flavors.base import Answer, ContractError, Explained, Subject, labels, numeric
+from audit.subject.flavors.rows import Rows
+from audit.subject.frame import label_text
+
+CLASSES = {"Booster", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor"}
+
+
+class Xgboost(Subject):
+    """A Booster, alone or in its wrapper. Columns that were categories in training become categories again."""
+
+    packages = ("xgboost", "pandas")
+
+    def __init__(self, model: Any) -> None:
+        import xgboost
+
+        wrapped = not isinstance(model, xgboost.Booster)
+        self._wrapper = model if wrapped else None
+        self._booster = model.get_booster() if wrapped else model
+        self._booster.set_param({"nthread": 1})
+        if wrapped:
+            model.set_params(n_jobs=1)
+        self.kind = "estimator" if wrapped else "booster"
+        settings = json.loads(self._booster.save_config())
+        objective = str(settings["learner"]["objective"]["name"])
+        self._scores = wrapped and hasattr(model, "predict_proba")
+        if self._scores:
+            self.classes = [label_text(v) for v in model.classes_]
+        self.regression = False if objective.startswith(("binary:", "multi:")) else None if objective.startswith("rank:") else True
+        if self.regression is False:
+            self.outputs = {"binary:logitraw": "logit", "binary:hinge": "label", "multi:softmax": "label"}.get(objective, "probability")
+        else:
+            self.outputs = "value"
+        if self._scores:
+            self.outputs = "probability"
+
+    def predict(self, rows: Rows) -> Answer:
+        """Probabilities (one column for a binary Booster) or values."""
+        table = self._table(rows)
+        if self._scores:
+            assert self._wrapper is not None
+            scores = numeric(self._wrapper.predict_proba(table), rows.n)
+            if type(self._wrapper).__module__ == "xgboost.sklearn":
+                predicted = scores[:, 1] > 0.5 if scores.shape[1] == 2 else scores.argmax(axis=1)
+                return Answer(scores, predicted.astype(np.float64))
+            return Answer(scores, labels(self._wrapper.predict(table), self.classes, rows.n))
+        raw = self._wrapper.predict(table) if self._wrapper is not None else self._booster.predict(self._dmatrix(table))
+        values = numeric(raw, rows.n)
+        single = values.shape[1] == 1 and (self.regression or self.outputs == "label")
+        return Answer(
+            values, labels(values, self.classes, rows.n) if single and self.outputs == "label" else values[:, 0] if single else None
+        )
+
+    def _dmatrix(self, table: Any) -> Any:
+        import xgboost
+
+        return xgboost.DMatrix(table, nthread=1, enable_categorical=True)
+
+    def _table(self, rows: Rows) -> Any:
+        types = self._booster.feature_types or []
+        names = self._booster.feature_names or [name for name, _, _ in rows.columns]
+        if rows.inputs and all(i["name"] is None for i in rows.inputs):
+            return rows.tensor()
+        text = [name for name, _, vocabulary in rows.columns if vocabulary is not None]
+        coded = {name for name, kind in zip(names, types, strict=False) if kind == "c"} | set(text)
+        table = rows.table(dict.fromkeys(coded))
+        return table[names] if self._booster.feature_names and set(names) <= set(table.columns) else table
+
+    def parameters(self) -> int | None:
+        """Splits and leaves of all trees."""
+        if json.loads(self._booster.save_config())["learner"]["gradient_booster"]["name"] == "gblinear":
+            return None
+        return sum(len(tree.splitlines()) for tree in self._booster.get_dump())
+
+    def methods(self) -> list[str]:
+        """Tree SHAP, for trees."""
+        return ["tree_shap"] if self.parameters() is not None else []
+
+    def attribute(
+        self, rows: Rows, background: Rows | None, *, method: str, output: int, perturbation: str = "interventional", **params: Any
+    ) -> Explained:
+        """The library's own path-dependent values, or shap's interventional ones (trees over numbers only)."""
+        table = self._table(rows)
+        margin = numeric(self._booster.predict(self._dmatrix(table), output_margin=True), rows.n)
+        unit = "value" if self.regression is not False else "log-odds" if margin.shape[1] == 1 else "logit"
+        if perturbation == "tree_path_dependent":
+            raw = self._booster.predict(self._dmatrix(table), pred_contribs=True, strict_shape=True)
+            parts = np.asarray(raw, dtype=np.float64).transpose(0, 2, 1)
+            return trees.pick(parts[:, :-1], parts[:, -1], margin, output, unit)
+        if "c" in (self._booster.feature_types or []):
+            raise ContractError("interventional Tree SHAP does not take categories; ask for tree_path_dependent")
+        reference = None if background is None else np.asarray(self._table(background), dtype=np.float64)
+        return trees.explain(self._booster, np.asarray(table, dtype=np.float64), reference, output, margin, unit, perturbation)
+
+
+def load(spec: dict[str, Any]) -> Subject:
+    """An object of the named class of the xgboost library, filled from the file; other classes only for a trusted author."""
+    import xgboost
+
+    name = spec.get("model_class") or "xgboost.core.Booster"
+    module, _, kind = name.rpartition(".")
+    if module.split(".")[0] == "xgboost" and kind in CLASSES:
+        factory = getattr(xgboost, kind)
+    elif spec["trust_pickle"]:
+        factory = getattr(importlib.import_module(module), kind)
+    else:
+        raise ContractError("the model's class is not of the xgboost library")
+    model = factory()
+    model.load_model(os.path.join(spec["root"], spec["model_file"]))
+    return Xgboost(model)
