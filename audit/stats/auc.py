@@ -66,9 +66,9 @@ def roc_auc_ranked(table: Ranked, *, level: float) -> Estimate | None:
     m, n = int(table.positives.sum()), int(table.negatives.sum())
     if not variance or auc in (0.0, 1.0):
         low, high = _score_interval(auc, m, n, z)
-        return estimate(auc, low, high, level=level, method="AUC score (Newcombe 2006)", n=m + n)
+        return estimate(auc, low, high, level=level, method="newcombe_auc", n=m + n)
     low, high = _logit_interval(auc, variance, z)
-    return estimate(auc, low, high, level=level, method="DeLong, logit", n=m + n)
+    return estimate(auc, low, high, level=level, method="delong_logit", n=m + n)
 
 
 def roc_auc(pos: ArrayLike, neg: ArrayLike, *, level: float) -> Estimate | None:
@@ -87,7 +87,7 @@ def auc_difference(table: Ranked, reference: Ranked, *, level: float) -> Estimat
     if ours is None or theirs is None or not ours[1] or not theirs[1]:
         return None
     value, half = ours[0] - theirs[0], z * math.sqrt(ours[1] + theirs[1])
-    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="DeLong", n=table.rows + reference.rows)
+    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong", n=table.rows + reference.rows)
 
 
 def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
@@ -111,9 +111,9 @@ def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
     if_one, if_zero = precision - value + ones - shared, -shared
     variance = (float(np.sum(pos * if_one**2)) + float(np.sum((both - pos) * if_zero**2))) / m**2
     if value >= 1.0 or variance <= 0.0:
-        return estimate(value, float(wilson_limits(m, m, level=level)[0]) * value, 1.0, level=level, method="Wilson", n=n)
+        return estimate(value, float(wilson_limits(m, m, level=level)[0]) * value, 1.0, level=level, method="wilson", n=n)
     low, high = _logit_interval(value, variance, z)
-    return estimate(value, low, high, level=level, method="influence function, logit", n=n)
+    return estimate(value, low, high, level=level, method="influence_logit", n=n)
 
 
 def average_precision(pos: ArrayLike, neg: ArrayLike, *, level: float) -> Estimate | None:

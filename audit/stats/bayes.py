@@ -40,5 +40,5 @@ def beta_difference(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Post
 
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = find_roots(lambda d: below(d) - tails, np.full(2, -1.0), np.full(2, 1.0), tolerance=1e-9)
-    difference = estimate(k1 / n1 - k0 / n0, float(low), float(high), level=level, method="Jeffreys, posterior", n=n1 + n0)
+    difference = estimate(k1 / n1 - k0 / n0, float(low), float(high), level=level, method="jeffreys_posterior", n=n1 + n0)
     return None if difference is None else Posterior(difference, 1.0 - float(below(np.zeros(1))[0]))

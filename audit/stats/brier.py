@@ -112,7 +112,7 @@ def _constant(one: float, zero: float, p: float, ones: int, n: int, loss: _Loss,
     """Skill of one p for everybody: never above 0; how far below, over Wilson's interval of the base rate."""
     low, high = (float(end) for end in wilson_limits(ones, n, level=level))
     value, *ends = (1 - (rate * one + (1 - rate) * zero) / loss.base(rate) for rate in (ones / n, low, high))
-    return estimate(min(value, 0.0), min(ends), 0.0 if low <= p <= high else min(max(ends), 0.0), level=level, method="Wilson", n=n)
+    return estimate(min(value, 0.0), min(ends), 0.0 if low <= p <= high else min(max(ends), 0.0), level=level, method="wilson", n=n)
 
 
 def brier_skill(table: Ranked, *, level: float) -> Estimate | None:
@@ -126,7 +126,7 @@ def brier_skill(table: Ranked, *, level: float) -> Estimate | None:
     if skill is not None or ones in (0, n):
         return skill
     base = ones / n
-    return estimate(1.0, 1 - float(wilson_limits(0, n, level=level)[1]) / (base * (1 - base)), 1.0, level=level, method="Wilson", n=n)
+    return estimate(1.0, 1 - float(wilson_limits(0, n, level=level)[1]) / (base * (1 - base)), 1.0, level=level, method="wilson", n=n)
 
 
 def log_loss_skill(table: Ranked, *, level: float) -> Estimate | None:

@@ -43,9 +43,9 @@ def in_the_large(residuals: Triple, events: int, *, level: float) -> Estimate | 
     if events in (0, n):
         predicted = mean + events / n
         low, high = wilson_limits(events, n, level=level)
-        return estimate(mean, predicted - float(high), predicted - float(low), level=level, method="Wilson", n=n)
+        return estimate(mean, predicted - float(high), predicted - float(low), level=level, method="wilson", n=n)
     half = z * math.sqrt(variance / n)
-    return estimate(mean, max(mean - half, -1.0), min(mean + half, 1.0), level=level, method="normal, paired", n=n)
+    return estimate(mean, max(mean - half, -1.0), min(mean + half, 1.0), level=level, method="normal_paired", n=n)
 
 
 def in_the_large_ranked(table: Ranked, *, level: float) -> Estimate | None:
@@ -132,7 +132,7 @@ def slope_and_intercept(table: Ranked, *, level: float) -> Line | None:
     (intercept, slope), covariance = fit
     halves = z * np.sqrt(np.diag(covariance))
     lines = [
-        estimate(float(v), float(v - h), float(v + h), level=level, method="logistic, Wald", n=table.rows)
+        estimate(float(v), float(v - h), float(v + h), level=level, method="logistic_wald", n=table.rows)
         for v, h in ((slope, halves[1]), (intercept, halves[0]))
     ]
     return None if lines[0] is None or lines[1] is None else Line(lines[0], lines[1])
@@ -235,7 +235,7 @@ def calibration_error(table: Ranked, *, level: float, rng: Generator, bins: int 
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     ends = (debiased - (high - plain), debiased, debiased - (low - plain))
     low, value, high = (math.sqrt(min(max(e, 0.0), 1.0)) for e in ends)
-    return estimate(value, low, high, level=level, method="debiased, basic bootstrap", n=n)
+    return estimate(value, low, high, level=level, method="debiased_basic_bootstrap", n=n)
 
 
 def debiased_square(table: Ranked, *, bins: int = 15) -> float | None:

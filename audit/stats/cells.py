@@ -74,7 +74,7 @@ def _summary(values: Floats, draws: Floats, smoothed: Callable[[], Floats] | Non
     if flat and smoothed is not None:
         second = smoothed()
         for s in flat:
-            limits[s], methods[s] = _percentiles(second[:, s], level), f"{method}, counts + 1/2"
+            limits[s], methods[s] = _percentiles(second[:, s], level), f"{method}_half_added"
     estimates = [
         None if pair is None else estimate(float(v), *pair, level=level, method=m, n=n)
         for v, pair, m in zip(values, limits, methods, strict=True)
@@ -106,7 +106,7 @@ def bootstrap(
     def smoothed() -> Floats:
         return _evaluate(statistics, _multinomial(cells, groups, 0.5, replicates, rng))
 
-    return _summary(values, draws, smoothed, level=level, method="multinomial bootstrap", n=int(cells.sum()))
+    return _summary(values, draws, smoothed, level=level, method="multinomial_bootstrap", n=int(cells.sum()))
 
 
 def cluster_bootstrap(counts: ArrayLike, statistics: Statistics, *, level: float, rng: Generator, replicates: int = 2000) -> Bootstrap:
@@ -127,4 +127,4 @@ def cluster_bootstrap(counts: ArrayLike, statistics: Statistics, *, level: float
             weights = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=min(step, replicates - start))
             yield weights @ table
 
-    return _summary(values, _evaluate(statistics, chunks()), None, level=level, method="cluster bootstrap", n=int(table.sum()))
+    return _summary(values, _evaluate(statistics, chunks()), None, level=level, method="cluster_bootstrap", n=int(table.sum()))

@@ -26,7 +26,7 @@ def newcombe(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimate | 
     if n1 == 0 or n0 == 0:
         return None
     low, high = scores.difference_limits(k1, n1, k0, n0, level=level)
-    return estimate(k1 / n1 - k0 / n0, float(low), float(high), level=level, method="Newcombe", n=n1 + n0)
+    return estimate(k1 / n1 - k0 / n0, float(low), float(high), level=level, method="newcombe", n=n1 + n0)
 
 
 def _score_ratio(k1: int, n1: int, k0: int, n0: int, *, level: float, corrected: bool) -> Estimate | None:
@@ -35,7 +35,7 @@ def _score_ratio(k1: int, n1: int, k0: int, n0: int, *, level: float, corrected:
     if n1 == 0 or k0 == 0:
         return None
     low, high = scores.ratio_limits(k1, n1, k0, n0, level=level, corrected=corrected)
-    method = "Miettinen–Nurminen" if corrected else "Koopman"
+    method = "miettinen_nurminen" if corrected else "koopman"
     return estimate((k1 * n0) / (n1 * k0), float(low), float(high), level=level, method=method, n=n1 + n0)
 
 
@@ -69,7 +69,7 @@ def katz(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimate | None
     if k1 == 0 or k0 == 0 or (k1 == n1 and k0 == n0):
         return None
     low, high = _log_ratio(k1, n1, k0, n0, level=level)
-    return estimate((k1 * n0) / (n1 * k0), low, high, level=level, method="Katz", n=n1 + n0)
+    return estimate((k1 * n0) / (n1 * k0), low, high, level=level, method="katz", n=n1 + n0)
 
 
 def adjusted_log(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimate | None:
@@ -84,7 +84,7 @@ def adjusted_log(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimat
         return None
     a, m, b, n = k1 + 0.5, n1 + 0.5, k0 + 0.5, n0 + 0.5
     low, high = _log_ratio(a, m, b, n, level=level)
-    return estimate((a * n) / (m * b), low, high, level=level, method="adjusted log", n=n1 + n0)
+    return estimate((a * n) / (m * b), low, high, level=level, method="adjusted_log", n=n1 + n0)
 
 
 def odds_ratio(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimate | None:
@@ -99,7 +99,7 @@ def odds_ratio(k1: int, n1: int, k0: int, n0: int, *, level: float) -> Estimate 
         return None
     low, high = scores.odds_ratio_limits(k1, n1, k0, n0, level=level)
     value = (k1 * (n0 - k0)) / ((n1 - k1) * k0)
-    return estimate(value, float(low), float(high), level=level, method="odds ratio, score", n=n1 + n0)
+    return estimate(value, float(low), float(high), level=level, method="miettinen_nurminen_odds", n=n1 + n0)
 
 
 def pooled_score_test(k1: int, n1: int, k0: int, n0: int) -> tuple[float, float] | None:
@@ -140,9 +140,9 @@ def equality_test(k1: int, n1: int, k0: int, n0: int) -> tuple[float, str] | Non
     events = k1 + k0
     if n1 and n0 and min(n1, n0) * min(events, n1 + n0 - events) >= 5 * (n1 + n0):
         score = pooled_score_test(k1, n1, k0, n0)
-        return None if score is None else (score[1], "score test, pooled variance")
+        return None if score is None else (score[1], "score")
     p = fisher_exact(k1, n1, k0, n0)
-    return None if p is None else (p, "Fisher exact")
+    return None if p is None else (p, "fisher_exact")
 
 
 def _welch(group: Triple, reference: Triple) -> tuple[float, float, float] | None:
@@ -171,7 +171,7 @@ def mean_difference(group: Triple, reference: Triple, *, level: float) -> Estima
         return None
     difference, error, freedom = parts
     half = error * float(stdtrit(freedom, (1 + level) / 2))
-    return estimate(difference, difference - half, difference + half, level=level, method="Welch", n=group[0] + reference[0])
+    return estimate(difference, difference - half, difference + half, level=level, method="welch", n=group[0] + reference[0])
 
 
 def mean_test(group: Triple, reference: Triple) -> tuple[float, str] | None:
@@ -195,4 +195,4 @@ def mean_interval(n: int, mean: float, variance: float, *, level: float) -> Esti
     if n < 2 or variance == 0:
         return None
     half = math.sqrt(variance / n) * float(stdtrit(n - 1, (1 + level) / 2))
-    return estimate(mean, mean - half, mean + half, level=level, method="Student t", n=n)
+    return estimate(mean, mean - half, mean + half, level=level, method="student_t", n=n)

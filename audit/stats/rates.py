@@ -31,7 +31,7 @@ def wilson(k: int, n: int, *, level: float) -> Estimate | None:
     if n == 0:
         return None
     low, high = wilson_limits(k, n, level=level)
-    return estimate(k / n, float(low), float(high), level=level, method="Wilson", n=n)
+    return estimate(k / n, float(low), float(high), level=level, method="wilson", n=n)
 
 
 def clopper_pearson(k: int, n: int, *, level: float) -> Estimate | None:
@@ -48,7 +48,7 @@ def clopper_pearson(k: int, n: int, *, level: float) -> Estimate | None:
     tail = (1.0 - level) / 2.0
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1.0 - tail))
-    return estimate(k / n, low, high, level=level, method="Clopper–Pearson", n=n)
+    return estimate(k / n, low, high, level=level, method="clopper_pearson", n=n)
 
 
 def jeffreys(k: int, n: int, *, level: float) -> Estimate | None:
@@ -65,4 +65,4 @@ def jeffreys(k: int, n: int, *, level: float) -> Estimate | None:
     tail = (1.0 - level) / 2.0
     low = 0.0 if k == 0 else float(betaincinv(k + 0.5, n - k + 0.5, tail))
     high = 1.0 if k == n else float(betaincinv(k + 0.5, n - k + 0.5, 1.0 - tail))
-    return estimate(k / n, low, high, level=level, method="Jeffreys", n=n)
+    return estimate(k / n, low, high, level=level, method="jeffreys", n=n)

@@ -64,7 +64,7 @@ def mantel_haenszel_difference(tables: Tables, *, level: float) -> Estimate | No
     if variance <= 1e-18:
         return None
     half = z * math.sqrt(variance)
-    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="Mantel–Haenszel, Sato", n=tables.rows)
+    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="mantel_haenszel_sato", n=tables.rows)
 
 
 def mantel_haenszel_odds_ratio(tables: Tables, *, level: float) -> Estimate | None:
@@ -82,7 +82,7 @@ def mantel_haenszel_odds_ratio(tables: Tables, *, level: float) -> Estimate | No
     variance = float(np.sum(p * r)) / up**2 + float(np.sum(p * s + q * r)) / (up * down) + float(np.sum(q * s)) / down**2
     spread = math.exp(normal_quantile(level) * math.sqrt(variance / 2))
     value = up / down
-    return estimate(value, value / spread, value * spread, level=level, method="Mantel–Haenszel", n=tables.rows)
+    return estimate(value, value / spread, value * spread, level=level, method="mantel_haenszel", n=tables.rows)
 
 
 def cochran_mantel_haenszel(tables: Tables) -> tuple[float, str] | None:

@@ -170,7 +170,7 @@ def test_no_event_is_not_certainty():
     e = calibration.in_the_large_ranked(table, level=0.95)
     assert e.value == pytest.approx(0.01)
     assert e.low == pytest.approx(0.01 - 0.018845, abs=1e-5)  # Wilson's upper limit of 0 in 200
-    assert e.method == "Wilson"
+    assert e.method == "wilson"
     right = rank(np.repeat([0.0, 1.0], 50), np.repeat([0, 1], 50))
     assert brier.brier_skill(right, level=0.95).low < 0.9
     assert brier.log_loss_skill(right, level=0.95) is None

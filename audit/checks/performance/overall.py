@@ -208,7 +208,7 @@ def _macro_auc(parts: list[Estimate]) -> Measurement:
     k = len(parts)
     mean = Estimate(
         value=sum(p.value for p in parts) / k, low=sum(p.low for p in parts) / k, high=sum(p.high for p in parts) / k,
-        level=parts[0].level, method="mean of DeLong intervals", n=parts[0].n,
+        level=parts[0].level, method="mean_of_delong", n=parts[0].n,
     )  # fmt: skip
     return value("roc_auc_ovr_macro", mean)
 

@@ -1,0 +1,102 @@
+"""How far an audit is, on stderr: one live line on a terminal, plain lines elsewhere; and the closing table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from audit.result import AuditResult
+
+SIGNS = {"fail": "✕ Fails", "inconclusive": "? Cannot tell yet", "pass": "✓ Passes", "not_judged": "· Reported", "skipped": "– Not run", "errored": "! Could not run", "error": "! Could not run"}
+COLOURS = {"fail": "red", "inconclusive": "yellow", "pass": "green", "not_judged": "dim", "skipped": "dim", "errored": "magenta", "error": "magenta"}
+
+
+class Plain:
+    """One line a step, for files and pipes."""
+
+    def __init__(self) -> None:
+        self._told = time.monotonic()
+        self._began = self._told
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+        print(f"{name} …", file=sys.stderr, flush=True)
+        self._began = self._told = time.monotonic()
+
+    def rows(self, done: int, total: int) -> None:
+        """So many rows are scored: a line every ten seconds."""
+        now = time.monotonic()
+        if now - self._told >= 10 and done:
+            self._told = now
+            print(f"  {_rate(done, total, now - self._began)}", file=sys.stderr, flush=True)
+
+    def finished(self, name: str, outcome: str) -> None:
+        """A step has ended; said only where it did not complete."""
+        if outcome != "completed":
+            print(f"  {name}: {outcome}", file=sys.stderr, flush=True)
+
+
+class Live(Plain):
+    """One line that changes, on a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.status import Status
+
+        self._console = Console(stderr=True)
+        self._status = Status("", console=self._console)
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+        self._began = time.monotonic()
+        self._name = name
+        self._status.update(f"{name} …")
+        self._status.start()
+
+    def rows(self, done: int, total: int) -> None:
+        """So many rows are scored."""
+        if done:
+            self._status.update(f"{self._name}: {_rate(done, total, time.monotonic() - self._began)}")
+
+    def finished(self, name: str, outcome: str) -> None:
+        """A step has ended."""
+        self._status.stop()
+        if outcome != "completed":
+            self._console.print(f"  {name}: {outcome}")
+
+
+def _rate(done: int, total: int, seconds: float) -> str:
+    speed = done / max(seconds, 1e-9)
+    return f"{done:,} of {total:,} rows, {speed:,.0f} rows a second, {(total - done) / speed:.0f} s left"
+
+
+def progress() -> Plain:
+    """The way to tell, as stderr allows."""
+    return Live() if sys.stderr.isatty() else Plain()
+
+
+def closing(document: dict[str, Any]) -> None:
+    """The verdict, the families with their signs, and at most three findings, on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    result = AuditResult.model_validate(document)
+    console = Console(stderr=True, highlight=False)
+    answered = result.answered
+    console.print(Text(f"{SIGNS[result.verdict]} — {answered.passed + answered.fail} of {answered.decides} deciding questions settled", style=f"bold {COLOURS[result.verdict]}"))
+    console.print(Text(result.why))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    families: dict[str, list[str]] = {}
+    for check in result.checks:
+        families.setdefault(check.info.id.split(".")[0], []).append(check.verdict if check.status == "completed" else check.status)
+    order = list(SIGNS)
+    for family, states in families.items():
+        worst = min(states, key=order.index)
+        table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(states)} check{'s' * (len(states) > 1)}")
+    console.print(table)
+    decisive = [f for c in result.checks for f in c.findings if f.criterion and f.criterion.role == "decides" and f.sentence and f.verdict in ("fail", "inconclusive")]
+    for finding in sorted(decisive, key=lambda f: order.index(f.verdict))[:3]:
+        console.print(Text(f"{SIGNS[finding.verdict].split()[0]} {finding.sentence}"))

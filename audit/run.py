@@ -1,0 +1,316 @@
+"""`python -m audit.run MODEL_URI`: audit one model and write one audit folder; the last line of stdout is its path."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from audit.errors import AuditError
+from audit.roles import LABEL_SOURCES
+
+EXIT_FAIL, EXIT_REFUSED, EXIT_INCONCLUSIVE, EXIT_ERRORED, EXIT_BUSY, EXIT_INTERRUPTED = 1, 2, 3, 4, 75, 130
+FORMATS = ("html",)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise AuditError(message, "see python -m audit.run --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of contract.md; those of later versions are refused by name, not ignored."""
+    p = _Parser(prog="audit.run", description="Audit one model: evidence, verdicts and a report in one folder.", allow_abbrev=False)
+    p.add_argument("model_uri", nargs="?", help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, or demo:PRESET")
+    p.add_argument("--list", action="store_true", help="the checks: id, what each needs, one line each")
+    data = p.add_argument_group("data and what is declared about it")
+    data.add_argument("--data", metavar="PATH", help="csv, parquet, Arrow, or a folder or glob of them (default: the evaluation data logged with the model)")
+    data.add_argument("--target", metavar="COL", help="the outcome column")
+    data.add_argument("--positive", metavar="LABEL", help="the event that the score predicts")
+    data.add_argument("--favourable", metavar="LABEL[,LABEL]", help="the decision that a person wants; high or low for a regression")
+    data.add_argument("--decision", metavar="RULE", help="predict, score>=T, top=K, top=P%% or column=COL")
+    data.add_argument("--label-source", choices=LABEL_SOURCES, help="what the target column is")
+    data.add_argument("--sensitive", metavar="A,B", help="sensitive columns; they need not be model inputs")
+    data.add_argument("--reference", metavar="COL=VALUE,…", help="the reference group of a sensitive column (default: the largest)")
+    data.add_argument("--features", metavar="A,B", help="the model's input columns in order, where its signature names none")
+    data.add_argument("--task", choices=("binary", "multiclass", "regression"))
+    data.add_argument("--classes", metavar="A,B", help="order of the score columns")
+    data.add_argument("--outputs", choices=("label", "probability", "logit"), help="what the model returns")
+    data.add_argument("--context", metavar="FILE", help="TOML: intended use, domain, people, period, auditor, …")
+    data.add_argument("--cluster", metavar="COL", help="comes with a later version")
+    data.add_argument("--independent", action="store_true", help="comes with a later version")
+    data.add_argument("--weight", metavar="COL", help="comes with a later version")
+    what = p.add_argument_group("what is asked")
+    what.add_argument("--plan", metavar="FILE", help="TOML: checks, parameters, criteria (default: the built-in plan)")
+    what.add_argument("--checks", metavar="a,b", help="check ids or families")
+    what.add_argument("--skip", metavar="a,b", help="check ids or families to leave out")
+    what.add_argument("--sample", type=int, metavar="N", help="rows for the checks that ask the model again (default: 2000)")
+    what.add_argument("--seed", type=int, metavar="S", help="every random choice (default: 0)")
+    what.add_argument("--waivers", metavar="FILE", help="comes with a later version")
+    what.add_argument("--check-timeout", type=float, default=900.0, metavar="S", help="a check that runs longer is errored (default: 900)")
+    what.add_argument("--print-plan", action="store_true", help="print the resolved plan and stop")
+    out = p.add_argument_group("where it goes")
+    out.add_argument("--out", metavar="DIR", help="the audit folder (default: audits/<model>-<id>)")
+    out.add_argument("--resume", metavar="DIR", help="go on with an interrupted audit; given alone")
+    out.add_argument("--lang", choices=("en", "zh"), default="en")
+    out.add_argument("--format", action="append", metavar="F", help="html; others come with later versions")
+    out.add_argument("--framework", action="append", metavar="ID", help="comes with a later version")
+    out.add_argument("--edition", choices=("internal", "public"), help="what small numbers may be printed (default: internal)")
+    out.add_argument("--json", action="store_true", help="print the document on stdout and nothing else")
+    out.add_argument("--gate", nargs="?", const="fail", choices=("fail", "strict"), help="exit status follows the verdict")
+    out.add_argument("--tracking-uri", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    out.add_argument("--no-log", action="store_true", help="keep the audit off MLflow")
+    out.add_argument("--scored-dir", metavar="DIR", help="where scored tables are kept (default: the private cache)")
+    out.add_argument("--forget", action="store_true", help="remove the scored table when the audit is done")
+    out.add_argument("--sign-key", metavar="FILE", help="comes with a later version")
+    safe = p.add_argument_group("the model's process")
+    safe.add_argument("--trust-pickle", action="store_true", help="let the worker load a format that runs code")
+    safe.add_argument("--isolation", choices=("required", "best-effort", "none"), default="best-effort")
+    safe.add_argument("--engine", choices=("local", "ray"), default="local")
+    return p
+
+
+LATER = {"cluster": "--cluster", "independent": "--independent", "weight": "--weight", "waivers": "--waivers", "framework": "--framework", "sign_key": "--sign-key"}
+
+
+def _refuse_later(options: argparse.Namespace) -> None:
+    for name, option in LATER.items():
+        if getattr(options, name):
+            raise AuditError(f"{option} comes with a later version", "leave it out")
+    if options.engine != "local":
+        raise AuditError("--engine ray comes with a later version", "use --engine local")
+    for name in options.format or []:
+        if name not in FORMATS:
+            raise AuditError(f"the format {name!r} is not one of this version's ({', '.join(FORMATS)})", "use --format html")
+
+
+def list_checks() -> str:
+    """The checks, one a line: id, needs, title."""
+    from audit.registry import checks
+
+    return "\n".join(f"{id_:<24} {', '.join(c.info.needs) or '-':<24} {c.info.title}" for id_, c in checks().items())
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The roles that the command line declares."""
+    reference = {}
+    for pair in _names(options.reference) or []:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise AuditError(f"--reference wants COLUMN=VALUE, got {pair!r}", "for example --reference sex=male")
+        reference[column] = value
+    context = None
+    if options.context:
+        from audit.plan import read_toml
+
+        context = read_toml(Path(options.context), "context")
+    if options.decision:
+        from audit.roles import parse_decision
+
+        parse_decision(options.decision)
+    return {
+        "target": options.target, "positive": options.positive, "favourable": _names(options.favourable), "decision": options.decision,
+        "label_source": options.label_source, "task": options.task, "classes": _names(options.classes), "sensitive": _names(options.sensitive),
+        "features": _names(options.features), "outputs": options.outputs, "context": context, "reference": reference,
+    }  # fmt: skip
+
+
+def build(options: argparse.Namespace, command: list[str]) -> Any:
+    """The request that the options make; everything that can be refused before a model is looked for is refused here."""
+    from audit import plan as plans
+    from audit.request import Request
+    from audit.store import absolute_uri
+
+    _refuse_later(options)
+    if not options.model_uri:
+        raise AuditError("no model was named", "give a MODEL_URI, such as demo:credit")
+    if options.model_uri == "predictions" or options.model_uri.startswith(("http://", "https://")):
+        raise AuditError(f"auditing {options.model_uri.split('://')[0]} without a local model comes with a later version", "name a model in MLflow or its folder")
+    if options.check_timeout <= 0 or (options.sample is not None and options.sample < 1):
+        raise AuditError("--check-timeout and --sample must be above 0", "give a positive number")
+    plan = plans.load(Path(options.plan) if options.plan else None)
+    given = _given(options)
+    tier = (given["context"] or {}).get("tier")
+    if tier is not None and not options.plan:
+        chosen = {"tier": tier, "chosen_by": str(given["context"].get("tier_chosen_by", "the context file"))}
+        plan = plan.model_copy(update={"materiality": plans.Materiality.model_validate(chosen)})
+    given["reference"] = dict(plan.reference) | given["reference"]
+    audit_id = uuid.uuid4().hex
+    name = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model"
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    uri = options.model_uri
+    return Request(
+        id=audit_id, uri=str(Path(uri).absolute()) if Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
+        data=str(Path(options.data).absolute()) if options.data and "://" not in options.data else options.data, given=given,
+        plan=plan.model_dump(mode="json"), checks=plans.asked(plan, plans.select(options.checks, option="--checks"), plans.select(options.skip, option="--skip")),
+        sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed,
+        out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),
+        lang=options.lang, edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
+        trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=str(Path(options.scored_dir).absolute()) if options.scored_dir else None,
+        forget=options.forget, started=now, command=command,
+    )  # fmt: skip
+
+
+def _resumed(folder: Path) -> Any:
+    """The request of an interrupted audit, from its journal."""
+    from audit.journal import FOLDER, Journal
+    from audit.request import Request
+
+    if not (folder / FOLDER).is_dir():
+        done = (folder / "audit.json").is_file()
+        raise AuditError(f"{folder} {'holds a finished audit' if done else 'holds no interrupted audit'}", "name the folder that the interrupted audit named")
+    journal = Journal(folder)
+    try:
+        kept = journal.read("request")
+    finally:
+        journal.close()
+    if kept is None:
+        raise AuditError(f"the journal in {folder} is not readable, or was written by somebody else", "start the audit again with another --out")
+    return Request.model_validate(kept).model_copy(update={"out": str(folder)})
+
+
+def _check_out(folder: Path) -> None:
+    from audit.journal import FOLDER
+
+    if folder.exists() and not folder.is_dir():
+        raise AuditError(f"{folder} is a file", "name another --out")
+    if (folder / FOLDER).is_dir():
+        from audit.journal import Journal
+
+        Journal(folder).close()  # raises BusyError where another audit is writing
+        raise AuditError(f"{folder} holds an interrupted audit", f"go on with --resume {folder}, or name another --out")
+    if folder.exists() and any(folder.iterdir()):
+        raise AuditError(f"the output folder {folder} is not empty", "name another --out; an audit never overwrites another")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    from audit.journal import BusyError
+
+    argv = sys.argv[1:] if argv is None else argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        options = parser().parse_args(argv)
+        if options.list:
+            print(list_checks())
+            return 0
+        if options.resume:
+            others = [a for a in argv if a not in ("--resume", options.resume, f"--resume={options.resume}", "--json")]
+            if others:
+                raise AuditError(f"--resume takes everything from the stored plan, and {others[0]!r} was given too", "give --resume DIR alone")
+            request = _resumed(Path(options.resume).absolute())
+        else:
+            request = build(options, argv)
+            _check_out(Path(request.out))
+        return _audit(request, options)
+    except AuditError as error:
+        print(error, file=sys.stderr)
+        return EXIT_REFUSED
+    except BusyError as error:
+        print(f"error: another audit is writing to {error} — wait for it, or name another --out", file=sys.stderr)
+        return EXIT_BUSY
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def _audit(request: Any, options: argparse.Namespace) -> int:
+    from audit.jobs import write_whole
+    from audit.progress import closing, progress
+    from audit.runner import Audit
+
+    folder = Path(request.out)
+    with Audit(request, progress()) as audit:
+        try:
+            audit.look()
+            if options.print_plan:
+                from audit.toml import dumps
+
+                print(dumps(audit.resolved_plan()))
+                return 0
+            audit.settle()
+            document = audit.run(folder)
+            write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
+            views = _render(audit, folder, request)
+            audit.write(folder, document, views)
+            if request.log:
+                _log(audit, folder, document, request)
+            audit.progress.finished("audit", "completed")
+        except KeyboardInterrupt:
+            _interrupted(folder)
+            raise
+    closing(document)
+    if options.json:
+        sys.stdout.write((folder / "audit.json").read_text(encoding="utf-8"))
+    else:
+        print(folder)
+    return _status(document, options.gate)
+
+
+def _render(audit: Any, folder: Path, request: Any) -> list[str]:
+    """report.html in English, and in the language asked for."""
+    names = []
+    for lang in dict.fromkeys(["en", request.lang]):
+        audit.progress.step(f"report ({lang})")
+        arguments = {"folder": str(folder), "lang": lang, "edition": request.edition}
+        names.append(audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["file"])
+    return names
+
+
+def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
+    """Job: one report, drawn from the document that stands in the folder."""
+    from reports.write import write_view
+
+    path = write_view(Path(arguments["folder"]), "html", arguments["lang"], arguments["edition"], listed=False)
+    return {"file": path.name}
+
+
+def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> None:
+    """The audit on MLflow; a store that cannot be reached costs the entry, not the audit."""
+    from audit.jobs import JobError
+
+    sqlite = request.tracking_uri.removeprefix("sqlite:///")
+    if request.tracking_uri.startswith("sqlite:///") and not Path(sqlite).is_file():
+        return  # a model in a folder, and no store to write to
+    try:
+        audit.progress.step("MLflow")
+        audit.jobs.run("audit.store:log_audit", {"folder": str(folder), "model": document["model"], "tracking_uri": request.tracking_uri}, limit=600)
+    except (JobError, AuditError) as error:
+        print(f"note: the audit is complete and was not logged to MLflow: {error}", file=sys.stderr)
+
+
+def _interrupted(folder: Path) -> None:
+    from audit.journal import FOLDER
+
+    if (folder / FOLDER).is_dir():
+        print(f"interrupted: what was finished is kept; go on with\n  python -m audit.run --resume {folder}", file=sys.stderr)
+
+
+def _status(document: dict[str, Any], gate: str | None) -> int:
+    """The exit status: of those that hold, the first of 1, 4, 3."""
+    if gate and document["verdict"] == "fail":
+        return EXIT_FAIL
+    if any(c["status"] == "errored" for c in document["checks"]):
+        return EXIT_ERRORED
+    if gate and document["verdict"] != "pass":
+        still_open = [q["title"] for q in document["questions"] if q["verdict"] in ("inconclusive", "error")]
+        print("open: " + " · ".join(still_open), file=sys.stderr)
+        return EXIT_INCONCLUSIVE if gate == "strict" else 0
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code) if code == EXIT_INTERRUPTED else sys.exit(code)
