@@ -90,7 +90,7 @@ class Context(Settings):
     """What whoever relies on the model must know and no number can tell; "not stated" where nothing is known."""
 
     intended_use: str
-    people_affected: str
+    people: str
     owner: str
     auditor: str
     independence: str
@@ -101,7 +101,7 @@ class Context(Settings):
     population: str
     period: str
     sampling: str
-    unit_of_row: str
+    unit: str
     human_role: str
     legitimate_factors: tuple[str, ...]
     allowed_inputs: str

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Python
+
+if TYPE_CHECKING:  # at run time `conftest` is whichever was imported last
+    from conftest import Python
 
 pytestmark = pytest.mark.slow
 

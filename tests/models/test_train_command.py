@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import LookUp, Python
 
 from models.train import main
+
+if TYPE_CHECKING:  # at run time `conftest` is whichever was imported last
+    from conftest import LookUp, Python
 
 
 def test_list_names_presets_without_loading_anything_heavy(python: Python, tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import LookUp, Python, Trained
 
 from models.config import load_preset
 from models.data import Column, encode
@@ -22,8 +21,12 @@ from models.errors import TrainingError
 from models.nets.tabular import build
 from models.tracking import store_uri
 
+if TYPE_CHECKING:  # at run time `conftest` is whichever was imported last
+    from conftest import LookUp, Python, Trained
+
+    Train = Callable[[str], Trained]
+
 PRESETS = ("credit", "credit-trees")
-Train = Callable[[str], Trained]
 
 
 def mlmodel(trained: Trained) -> dict[str, Any]:
