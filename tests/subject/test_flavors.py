@@ -54,12 +54,19 @@ def test_pipeline_on_numbers_and_words(save: Save, start: Any, rows: Frame, tabl
     _, description, answer = ask(start, path, rows)
     assert np.array_equal(answer.values, model.predict_proba(table))
     assert np.array_equal(np.array(["no", "yes"])[answer.predicted.astype(int)], model.predict(table))
-    assert (description.classes, description.kind, description.outputs, description.regression) == (["no", "yes"], "estimator", "probability", False)
+    assert (description.classes, description.kind, description.outputs, description.regression) == (
+        ["no", "yes"],
+        "estimator",
+        "probability",
+        False,
+    )
     assert description.parameters == len(model[-1].coef_[0]) + 1
     assert description.packages["scikit-learn"]
 
 
-@pytest.mark.parametrize("kind", ["RandomForestClassifier", "HistGradientBoostingClassifier", "GradientBoostingClassifier", "RandomForestRegressor"])
+@pytest.mark.parametrize(
+    "kind", ["RandomForestClassifier", "HistGradientBoostingClassifier", "GradientBoostingClassifier", "RandomForestRegressor"]
+)
 def test_trees_of_scikit_learn(save: Save, start: Any, numbers: Frame, table: Any, target: Any, kind: str) -> None:
     import sklearn.ensemble
 
@@ -78,7 +85,9 @@ def test_trees_of_scikit_learn(save: Save, start: Any, numbers: Frame, table: An
         check_tree_shap(client, numbers, margin=None)
 
 
-def check_tree_shap(client: Any, frame: Frame, margin: Any, perturbations: tuple[str, ...] = ("interventional", "tree_path_dependent")) -> None:
+def check_tree_shap(
+    client: Any, frame: Frame, margin: Any, perturbations: tuple[str, ...] = ("interventional", "tree_path_dependent")
+) -> None:
     some, background = take(frame, slice(0, 40)), take(frame, slice(100, 120))
     for perturbation in perturbations:
         found = client.attribute(some, background, method="tree_shap", output=1, perturbation=perturbation, timeout=LIMIT)
@@ -150,7 +159,11 @@ def onnx_model(*, mapped: bool) -> Any:
     else:
         outputs.append(helper.make_tensor_value_info("p", TensorProto.FLOAT, [None, 2]))
     graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 5])], outputs, [onnx.numpy_helper.from_array(weights, "W")]
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 5])],
+        outputs,
+        [onnx.numpy_helper.from_array(weights, "W")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)], ir_version=9)
 
@@ -205,7 +218,10 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
     found = client.attribute(some, background, method="integrated_gradients", output=1, timeout=LIMIT)
     gap = np.abs(found.values.sum(axis=1) + found.base - found.explained)
     assert np.allclose(found.explained, expected[:60, 1], atol=1e-6)
-    assert np.quantile(gap / np.maximum(np.abs(found.explained - found.base), 0.05 * np.median(np.abs(found.explained - found.base))), 0.95) <= 0.01
+    assert (
+        np.quantile(gap / np.maximum(np.abs(found.explained - found.base), 0.05 * np.median(np.abs(found.explained - found.base))), 0.95)
+        <= 0.01
+    )
     assert found.unit == "logit"
 
 

@@ -107,4 +107,4 @@ def load(spec: dict[str, Any]) -> Subject:
         return Lightgbm(lightgbm.Booster(model_file=os.path.join(spec["root"], spec["model_file"])))
     found = sklearn.read(spec)
     booster = getattr(found, "booster_", None)
-    return sklearn.Estimator(found) if booster is None else Lightgbm(booster, found)
+    return sklearn.estimator(found) if booster is None else Lightgbm(booster, found)

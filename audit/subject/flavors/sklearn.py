@@ -189,4 +189,11 @@ def read_skops(path: str, *, trust: bool) -> Any:
 
 def load(spec: dict[str, Any]) -> Subject:
     """The estimator, as a subject."""
-    return Estimator(read(spec))
+    return estimator(read(spec))
+
+
+def estimator(found: Any) -> Subject:
+    """What was stored, if it predicts."""
+    if not hasattr(found, "predict"):
+        raise ContractError(f"the file holds {type(found).__name__} where an estimator was expected")
+    return Estimator(found)
