@@ -56,7 +56,7 @@ def settle(description: Description, prediction: Prediction, facts: Facts, metad
     roles = facts.roles
     classes = roles.classes or [str(c) for c in metadata.get("classes") or []] or description.classes or []
     task = roles.task or metadata.get("task") or _task(description, prediction, facts, bool(classes))
-    common = {"parameters": description.parameters, "kind": description.kind, "methods": description.methods, "packages": description.packages, "flops": description.flops}
+    common = {"parameters": description.parameters, "kind": description.kind, "methods": description.methods, "packages": description.packages, "flops": getattr(description, "flops", None)}
     if task == "regression":
         if facts.roles.target is not None and not facts.target_is_number:
             raise AuditError(f"the task is regression and the target {roles.target!r} holds texts", "name a target of numbers, or the task with --task")

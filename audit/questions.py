@@ -348,7 +348,9 @@ def _judge_pair(
         verdict = "pass"
     else:
         verdict = "inconclusive"
-        why = SIZE_OPEN if established else TOO_FEW if not pair.adequate else BORDERLINE
+        # A difference this plain is never "cannot tell", whatever the correction for other tests made of it.
+        plain = established or (test is not None and test[0] < 0.001)
+        why = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
         update |= {"reason": why, "reason_msg": _why(why, pair, e, adjusted_p, unknown, case)}
     text = _sentence(metric, pair, e, adjusted_p, verdict, case)
     return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})

@@ -222,6 +222,11 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_BUSY
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except Exception as error:  # a fault of ours is told in one line too; the traceback is for those who ask for it
+        if os.environ.get("WITNESSMARK_DEBUG"):
+            raise
+        print(f"error: the audit stopped on a fault of its own: {' '.join(str(error).split())[:300]} — set WITNESSMARK_DEBUG=1 for details and report them", file=sys.stderr)
+        return EXIT_REFUSED
 
 
 def _audit(request: Any, options: argparse.Namespace) -> int:

@@ -89,10 +89,10 @@ def test_published_tests(counts, z, p, fisher):
 
 def test_equality_test_says_which_test_it_made():
     assert compare.equality_test(400, 1000, 500, 1000)[1].startswith("score")
-    assert compare.equality_test(1, 34, 7, 34) == (pytest.approx(0.0544, abs=1e-4), "Fisher exact")  # 4 expected
+    assert compare.equality_test(1, 34, 7, 34) == (pytest.approx(0.0544, abs=1e-4), "fisher_exact")  # 4 expected
     assert compare.equality_test(5, 10, 5, 10)[1].startswith("score")  # 5 expected is enough
-    assert compare.equality_test(0, 10, 0, 10) == (1.0, "Fisher exact")
-    assert compare.equality_test(10, 10, 7, 7) == (1.0, "Fisher exact")
+    assert compare.equality_test(0, 10, 0, 10) == (1.0, "fisher_exact")
+    assert compare.equality_test(10, 10, 7, 7) == (1.0, "fisher_exact")
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.999])

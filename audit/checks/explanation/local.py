@@ -1,0 +1,58 @@
+"""How explanations of single decisions vary, without showing anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from audit.registry import check
+
+if TYPE_CHECKING:
+    from audit.context import Context
+    from audit.result import Measurement, Message
+
+
+@check(
+    "explanation.local",
+    title="How explanations differ between people",
+    meaning="How often each input is the strongest reason for a row's answer, and how widely its attribution spreads over the rows.",
+    limits=(
+        "No single row is shown, because rows are people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little. "
+        "The limits of the global explanation hold here too."
+    ),
+    unit="share of rows",
+    direction="none",
+    needs=["model", "features"],
+    references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017"],
+    about="evidence",
+    probing=True,
+)
+def local(ctx: Context, *, rows: int = 500, background: int = 50, budget: int = 2_000_000) -> Iterable[Measurement | Message]:
+    """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap."""
+    import numpy as np
+
+    from audit.explain.attribute import affordable, explain
+    from audit.explain.gap import gap
+    from audit.measure import rate
+    from audit.result import Column, Table
+    from audit.text import message
+
+    found = explain(ctx, affordable(ctx, rows, background, budget), background)
+    first = found[0]
+    where = "parent" if first.method == "permutation_shap" else "worker"
+    size = np.mean([np.abs(e.values) for e in found], axis=0)
+    wins = np.bincount(size.argmax(axis=1), minlength=size.shape[1])
+    order = sorted(range(len(wins)), key=lambda j: (-int(wins[j]), j))
+    columns = [Column(name="feature", label="input"), *(Column(name=f"p{q:02d}", label=f"{q} %", kind="number") for q in (5, 50, 95))]
+    spread: list[list[str | int | float | None]] = []
+    if len(size) >= 100:  # below that, percentiles would be single people's
+        spread = [[first.features[j], *(float(v) for v in np.quantile(first.values[:, j], [0.05, 0.5, 0.95]))] for j in order]
+    table = Table(caption="Spread of attributions over the rows", columns=columns, rows=spread)
+    for place, j in enumerate(order):
+        yield rate(ctx, "top_reason_share", int(wins[j]), len(size), slice_={"(feature)": first.features[j]}).model_copy(
+            update={"computed_in": where, "evidence": [table] if place == 0 and spread else []}
+        )
+    yield gap(ctx, found).model_copy(update={"computed_in": where})
+    yield message(
+        "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.", name=first.features[order[0]], share=int(wins[order[0]]) / len(size), n=len(size)
+    )

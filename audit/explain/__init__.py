@@ -1,0 +1,1 @@
+"""Explainers: how much each input column moved an output, and how far the parts miss the whole."""
