@@ -16,7 +16,17 @@ from audit.questions import Case, answer_all
 from audit.registry import checks
 from audit.request import Request
 from audit.result import (
-    AuditResult, CheckResult, DataInfo, Environment, Feature, Finding, Measurement, Message, ModelInfo, Question, document_digest,
+    AuditResult,
+    CheckResult,
+    DataInfo,
+    Environment,
+    Feature,
+    Finding,
+    Measurement,
+    Message,
+    ModelInfo,
+    Question,
+    document_digest,
 )  # fmt: skip
 from audit.text import message, render
 
@@ -28,7 +38,20 @@ CONTEXT = (
 )  # fmt: skip
 #: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
 LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups")
-PACKAGES = ("numpy", "scipy", "statsmodels", "scikit-learn", "fairlearn", "duckdb", "pyarrow", "mlflow", "torch", "shap", "captum", "pydantic")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "scikit-learn",
+    "fairlearn",
+    "duckdb",
+    "pyarrow",
+    "mlflow",
+    "torch",
+    "shap",
+    "captum",
+    "pydantic",
+)
 
 
 def assemble(arguments: Json, worker: socket.socket | None) -> Json:
@@ -112,20 +135,42 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
         notes.append(message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision."))
     source = facts.roles.label_source
     if facts.target_sql is not None and source != "outcome":
-        declared = message("The outcome column holds {source}", source=source.replace("_", " ") + "s") if source else message("Nobody declared what the outcome column is")
-        notes.append(message("{declared}: agreement with past decisions, not correctness. Label-based fairness and calibration are not judged.", declared=declared))
+        declared = (
+            message("The outcome column holds {source}", source=source.replace("_", " ") + "s")
+            if source
+            else message("Nobody declared what the outcome column is")
+        )
+        notes.append(
+            message(
+                "{declared}: agreement with past decisions, not correctness. Label-based fairness and calibration are not judged.",
+                declared=declared,
+            )
+        )
     if settled is not None and not settled.favourable:
-        notes.append(message("Nobody declared which decision is favourable: group fairness reports the rates of each class and judges none."))
+        notes.append(
+            message("Nobody declared which decision is favourable: group fairness reports the rates of each class and judges none.")
+        )
     if facts.target_missing:
         notes.append(message("Rows without an outcome: {n:count}. They were left out of what needs one.", n=facts.target_missing))
     if scoring and scoring["undefined_score"]:
-        notes.append(message("Rows whose prediction is undefined (not a finite number): {n:count}. They were left out.", n=scoring["undefined_score"]))
+        notes.append(
+            message(
+                "Rows whose prediction is undefined (not a finite number): {n:count}. They were left out.", n=scoring["undefined_score"]
+            )
+        )
     if scoring and scoring["halved"]:
         notes.append(message("Batches were halved because the model ran out of memory: the same digits are not promised again."))
     for group in facts.groups:
         unknown = sum(n for level, n in zip(group.levels, group.sizes, strict=True) if level == MISSING)
         if unknown:
-            notes.append(message("Membership in {column} is unknown for {n:count} rows ({share:percent}): shown, never judged.", column=group.name, n=unknown, share=unknown / facts.rows))
+            notes.append(
+                message(
+                    "Membership in {column} is unknown for {n:count} rows ({share:percent}): shown, never judged.",
+                    column=group.name,
+                    n=unknown,
+                    share=unknown / facts.rows,
+                )
+            )
     if plan.decides and _changed_criteria(plan):
         notes.append(message("Criteria differ from the built-in plan: {names}.", names=_changed_criteria(plan)))
     return notes
@@ -138,8 +183,12 @@ def _changed_criteria(plan: Plan) -> list[str]:
     changed = [f"decides.{name}" for name, d in plan.decides.items() if d != built_in.decides[name]]
     changed += [f"judge.{k}" for k, v in plan.judge.model_dump().items() if v != getattr(built_in.judge, k)]
     if plan.materiality.tier != built_in.materiality.tier:
-        changed.append(f"materiality.tier = {plan.materiality.tier} (built-in: {built_in.materiality.tier}), chosen by {plan.materiality.chosen_by}")
-    changed += [f"checks.{id_}" for id_, c in plan.checks.items() if c.criteria != (built_in.checks[id_].criteria if id_ in built_in.checks else [])]
+        changed.append(
+            f"materiality.tier = {plan.materiality.tier} (built-in: {built_in.materiality.tier}), chosen by {plan.materiality.chosen_by}"
+        )
+    changed += [
+        f"checks.{id_}" for id_, c in plan.checks.items() if c.criteria != (built_in.checks[id_].criteria if id_ in built_in.checks else [])
+    ]
     return changed
 
 
@@ -190,7 +239,11 @@ def _environment(arguments: Json, request: Request) -> Environment:
 def _check(id_: str, result: Json, findings: list[Finding]) -> CheckResult:
     info = checks()[id_].info
     reason = None if result["status"] == "completed" else _reason(result)
-    summary = Message.model_validate(result["summary"]) if result["status"] == "completed" else message("{status}: {reason}", status=_status(result["status"]), reason=reason)
+    summary = (
+        Message.model_validate(result["summary"])
+        if result["status"] == "completed"
+        else message("{status}: {reason}", status=_status(result["status"]), reason=reason)
+    )
     verdict = worst(f.verdict for f in findings) if result["status"] == "completed" else "not_judged"
     return CheckResult(
         info=info, status=result["status"], reason=render(reason) if reason else None, reason_msg=reason, verdict=verdict, summary=render(summary),

@@ -28,20 +28,39 @@ MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "")
 MISSING_LIST = ", ".join(f"'{word}'" for word in MISSING_WORDS)
 ARROW = (".arrow", ".feather", ".ipc")
 SUFFIXES = (".csv", ".tsv", ".parquet", *ARROW)
-NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
 
 
 def find_files(path: str) -> list[Path]:
     """The files that a path, folder or glob names, sorted bytewise."""
     if "://" in path:
-        raise AuditError(f"{path} is a remote path, and an audit opens no outside connection", "copy the data to this machine and name the local file")
+        raise AuditError(
+            f"{path} is a remote path, and an audit opens no outside connection", "copy the data to this machine and name the local file"
+        )
     root = Path(path)
     if root.is_dir():
         found = [p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith((".", "_"))]
     elif root.is_file():
         found = [root]
     else:
-        found = [p for p in Path().glob(path) if p.is_file()] if not root.is_absolute() else [p for p in Path("/").glob(path[1:]) if p.is_file()]
+        found = (
+            [p for p in Path().glob(path) if p.is_file()]
+            if not root.is_absolute()
+            else [p for p in Path("/").glob(path[1:]) if p.is_file()]
+        )
     if not found:
         raise AuditError(f"no data at {path}", "name a csv, parquet or Arrow file, or a folder or glob of them")
     suffixes = {_kind(p) for p in found}
@@ -95,7 +114,12 @@ class Dataset:
         """A connection that may read these files and nothing else."""
         import duckdb
 
-        options = {"threads": str(self.threads), "memory_limit": "512MB", "autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        options = {
+            "threads": str(self.threads),
+            "memory_limit": "512MB",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
         connection = duckdb.connect(config=options)
         paths = ", ".join(literal(str(p)) for p in self.files)
         connection.execute(f"SET allowed_paths=[{paths}]")
@@ -151,9 +175,12 @@ class Dataset:
         import duckdb
 
         try:
-            return self.connection.execute(query).fetchall()
+            rows: list[tuple[Any, ...]] = self.connection.execute(query).fetchall()
+            return rows
         except duckdb.Error as error:
-            raise AuditError(f"cannot read {self.files[0]}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable") from None
+            raise AuditError(
+                f"cannot read {self.files[0]}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable"
+            ) from None
 
     @property
     def columns(self) -> list[str]:
@@ -164,7 +191,9 @@ class Dataset:
         """Refuse a column that is not there, and say which are."""
         if name not in self.types:
             near = ", ".join(self.columns[:40])
-            raise AuditError(f"the {role} {name!r} is not a column of the data", f"its columns are {near}{' …' if len(self.columns) > 40 else ''}")
+            raise AuditError(
+                f"the {role} {name!r} is not a column of the data", f"its columns are {near}{' …' if len(self.columns) > 40 else ''}"
+            )
 
     def is_number(self, name: str) -> bool:
         """Whether the column holds numbers (booleans are not numbers here)."""
@@ -219,7 +248,10 @@ class Dataset:
     def levels(self, name: str, *, limit: int) -> list[str]:
         """The distinct values of a column as text, sorted; at most `limit` + 1 of them."""
         text = self.text(name)
-        return [row[0] for row in self._run(f"SELECT DISTINCT {text} AS v FROM {self._source} WHERE {text} IS NOT NULL ORDER BY v LIMIT {limit + 1}")]
+        return [
+            row[0]
+            for row in self._run(f"SELECT DISTINCT {text} AS v FROM {self._source} WHERE {text} IS NOT NULL ORDER BY v LIMIT {limit + 1}")
+        ]
 
     def stream(self, expressions: dict[str, str]) -> Iterator[pyarrow.RecordBatch]:
         """The rows in order, in batches of `BATCH` whose borders depend on the row number only."""
@@ -239,7 +271,9 @@ class Dataset:
                     waiting -= BATCH
                     held = [whole.slice(BATCH)] if waiting else []
         except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
-            raise AuditError(f"cannot read {self.files[0]}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable") from None
+            raise AuditError(
+                f"cannot read {self.files[0]}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable"
+            ) from None
         if waiting:
             yield pa.concat_batches(held)
 
@@ -268,7 +302,9 @@ def _check_header(files: list[Path], kind: str) -> None:
             else:
                 names = _header(path)
         except (pa.ArrowInvalid, pa.ArrowException, OSError, UnicodeDecodeError, csv.Error, StopIteration) as error:
-            raise AuditError(f"cannot read {path}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable") from None
+            raise AuditError(
+                f"cannot read {path}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable"
+            ) from None
         doubled = sorted({n for n in names if names.count(n) > 1})
         if doubled:
             raise AuditError(f"the data file {path} has the column {doubled[0]!r} more than once", "give each column a name of its own")

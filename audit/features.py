@@ -27,7 +27,9 @@ class FeatureSpec(Frozen):
     read: Literal["float64", "int64", "bool", "text", "datetime"]
 
 
-def choose(dataset: Dataset, inputs: list[dict[str, Any]], metadata: dict[str, Any], given: list[str], others: set[str]) -> tuple[list[FeatureSpec], list[Message]]:
+def choose(
+    dataset: Dataset, inputs: list[dict[str, Any]], metadata: dict[str, Any], given: list[str], others: set[str]
+) -> tuple[list[FeatureSpec], list[Message]]:
     """The input columns in the model's order, and what had to be assumed.
 
     `inputs` is the MLflow signature, `metadata` the MLmodel's, `given` what `--features` or training named, `others` are the columns that are
@@ -44,7 +46,11 @@ def choose(dataset: Dataset, inputs: list[dict[str, Any]], metadata: dict[str, A
         names = given or [c for c in dataset.columns if c not in others and dataset.is_scalar(c)]
         tensor = bool(inputs)
         if not given:
-            notes.append(message("The model's signature names no columns: every column that is neither outcome nor sensitive is taken as an input, in order."))
+            notes.append(
+                message(
+                    "The model's signature names no columns: every column that is neither outcome nor sensitive is taken as an input, in order."
+                )
+            )
             _check_width(inputs, names)
         wanted = [(name, "double" if tensor else "any", True) for name in names]
     present = []
@@ -71,9 +77,19 @@ def _check_width(inputs: list[dict[str, Any]], names: list[str]) -> None:
 def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
     stored = dataset.types[name]
     if not dataset.is_scalar(name):
-        raise AuditError(f"the model input {name!r} holds {stored} values, and this version audits tables of numbers and texts", "name scalar columns")
+        raise AuditError(
+            f"the model input {name!r} holds {stored} values, and this version audits tables of numbers and texts", "name scalar columns"
+        )
     if kind == "any":
-        kind = "double" if dataset.is_number(name) else "boolean" if stored == "BOOLEAN" else "datetime" if stored.startswith(("TIMESTAMP", "DATE")) else "string"
+        kind = (
+            "double"
+            if dataset.is_number(name)
+            else "boolean"
+            if stored == "BOOLEAN"
+            else "datetime"
+            if stored.startswith(("TIMESTAMP", "DATE"))
+            else "string"
+        )
     if kind in ("string", "str", "object"):
         return FeatureSpec(name=name, kind="category", read="text")
     if kind == "datetime" or kind.startswith("datetime"):
@@ -84,7 +100,10 @@ def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
         return FeatureSpec(name=name, kind="number", read="int64")
     if kind in INTEGERS + REALS + ("boolean", "bool"):
         return FeatureSpec(name=name, kind="number", read="float64")
-    raise AuditError(f"the model input {name!r} has the type {kind!r} in the signature", "log the model with a signature of numbers, strings, booleans or datetimes")
+    raise AuditError(
+        f"the model input {name!r} has the type {kind!r} in the signature",
+        "log the model with a signature of numbers, strings, booleans or datetimes",
+    )
 
 
 def expressions(dataset: Dataset, specs: list[FeatureSpec]) -> dict[str, str]:
@@ -98,7 +117,11 @@ def expressions(dataset: Dataset, specs: list[FeatureSpec]) -> dict[str, str]:
         elif spec.read in ("bool", "int64"):
             sql[spec.name] = dataset.value(spec.name)
         else:
-            sql[spec.name] = f"CASE WHEN {dataset.value(spec.name)} THEN 1.0 WHEN NOT {dataset.value(spec.name)} THEN 0.0 END" if dataset.types[spec.name] == "BOOLEAN" else dataset.number(spec.name)
+            sql[spec.name] = (
+                f"CASE WHEN {dataset.value(spec.name)} THEN 1.0 WHEN NOT {dataset.value(spec.name)} THEN 0.0 END"
+                if dataset.types[spec.name] == "BOOLEAN"
+                else dataset.number(spec.name)
+            )
     return sql
 
 
@@ -109,9 +132,16 @@ def unreadable_numbers(dataset: Dataset, specs: list[FeatureSpec]) -> list[Messa
     for name in suspects:
         given, read = dataset.ask({"given": f"count({quoted(name)})", "read": f"count({dataset.number(name)})"})[0]
         if given and not read:
-            raise AuditError(f"the model input {name!r} must hold numbers, and not one of its {given} values is a number", "check the column, or name the inputs with --features")
+            raise AuditError(
+                f"the model input {name!r} must hold numbers, and not one of its {given} values is a number",
+                "check the column, or name the inputs with --features",
+            )
         if given > read:
-            notes.append(message("Column {column}: {count:count} values are not numbers and were treated as missing.", column=name, count=given - read))
+            notes.append(
+                message(
+                    "Column {column}: {count:count} values are not numbers and were treated as missing.", column=name, count=given - read
+                )
+            )
     return notes
 
 

@@ -76,7 +76,11 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
     adjusted = dict(zip([i for i, _ in tested], benjamini_hochberg([p for _, p in tested]).tolist(), strict=True)) if tested else {}
     for i, criterion in held:
         f = found[i]
-        test = f.test.model_copy(update={"adjusted_p_value": adjusted[i], "tests_in_family": len(tested)}) if f.test and i in adjusted else f.test
+        test = (
+            f.test.model_copy(update={"adjusted_p_value": adjusted[i], "tests_in_family": len(tested)})
+            if f.test and i in adjusted
+            else f.test
+        )
         verdict, reason = _judged(f, criterion, established=adjusted.get(i, 1.0) <= 0.10)
         found[i] = f.model_copy(update={"criterion": criterion, "test": test, "verdict": verdict} | reason)
     return found
@@ -103,7 +107,9 @@ def _reason(estimate: Estimate, established: bool, test: Test | None) -> dict[st
             p=p, low=estimate.low, high=estimate.high,
         )  # fmt: skip
         return {"reason": SIZE_OPEN, "reason_msg": text}
-    text = message("These rows cannot tell: the value may be anything from {low:number} to {high:number}.", low=estimate.low, high=estimate.high)
+    text = message(
+        "These rows cannot tell: the value may be anything from {low:number} to {high:number}.", low=estimate.low, high=estimate.high
+    )
     return {"reason": BORDERLINE, "reason_msg": text}
 
 
@@ -138,7 +144,7 @@ class Answer:
         """The answer as the document has it."""
         reason = render(self.reason) if self.reason else None
         return Question(
-            id=self.id, check=self.check, title=render(self.title), title_msg=self.title, verdict=self.verdict, answered=self.answered,  # type: ignore[arg-type]
+            id=self.id, check=self.check, title=render(self.title), title_msg=self.title, verdict=self.verdict, answered=self.answered,
             reason=reason, reason_msg=self.reason, findings=self.keys,
         )  # fmt: skip
 
@@ -148,7 +154,7 @@ def worst(verdicts: Iterable[str]) -> Verdict:
     seen = set(verdicts)
     for verdict in ("fail", "inconclusive", "pass"):
         if verdict in seen:
-            return verdict  # type: ignore[return-value]
+            return verdict
     return "not_judged"
 
 

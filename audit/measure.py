@@ -14,14 +14,30 @@ if TYPE_CHECKING:
 NOT_DEFINED = "It is not defined on these rows."
 
 
-def undefined(metric: str, reason: Message, *, slice_: Slice | None = None, against: Slice | None = None, compare: str = "value", parts: Iterable[Part] = ()) -> Measurement:
+def undefined(
+    metric: str,
+    reason: Message,
+    *,
+    slice_: Slice | None = None,
+    against: Slice | None = None,
+    compare: str = "value",
+    parts: Iterable[Part] = (),
+) -> Measurement:
     """A measurement without a number, and why."""
     return Measurement(
-        metric=metric, compare=compare, slice=slice_ or {}, against=against, parts=list(parts), reason=render(reason), reason_msg=reason  # type: ignore[arg-type]
+        metric=metric, compare=compare, slice=slice_ or {}, against=against, parts=list(parts), reason=render(reason), reason_msg=reason
     )
 
 
-def value(metric: str, estimate: Estimate | None, *, slice_: Slice | None = None, reason: Message | None = None, evidence: Iterable[Evidence] = (), parts: Iterable[Part] = ()) -> Measurement:
+def value(
+    metric: str,
+    estimate: Estimate | None,
+    *,
+    slice_: Slice | None = None,
+    reason: Message | None = None,
+    evidence: Iterable[Evidence] = (),
+    parts: Iterable[Part] = (),
+) -> Measurement:
     """A measurement of one slice; without an estimate it is undefined for `reason`."""
     if estimate is None:
         return undefined(metric, reason or message(NOT_DEFINED), slice_=slice_, parts=parts)
@@ -64,5 +80,9 @@ def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adve
             reason = message("One of the two groups has no rows, or the reference has a rate of 0.")
             out.append(undefined(name, reason, slice_=group.slice, against=reference.slice, compare=compare, parts=parts))
         else:
-            out.append(Measurement(metric=name, compare=compare, slice=group.slice, against=reference.slice, parts=parts, estimate=estimate, test=test))  # type: ignore[arg-type]
+            out.append(
+                Measurement(
+                    metric=name, compare=compare, slice=group.slice, against=reference.slice, parts=parts, estimate=estimate, test=test
+                )
+            )
     return out

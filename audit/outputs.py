@@ -33,7 +33,7 @@ class Settled(Frozen):
     kind: str
     methods: list[str]
     flops: float | None = None
-    packages: dict[str, str] = {}
+    packages: dict[str, str]
 
     @property
     def has_scores(self) -> bool:
@@ -41,7 +41,7 @@ class Settled(Frozen):
         return self.outputs in ("probability", "logit")
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """The model's answer is not what was settled; `kind` and `message` as the worker's errors have them."""
 
     kind = "contract"
@@ -56,10 +56,18 @@ def settle(description: Description, prediction: Prediction, facts: Facts, metad
     roles = facts.roles
     classes = roles.classes or [str(c) for c in metadata.get("classes") or []] or description.classes or []
     task = roles.task or metadata.get("task") or _task(description, prediction, facts, bool(classes))
-    common = {"parameters": description.parameters, "kind": description.kind, "methods": description.methods, "packages": description.packages, "flops": getattr(description, "flops", None)}
+    common = {
+        "parameters": description.parameters,
+        "kind": description.kind,
+        "methods": description.methods,
+        "packages": description.packages,
+        "flops": getattr(description, "flops", None),
+    }
     if task == "regression":
         if facts.roles.target is not None and not facts.target_is_number:
-            raise AuditError(f"the task is regression and the target {roles.target!r} holds texts", "name a target of numbers, or the task with --task")
+            raise AuditError(
+                f"the task is regression and the target {roles.target!r} holds texts", "name a target of numbers, or the task with --task"
+            )
         return Settled(task="regression", classes=[], outputs="value", positive=None, favourable=_direction(roles.favourable), **common)
     classes = classes or facts.labels
     if len(classes) < 2:
@@ -73,37 +81,51 @@ def settle(description: Description, prediction: Prediction, facts: Facts, metad
     outputs = roles.outputs or _declared(metadata, description) or _meaning(prediction, classes, flavor)
     width = prediction.values.shape[1]
     if outputs in ("probability", "logit") and width not in ({1, 2} if len(classes) == 2 else {len(classes)}):
-        raise AuditError(f"the model returns {width} columns for {len(classes)} classes ({', '.join(classes[:10])})", "name the classes in their order with --classes")
+        raise AuditError(
+            f"the model returns {width} columns for {len(classes)} classes ({', '.join(classes[:10])})",
+            "name the classes in their order with --classes",
+        )
     task = "binary" if len(classes) == 2 else "multiclass"
     positive = _positive(roles.positive, classes, task)
     for label in roles.favourable:
         if label not in classes:
-            raise AuditError(f"the favourable label {label!r} is none of the classes {', '.join(classes[:10])}", "name one of them with --favourable")
+            raise AuditError(
+                f"the favourable label {label!r} is none of the classes {', '.join(classes[:10])}", "name one of them with --favourable"
+            )
     return Settled(task=task, classes=classes, outputs=outputs, positive=positive, favourable=roles.favourable, **common)
 
 
 def _direction(favourable: list[str]) -> list[str]:
     if favourable and favourable not in (["high"], ["low"]):
-        raise AuditError(f"for a regression the favourable outcome is high or low, got {', '.join(favourable)}", "give --favourable high or --favourable low")
+        raise AuditError(
+            f"for a regression the favourable outcome is high or low, got {', '.join(favourable)}",
+            "give --favourable high or --favourable low",
+        )
     return favourable
 
 
 def _positive(declared: str | None, classes: list[str], task: str) -> str | None:
     if declared is not None:
         if declared not in classes:
-            raise AuditError(f"the positive label {declared!r} is none of the classes {', '.join(classes[:10])}", "name one of them with --positive")
+            raise AuditError(
+                f"the positive label {declared!r} is none of the classes {', '.join(classes[:10])}", "name one of them with --positive"
+            )
         return declared
     if task != "binary":
         return None
     for negative, positive in (("0", "1"), ("false", "true")):
         if set(classes) == {negative, positive}:
             return positive
-    raise AuditError(f"the classes are {' and '.join(classes)}, and which of them is the event is not declared", "name the event that the score predicts with --positive")
+    raise AuditError(
+        f"the classes are {' and '.join(classes)}, and which of them is the event is not declared",
+        "name the event that the score predicts with --positive",
+    )
 
 
 def _declared(metadata: dict[str, Any], description: Description) -> Outputs | None:
     named = metadata.get("outputs") or description.outputs
-    return named if named in ("label", "probability", "logit") else None
+    known: dict[str, Outputs] = {"label": "label", "probability": "probability", "logit": "logit"}
+    return known.get(str(named))
 
 
 def _task(description: Description, prediction: Prediction, facts: Facts, classes_known: bool) -> str:
@@ -114,12 +136,19 @@ def _task(description: Description, prediction: Prediction, facts: Facts, classe
         return "binary"
     values = _finite(prediction.values[:, 0])
     labels = set(facts.labels)
-    if labels and len(labels) <= 50 and ({_text(v) for v in values} <= labels or (len(labels) == 2 and bool(((values >= 0) & (values <= 1)).all()))):
+    if (
+        labels
+        and len(labels) <= 50
+        and ({_text(v) for v in values} <= labels or (len(labels) == 2 and bool(((values >= 0) & (values <= 1)).all())))
+    ):
         return "binary"
     fractional = any("." in label for label in facts.labels)
     if facts.target_is_number and (not facts.labels or fractional or len(labels) > 50):
         return "regression"
-    raise AuditError("the model returns one number a row, and target and signature do not say whether it is a class or a quantity", "name the task with --task binary, multiclass or regression")
+    raise AuditError(
+        "the model returns one number a row, and target and signature do not say whether it is a class or a quantity",
+        "name the task with --task binary, multiclass or regression",
+    )
 
 
 def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,12 +171,15 @@ def _meaning(prediction: Prediction, classes: list[str], flavor: str) -> Outputs
     finite = values[np.isfinite(values).all(axis=1)]
     if values.shape[1] == 1 and prediction.predicted is None and {_text(v) for v in np.unique(finite)} <= set(classes):
         return "label"
-    inside = bool(((finite >= -1e-6) & (finite <= 1 + 1e-6)).all())
+    inside = bool(np.all((finite >= -1e-6) & (finite <= 1 + 1e-6)))
     if inside and (values.shape[1] == 1 or bool(np.allclose(finite.sum(axis=1), 1, atol=1e-3))):
         return "probability"
     if flavor == "pytorch":
         return "logit"
-    raise AuditError("the model returns numbers that are neither labels, nor probabilities that sum to 1", "say what they are with --outputs label, probability or logit")
+    raise AuditError(
+        "the model returns numbers that are neither labels, nor probabilities that sum to 1",
+        "say what they are with --outputs label, probability or logit",
+    )
 
 
 def interpret(prediction: Prediction, settled: Settled) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
@@ -165,9 +197,9 @@ def interpret(prediction: Prediction, settled: Settled) -> tuple[NDArray[Any], N
     else:
         scores = values
         inside = ((values >= -1e-6) & (values <= 1 + 1e-6)).all(axis=1)
-        total = values.sum(axis=1) if values.shape[1] > 1 else 1.0
-        if not bool((inside | ~finite).all()) or not bool(((np.abs(total - 1) < 1e-3) | ~finite).all()):
-            raise Unreadable("the model's scores are not probabilities in [0, 1] that sum to 1, as its first rows were")
+        total = values.sum(axis=1) if values.shape[1] > 1 else np.ones(len(values))
+        if not np.all((inside & (np.abs(total - 1) < 1e-3)) | ~finite):
+            raise UnreadableError("the model's scores are not probabilities in [0, 1] that sum to 1, as its first rows were")
     if scores.shape[1] == 1:
         positive = settled.classes.index(settled.positive) if settled.positive else 1
         scores = np.concatenate([1 - scores, scores] if positive == 1 else [scores, 1 - scores], axis=1)
@@ -183,7 +215,8 @@ def _codes(prediction: Prediction, classes: list[str]) -> NDArray[Any]:
         return prediction.predicted.astype(np.int16)
     values, inverse = np.unique(prediction.values[:, 0], return_inverse=True)
     known = {label: i for i, label in enumerate(classes)}
-    return np.array([known.get(_text(v), -1) if np.isfinite(v) else -1 for v in values], dtype=np.int16)[inverse]
+    table = np.array([known.get(_text(v), -1) if np.isfinite(v) else -1 for v in values], dtype=np.int16)
+    return np.asarray(table[inverse])
 
 
 def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,10 +33,16 @@ def _check_decision(facts: Facts, task: str, has_scores: bool, classes: list[str
     """Refuse a decision rule that the model's answers cannot carry."""
     decision = facts.decision
     if decision.kind in ("threshold", "top_count", "top_share") and (task != "binary" or not has_scores):
-        raise AuditError(f"the decision rule {facts.roles.decision!r} needs the score of one event, and this model gives none", "use --decision predict or column=COL")
+        raise AuditError(
+            f"the decision rule {facts.roles.decision!r} needs the score of one event, and this model gives none",
+            "use --decision predict or column=COL",
+        )
     if decision.kind == "column" and decision.column is not None:
         if task == "regression":
             raise AuditError("the decision rule column=COL is for models that choose between classes", "use --decision predict")
         unknown = [v for v in facts.dataset().levels(decision.column, limit=1000) if v not in classes]
         if unknown:
-            raise AuditError(f"the decision column {decision.column!r} has the value {unknown[0]!r}, which is none of the classes {', '.join(classes[:10])}", "write decisions as the target's labels")
+            raise AuditError(
+                f"the decision column {decision.column!r} has the value {unknown[0]!r}, which is none of the classes {', '.join(classes[:10])}",
+                "write decisions as the target's labels",
+            )

@@ -155,13 +155,17 @@ def load(path: Path | None) -> Plan:
             raise AuditError(f"the plan's section [{name}] comes with a later version", "leave it out")
     unknown = set(given.get("decides", {})) - set(tomllib.loads(DEFAULT.read_text())["decides"])
     if unknown:
-        raise AuditError(f"the plan has unknown questions {sorted(unknown)} under [decides]", "see audit/plans/default.toml for the six there are")
+        raise AuditError(
+            f"the plan has unknown questions {sorted(unknown)} under [decides]", "see audit/plans/default.toml for the six there are"
+        )
     try:
         plan = Plan.model_validate(_overlay(tomllib.loads(DEFAULT.read_text()), given))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise AuditError(f"the plan's key {where!r} is not valid: {first['msg']}", "see audit/plans/default.toml for the keys there are") from None
+        raise AuditError(
+            f"the plan's key {where!r} is not valid: {first['msg']}", "see audit/plans/default.toml for the keys there are"
+        ) from None
     for column, edges in plan.bins.items():
         if sorted(set(edges)) != edges:
             raise AuditError(f"the edges of [bins] {column} must rise, got {edges}", "give each edge once, smallest first")

@@ -10,7 +10,6 @@ from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, unreadable_numbers
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
-from audit.text import message
 
 #: Numeric columns with more values than this are cut into bins.
 MAX_VALUES = 20
@@ -74,12 +73,17 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         dataset.require(decision.column, "decision column")
     for name in roles.reference:
         if name not in roles.sensitive:
-            raise AuditError(f"--reference names {name!r}, which is no sensitive column", f"the sensitive columns are {', '.join(roles.sensitive) or 'none'}")
+            raise AuditError(
+                f"--reference names {name!r}, which is no sensitive column",
+                f"the sensitive columns are {', '.join(roles.sensitive) or 'none'}",
+            )
     rows = dataset.rows
     named = arguments["given"].get("features") or roles.features
     features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, {roles.target, *roles.sensitive} - {None})  # type: ignore[arg-type]
     if roles.target in [f.name for f in features]:
-        raise AuditError(f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features")
+        raise AuditError(
+            f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features"
+        )
     notes += assumed + unreadable_numbers(dataset, features)
     target_sql, labels, is_number, missing = _target(dataset, roles.target)
     facts = Facts(
@@ -114,14 +118,19 @@ def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[floa
     sql = f"coalesce({sql}, '{MISSING}')"
     counted = dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS + 1}")
     if len(counted) > MAX_GROUPS:
-        raise AuditError(f"the sensitive column {name!r} has more than {MAX_GROUPS} values", "name a column of groups, not of identifiers, or set its [bins] in the plan")
+        raise AuditError(
+            f"the sensitive column {name!r} has more than {MAX_GROUPS} values",
+            "name a column of groups, not of identifiers, or set its [bins] in the plan",
+        )
     levels = [str(value) for value, _ in counted]
     known = [value for value in levels if value != MISSING]
     declared = roles.reference.get(name)
     if declared is not None and declared not in known:
         raise AuditError(f"the reference {name}={declared} is a value that no row has", f"its values are {', '.join(known[:20])}")
     reference = declared or (known[0] if known else None)
-    return Groups(name=name, sql=sql, levels=levels, sizes=[int(n) for _, n in counted], reference=reference, reference_declared=declared is not None)
+    return Groups(
+        name=name, sql=sql, levels=levels, sizes=[int(n) for _, n in counted], reference=reference, reference_declared=declared is not None
+    )
 
 
 def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:

@@ -8,8 +8,24 @@ from typing import Any
 
 from audit.result import AuditResult
 
-SIGNS = {"fail": "✕ Fails", "inconclusive": "? Cannot tell yet", "pass": "✓ Passes", "not_judged": "· Reported", "skipped": "– Not run", "errored": "! Could not run", "error": "! Could not run"}
-COLOURS = {"fail": "red", "inconclusive": "yellow", "pass": "green", "not_judged": "dim", "skipped": "dim", "errored": "magenta", "error": "magenta"}
+SIGNS = {
+    "fail": "✕ Fails",
+    "inconclusive": "? Cannot tell yet",
+    "pass": "✓ Passes",
+    "not_judged": "· Reported",
+    "skipped": "– Not run",
+    "errored": "! Could not run",
+    "error": "! Could not run",
+}
+COLOURS = {
+    "fail": "red",
+    "inconclusive": "yellow",
+    "pass": "green",
+    "not_judged": "dim",
+    "skipped": "dim",
+    "errored": "magenta",
+    "error": "magenta",
+}
 
 
 class Plain:
@@ -86,7 +102,12 @@ def closing(document: dict[str, Any]) -> None:
     result = AuditResult.model_validate(document)
     console = Console(stderr=True, highlight=False)
     answered = result.answered
-    console.print(Text(f"{SIGNS[result.verdict]} — {answered.passed + answered.fail} of {answered.decides} deciding questions settled", style=f"bold {COLOURS[result.verdict]}"))
+    console.print(
+        Text(
+            f"{SIGNS[result.verdict]} — {answered.passed + answered.fail} of {answered.decides} deciding questions settled",
+            style=f"bold {COLOURS[result.verdict]}",
+        )
+    )
     console.print(Text(result.why))
     table = Table(box=None, pad_edge=False, show_header=False)
     families: dict[str, list[str]] = {}
@@ -97,6 +118,11 @@ def closing(document: dict[str, Any]) -> None:
         worst = min(states, key=order.index)
         table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(states)} check{'s' * (len(states) > 1)}")
     console.print(table)
-    decisive = [f for c in result.checks for f in c.findings if f.criterion and f.criterion.role == "decides" and f.sentence and f.verdict in ("fail", "inconclusive")]
+    decisive = [
+        f
+        for c in result.checks
+        for f in c.findings
+        if f.criterion and f.criterion.role == "decides" and f.sentence and f.verdict in ("fail", "inconclusive")
+    ]
     for finding in sorted(decisive, key=lambda f: order.index(f.verdict))[:3]:
         console.print(Text(f"{SIGNS[finding.verdict].split()[0]} {finding.sentence}"))

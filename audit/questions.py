@@ -66,7 +66,7 @@ def _blocked(id_: str, check: str, case: Case) -> Answer | None:
 def _criterion(plan: Plan, id_: str, rule: str, low: float | None, high: float | None) -> Criterion:
     decides: Decides = plan.decides[id_]
     return Criterion(
-        min=decides.min if decides.min is not None else low, max=decides.max if decides.max is not None else high, rule=rule,  # type: ignore[arg-type]
+        min=decides.min if decides.min is not None else low, max=decides.max if decides.max is not None else high, rule=rule,
         role="decides", severity=decides.severity, basis=decides.basis, source=decides.source,
     )  # fmt: skip
 
@@ -74,7 +74,15 @@ def _criterion(plan: Plan, id_: str, rule: str, low: float | None, high: float |
 # --- limits that an interval must clear: skill and calibration ------------------------------------------------------------------------
 
 
-def _margin(answer: Answer, found: Sequence[Finding], criterion: Criterion, alpha: float, *, strict: bool, sentence: Callable[[Finding, str], Message]) -> Answer:
+def _margin(
+    answer: Answer,
+    found: Sequence[Finding],
+    criterion: Criterion,
+    alpha: float,
+    *,
+    strict: bool,
+    sentence: Callable[[Finding, str], Message],
+) -> Answer:
     """Fail where the truth is shown to lie beyond the limit, pass where the interval clears it, for each finding."""
     from audit.stats.multiplicity import holm
 
@@ -86,11 +94,23 @@ def _margin(answer: Answer, found: Sequence[Finding], criterion: Criterion, alph
         exact = f.estimate.method == "exact"
         clears = inside(f.estimate, criterion) and not (strict and criterion.min is not None and f.estimate.low <= criterion.min)
         verdict = "pass" if clears else "fail" if exact or adjusted_p <= alpha else "inconclusive"
-        test = Test(null="the value lies inside the limit", method="normal", p_value=p, adjusted_p_value=adjusted_p, tests_in_family=len(raw))
+        test = Test(
+            null="the value lies inside the limit", method="normal", p_value=p, adjusted_p_value=adjusted_p, tests_in_family=len(raw)
+        )
         text = sentence(f, verdict)
-        update = {"criterion": criterion, "verdict": verdict, "test": None if exact else test, "sentence": render(text), "sentence_msg": text}
+        update = {
+            "criterion": criterion,
+            "verdict": verdict,
+            "test": None if exact else test,
+            "sentence": render(text),
+            "sentence_msg": text,
+        }
         if verdict == "inconclusive":
-            why = message("These rows cannot tell: the value may be anything from {low:number} to {high:number}.", low=f.estimate.low, high=f.estimate.high)
+            why = message(
+                "These rows cannot tell: the value may be anything from {low:number} to {high:number}.",
+                low=f.estimate.low,
+                high=f.estimate.high,
+            )
             update |= {"reason": BORDERLINE, "reason_msg": why}
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
@@ -117,17 +137,28 @@ def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> A
     criterion = _criterion(case.plan, id_, "margin", 0.0, None)
     answer = Answer(id_, check, message(TITLES[id_]))
     if not any(f.estimate for f in found):
-        return _open(id_, check, found[0].reason_msg if found and found[0].reason_msg else message("Nothing could be measured on these rows."))
+        return _open(
+            id_, check, found[0].reason_msg if found and found[0].reason_msg else message("Nothing could be measured on these rows.")
+        )
 
     def sentence(f: Finding, verdict: str) -> Message:
         e = f.estimate
         assert e is not None
         numbers = {"metric": f.metric, "skill": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
         if verdict == "pass":
-            return message("The model is better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).", **numbers)
+            return message(
+                "The model is better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+                **numbers,
+            )
         if verdict == "fail":
-            return message("The model is no better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).", **numbers)
-        return message("Whether the model is better than a trivial forecast is open: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).", **numbers)
+            return message(
+                "The model is no better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+                **numbers,
+            )
+        return message(
+            "Whether the model is better than a trivial forecast is open: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+            **numbers,
+        )
 
     return _margin(answer, found, criterion, alpha, strict=True, sentence=sentence)
 
@@ -141,7 +172,9 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
     name = "calibration_in_the_large"
     overall = [f for f in findings[check] if f.metric == name]
     if not overall or not any(f.estimate for f in overall):
-        return _open(id_, check, message("The model returns labels only, or no score could be used: there are no probabilities to calibrate."))
+        return _open(
+            id_, check, message("The model returns labels only, or no score could be used: there are no probabilities to calibrate.")
+        )
     of_groups = [f for f in findings.get("calibration.groups", []) if f.metric == name and f.estimate and MISSING not in f.slice.values()]
     criterion = _criterion(case.plan, id_, "margin", -margin, margin)
     answer = Answer(id_, check, message(TITLES[id_]))
@@ -154,7 +187,8 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
         assert e is not None
         numbers = {"who": _who(f.slice), "gap": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
         gap = message(
-            "For {who}, the mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows)", **numbers
+            "For {who}, the mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows)",
+            **numbers,
         )
         if verdict == "fail":
             return message("{gap}, beyond the limit of {margin:points} points.", gap=gap, margin=margin)
@@ -229,7 +263,11 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
         answer.reason = message("Nobody declared which decision is favourable: name it with --favourable.")
         return answer
     columns = _columns(metric, found)
-    pairs = [pair for column, (values, compared) in columns.items() for pair in _pairs(id_, metric, column, values, compared, case, always_difference)]
+    pairs = [
+        pair
+        for column, (values, compared) in columns.items()
+        for pair in _pairs(id_, metric, column, values, compared, case, always_difference)
+    ]
     tests = [equality_test(p.group.k, p.group.n, p.reference.k, p.reference.n) for p in pairs]
     raw = [t[0] if t else 1.0 for t in tests]
     adjusted = holm(raw).tolist() if raw else []
@@ -238,7 +276,9 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
         unknown = _unknown(columns[pair.column][0])
         judged = _judge_pair(metric, pair, test, adjusted_p, len(pairs), alpha, case, unknown)
         if pair.carrier is None:
-            answer.added.append(judged if pair.adequate or judged.verdict == "fail" else judged.model_copy(update={"verdict": "not_judged"}))
+            answer.added.append(
+                judged if pair.adequate or judged.verdict == "fail" else judged.model_copy(update={"verdict": "not_judged"})
+            )
         else:
             answer.judged[judged.key] = judged
         if (pair.adequate and pair.carrier is not None) or (judged.verdict == "fail" and pair.carrier is not None):
@@ -276,7 +316,9 @@ def _unknown(rates: list[Finding]) -> tuple[int, int, int]:
     return sum(p.k for p in missing), sum(p.n for p in missing), sum(p.n for _, p in parts)
 
 
-def _pairs(id_: str, metric: str, column: str, rates: list[Finding], compared: list[Finding], case: Case, always_difference: bool) -> list[Pair]:
+def _pairs(
+    id_: str, metric: str, column: str, rates: list[Finding], compared: list[Finding], case: Case, always_difference: bool
+) -> list[Pair]:
     known = [f.parts[0] for f in rates if MISSING not in f.slice.values() and f.parts[0].n]
     total = sum(p.n for p in known)
     if not total or not compared:
@@ -286,10 +328,13 @@ def _pairs(id_: str, metric: str, column: str, rates: list[Finding], compared: l
     tier = case.plan.materiality
     low, high = (-tier.rate, tier.rate) if compare == "difference" else (tier.ratio, 1 / tier.ratio)
     decides = case.plan.decides[id_]
-    own = decides.margin is not None and compare == "difference"
-    criterion = _criterion(case.plan, id_, "screen", -decides.margin if own else low, decides.margin if own else high) if compare == "ratio" or always_difference or own else Criterion(
-        min=low, max=high, rule="screen", role="decides", severity=decides.severity, basis="policy", source="difference within the tier's margin, because the common rate exceeds 0.8"
-    )  # fmt: skip
+    if compare == "difference" and decides.margin is not None:
+        low, high = -decides.margin, decides.margin
+    criterion = _criterion(case.plan, id_, "screen", low, high)
+    if compare == "difference" and not always_difference:
+        # min and max of [decides.fairness_selection] are ratios; above the common rate the tier's margin for rates takes their place.
+        source = "difference within the tier's margin, because the common rate exceeds 0.8"
+        criterion = criterion.model_copy(update={"min": low, "max": high, "source": source})
     carriers = {_only(f.slice): f for f in compared if f.compare == compare}
     pairs, small = [], []
     for f in carriers.values():
@@ -331,7 +376,14 @@ def _estimate(pair: Pair, level: float) -> Estimate | None:
 
 
 def _judge_pair(
-    metric: str, pair: Pair, test: tuple[float, str] | None, adjusted_p: float, family: int, alpha: float, case: Case, unknown: tuple[int, int, int]
+    metric: str,
+    pair: Pair,
+    test: tuple[float, str] | None,
+    adjusted_p: float,
+    family: int,
+    alpha: float,
+    case: Case,
+    unknown: tuple[int, int, int],
 ) -> Finding:
     """The verdict of one comparison by rule "screen", with its reason and its sentence."""
     level = round(2 * case.plan.judge.level_pass - 1, 12)
@@ -375,7 +427,9 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
     highest = ((group.k + k) / (group.n + k), reference.k / (reference.n + n - k))
     for mine, other in (lowest, highest):
         value = mine - other if pair.compare == "difference" else mine / other if other else float("inf")
-        if (pair.criterion.min is not None and value < pair.criterion.min) or (pair.criterion.max is not None and value > pair.criterion.max):
+        if (pair.criterion.min is not None and value < pair.criterion.min) or (
+            pair.criterion.max is not None and value > pair.criterion.max
+        ):
             return False
     return True
 
@@ -383,9 +437,18 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
     if why == SIZE_OPEN:
-        return message("A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.", p=p, low=low, high=high)
+        return message(
+            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
+            p=p,
+            low=low,
+            high=high,
+        )
     if why == TOO_FEW:
-        return message("These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.", n=pair.group.n, n0=pair.reference.n)
+        return message(
+            "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",
+            n=pair.group.n,
+            n0=pair.reference.n,
+        )
     if e is not None and inside(e, pair.criterion):
         return message("These rows cannot tell: membership is unknown for {share:percent} of the rows, and the limit would not hold however they were divided.",
                        share=unknown[1] / unknown[2])  # fmt: skip
@@ -452,7 +515,9 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: st
         )  # fmt: skip
     line = message("{limit:points}-point", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
     if verdict == "fail":
-        text = message("{comparison}, beyond the {line} line. Not adjusted for what may legitimately differ.", comparison=comparison, line=line)
+        text = message(
+            "{comparison}, beyond the {line} line. Not adjusted for what may legitimately differ.", comparison=comparison, line=line
+        )
     elif verdict == "pass":
         text = message("{comparison}, inside the {line} line.", comparison=comparison, line=line)
     else:

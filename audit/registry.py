@@ -21,7 +21,7 @@ from audit.errors import AuditError
 from audit.result import About, CheckInfo, Measurement, Message
 
 if TYPE_CHECKING:
-    from audit.context import Context
+    pass
 
 #: What a check may need, and why it is skipped where that is missing.
 NEEDS: dict[str, str] = {

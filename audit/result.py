@@ -362,7 +362,9 @@ class AuditResult(Frozen):
 
 def finding_key(check: str, metric: str, compare: str, slice_: Slice, against: Slice | None) -> str:
     """A key that names the same question in every audit: 16 hex digits of the SHA-256 of its five parts."""
-    parts = json.dumps([check, metric, compare, sorted(slice_.items()), None if against is None else sorted(against.items())], ensure_ascii=True)
+    parts = json.dumps(
+        [check, metric, compare, sorted(slice_.items()), None if against is None else sorted(against.items())], ensure_ascii=True
+    )
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 

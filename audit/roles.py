@@ -44,7 +44,8 @@ def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
     except ValidationError as error:
         first = error.errors()[0]
         raise AuditError(
-            f"roles.json of the training run is not valid at {'.'.join(map(str, first['loc']))}: {first['msg']}", "name the roles with options, such as --target"
+            f"roles.json of the training run is not valid at {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            "name the roles with options, such as --target",
         ) from None
     reference = base.reference | given.get("reference", {})
     changed = {k: v for k, v in given.items() if v is not None and k != "reference"}

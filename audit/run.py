@@ -28,10 +28,18 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The options of contract.md; those of later versions are refused by name, not ignored."""
     p = _Parser(prog="audit.run", description="Audit one model: evidence, verdicts and a report in one folder.", allow_abbrev=False)
-    p.add_argument("model_uri", nargs="?", help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, or demo:PRESET")
+    p.add_argument(
+        "model_uri",
+        nargs="?",
+        help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, or demo:PRESET",
+    )
     p.add_argument("--list", action="store_true", help="the checks: id, what each needs, one line each")
     data = p.add_argument_group("data and what is declared about it")
-    data.add_argument("--data", metavar="PATH", help="csv, parquet, Arrow, or a folder or glob of them (default: the evaluation data logged with the model)")
+    data.add_argument(
+        "--data",
+        metavar="PATH",
+        help="csv, parquet, Arrow, or a folder or glob of them (default: the evaluation data logged with the model)",
+    )
     data.add_argument("--target", metavar="COL", help="the outcome column")
     data.add_argument("--positive", metavar="LABEL", help="the event that the score predicts")
     data.add_argument("--favourable", metavar="LABEL[,LABEL]", help="the decision that a person wants; high or low for a regression")
@@ -77,7 +85,14 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-LATER = {"cluster": "--cluster", "independent": "--independent", "weight": "--weight", "waivers": "--waivers", "framework": "--framework", "sign_key": "--sign-key"}
+LATER = {
+    "cluster": "--cluster",
+    "independent": "--independent",
+    "weight": "--weight",
+    "waivers": "--waivers",
+    "framework": "--framework",
+    "sign_key": "--sign-key",
+}
 
 
 def _refuse_later(options: argparse.Namespace) -> None:
@@ -136,7 +151,10 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     if not options.model_uri:
         raise AuditError("no model was named", "give a MODEL_URI, such as demo:credit")
     if options.model_uri == "predictions" or options.model_uri.startswith(("http://", "https://")):
-        raise AuditError(f"auditing {options.model_uri.split('://')[0]} without a local model comes with a later version", "name a model in MLflow or its folder")
+        raise AuditError(
+            f"auditing {options.model_uri.split('://')[0]} without a local model comes with a later version",
+            "name a model in MLflow or its folder",
+        )
     if options.check_timeout <= 0 or (options.sample is not None and options.sample < 1):
         raise AuditError("--check-timeout and --sample must be above 0", "give a positive number")
     plan = plans.load(Path(options.plan) if options.plan else None)
@@ -169,14 +187,19 @@ def _resumed(folder: Path) -> Any:
 
     if not (folder / FOLDER).is_dir():
         done = (folder / "audit.json").is_file()
-        raise AuditError(f"{folder} {'holds a finished audit' if done else 'holds no interrupted audit'}", "name the folder that the interrupted audit named")
+        raise AuditError(
+            f"{folder} {'holds a finished audit' if done else 'holds no interrupted audit'}",
+            "name the folder that the interrupted audit named",
+        )
     journal = Journal(folder)
     try:
         kept = journal.read("request")
     finally:
         journal.close()
     if kept is None:
-        raise AuditError(f"the journal in {folder} is not readable, or was written by somebody else", "start the audit again with another --out")
+        raise AuditError(
+            f"the journal in {folder} is not readable, or was written by somebody else", "start the audit again with another --out"
+        )
     return Request.model_validate(kept).model_copy(update={"out": str(folder)})
 
 
@@ -208,7 +231,9 @@ def main(argv: list[str] | None = None) -> int:
         if options.resume:
             others = [a for a in argv if a not in ("--resume", options.resume, f"--resume={options.resume}", "--json")]
             if others:
-                raise AuditError(f"--resume takes everything from the stored plan, and {others[0]!r} was given too", "give --resume DIR alone")
+                raise AuditError(
+                    f"--resume takes everything from the stored plan, and {others[0]!r} was given too", "give --resume DIR alone"
+                )
             request = _resumed(Path(options.resume).absolute())
         else:
             request = build(options, argv)
@@ -225,7 +250,10 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:  # a fault of ours is told in one line too; the traceback is for those who ask for it
         if os.environ.get("WITNESSMARK_DEBUG"):
             raise
-        print(f"error: the audit stopped on a fault of its own: {' '.join(str(error).split())[:300]} — set WITNESSMARK_DEBUG=1 for details and report them", file=sys.stderr)
+        print(
+            f"error: the audit stopped on a fault of its own: {' '.join(str(error).split())[:300]} — set WITNESSMARK_DEBUG=1 for details and report them",
+            file=sys.stderr,
+        )
         return EXIT_REFUSED
 
 
@@ -289,7 +317,9 @@ def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> No
         return  # a model in a folder, and no store to write to
     try:
         audit.progress.step("MLflow")
-        audit.jobs.run("audit.store:log_audit", {"folder": str(folder), "model": document["model"], "tracking_uri": request.tracking_uri}, limit=600)
+        audit.jobs.run(
+            "audit.store:log_audit", {"folder": str(folder), "model": document["model"], "tracking_uri": request.tracking_uri}, limit=600
+        )
     except (JobError, AuditError) as error:
         print(f"note: the audit is complete and was not logged to MLflow: {error}", file=sys.stderr)
 

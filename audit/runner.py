@@ -49,10 +49,6 @@ class Progress(Protocol):
         """A step has ended."""
 
 
-class ModelFailed(Exception):
-    """The model cannot be loaded or asked: the audit is complete without its checks (exit status 4)."""
-
-
 class Audit:
     """One audit of one model; use as a context manager, which leaves no process and no temporary file behind."""
 
@@ -87,15 +83,15 @@ class Audit:
         """Find the model and the data, read their descriptions, and refuse what cannot be audited; nothing is loaded and nothing written."""
         request = self.request
         self.progress.step("model")
-        arguments = {"uri": self._trained(request.uri), "destination": str(self.scratch / "model"), "tracking_uri": request.tracking_uri}
-        self.resolved = self._job("audit.store:resolve", arguments, RESOLVE_SECONDS, "the model store did not answer")
+        wanted = {"uri": self._trained(request.uri), "destination": str(self.scratch / "model"), "tracking_uri": request.tracking_uri}
+        self.resolved = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
         self.inspection: Inspection = inspect_model(Path(self.resolved["path"]))
         check_loadable(self.inspection, trust_pickle=request.trust_pickle)
         self.progress.step("data")
         data = request.data or self.resolved["evaluation"]
         if data is None:
             raise AuditError(f"no evaluation data was logged with {request.uri}", "name the data with --data")
-        arguments = {
+        arguments: Json = {
             "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"], "given": request.given,
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins,
         }  # fmt: skip
@@ -117,17 +113,28 @@ class Audit:
             import os
 
             paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False
+            )
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-                what, _, mend = said[-1].removeprefix("error: ").partition(" — ") if said else (f"training {preset} failed", "", "run python -m models.train " + preset)
+                what, _, mend = (
+                    said[-1].removeprefix("error: ").partition(" — ")
+                    if said
+                    else (f"training {preset} failed", "", "run python -m models.train " + preset)
+                )
                 raise AuditError(what, mend or "see python -m models.train --list") from None
         return target
 
     def settle(self) -> None:
         """Load the model in its worker and settle what its answers mean; a model that cannot be asked is a finding, not a refusal."""
         self.progress.step("load")
-        arguments = {"facts": self.facts, "metadata": self.inspection.metadata, "flavor": self.inspection.flavor, "timeout": self.request.check_timeout}
+        arguments = {
+            "facts": self.facts,
+            "metadata": self.inspection.metadata,
+            "flavor": self.inspection.flavor,
+            "timeout": self.request.check_timeout,
+        }
         try:
             self.settled = self.jobs.run("audit.pilot:pilot", arguments, limit=2 * self.request.check_timeout, worker=self._worker().socket)
         except JobError as error:
@@ -140,13 +147,19 @@ class Audit:
         try:
             return self.jobs.run(target, arguments, limit=limit)
         except JobError as error:
-            raise AuditError(f"{late if error.kind == 'timeout' else 'the request failed'}: {error.message}", "try again, or report this message") from None
+            raise AuditError(
+                f"{late if error.kind == 'timeout' else 'the request failed'}: {error.message}", "try again, or report this message"
+            ) from None
 
     def _worker(self) -> Worker:
         if self.worker is None:
             classes = self.facts["roles"]["classes"] or self.inspection.metadata.get("classes") or self.facts["labels"] or None
             self.worker = launch(
-                Path(self.resolved["path"]), self.inspection, trust_pickle=self.request.trust_pickle, isolation=self.request.isolation, classes=classes
+                Path(self.resolved["path"]),
+                self.inspection,
+                trust_pickle=self.request.trust_pickle,
+                isolation=self.request.isolation,
+                classes=classes,
             )
             self.observed = self.worker.observed
         return self.worker
@@ -175,7 +188,9 @@ class Audit:
             }
             for id_, check in checks().items()
         }
-        written["roles"] = {k: roles[k] for k in ("target", "positive", "favourable", "decision", "label_source", "task", "classes", "sensitive", "outputs")}
+        written["roles"] = {
+            k: roles[k] for k in ("target", "positive", "favourable", "decision", "label_source", "task", "classes", "sensitive", "outputs")
+        }
         written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
         return written
 
@@ -244,12 +259,18 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups")} | {"settled": self.settled, "sample": self.request.sample, "seed": self.request.seed}
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups")} | {
+            "settled": self.settled,
+            "sample": self.request.sample,
+            "seed": self.request.seed,
+        }
         part = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
         stem = f"{str(self.inspection.sha256)[:12]}-{self.facts['sha256'][:12]}-{part}"
         return folder / f"{stem}.parquet", folder / f"{stem}.sample.parquet"
 
-    def _attempt(self, target: str, arguments: Json, limit: float, needs_model: bool, tick: Callable[[], None] | None = None) -> tuple[Json | None, str]:
+    def _attempt(
+        self, target: str, arguments: Json, limit: float, needs_model: bool, tick: Callable[[], None] | None = None
+    ) -> tuple[Json | None, str]:
         """A job, tried once more with a new worker where the model's side failed; (None, reason) where it gave no result."""
         reason = ""
         for attempt in range(2):
@@ -308,7 +329,10 @@ class Audit:
         files = ["audit.json", *views]
         manifest = {
             "schema_version": 1,
-            "files": {name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(), "size": (folder / name).stat().st_size} for name in files},
+            "files": {
+                name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(), "size": (folder / name).stat().st_size}
+                for name in files
+            },
             "model": {"uri": document["model"]["uri"], "sha256": document["model"]["sha256"]},
             "data": {"source": document["data"]["source"], "sha256": document["data"]["sha256"]},
             "plan_sha256": document["plan_sha256"],

@@ -106,7 +106,11 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
             writer = writer or pq.ParquetWriter(sink, narrow.schema, compression="none", use_dictionary=False, write_statistics=False)
             writer.write_batch(narrow)
             inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
-            samples.append(_with_rows(batch.select([f.name for f in facts.features]).take(_index(inside)), narrow.take(_index(inside)), inside + position))
+            samples.append(
+                _with_rows(
+                    batch.select([f.name for f in facts.features]).take(_index(inside)), narrow.take(_index(inside)), inside + position
+                )
+            )
             position += len(batch)
         assert writer is not None
         writer.close()
@@ -275,7 +279,9 @@ def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
     chosen[order] = True
     pred = _cut(chosen, table["pred"].to_numpy(), settled)
     with _private(path) as sink:
-        pq.write_table(table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)), sink, compression="none", use_dictionary=False)
+        pq.write_table(
+            table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)), sink, compression="none", use_dictionary=False
+        )
     return float(scores[order[-1]])
 
 
@@ -331,15 +337,15 @@ class Scored:
         import numpy as np
 
         if self.settled.task == "regression":
-            return np.isfinite(self.y) & np.isfinite(self.pred)
-        return (self.y >= 0) & (self.pred >= 0)
+            return np.asarray(np.isfinite(self.y) & np.isfinite(self.pred))
+        return np.asarray((self.y >= 0) & (self.pred >= 0))
 
     @cached_property
     def predicted(self) -> NDArray[np.bool_]:
         """Rows with a defined prediction, (n,)."""
         import numpy as np
 
-        return np.isfinite(self.pred) if self.settled.task == "regression" else self.pred >= 0
+        return np.asarray(np.isfinite(self.pred) if self.settled.task == "regression" else self.pred >= 0)
 
     @cached_property
     def score(self) -> NDArray[np.float64]:
@@ -368,5 +374,5 @@ class Scored:
             return None
         if self.settled.task == "regression":
             median = np.median(self.pred[self.predicted])
-            return self.pred > median if self.settled.favourable == ["high"] else self.pred < median
+            return np.asarray(self.pred > median if self.settled.favourable == ["high"] else self.pred < median)
         return np.isin(self.pred, [self.settled.classes.index(c) for c in self.settled.favourable])

@@ -70,7 +70,10 @@ def resolve(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     if local.is_dir():
         return _local(local, destination, arguments["tracking_uri"], uri).model_dump(mode="json")
     if "://" not in uri and not uri.startswith(("models:/", "runs:/")):
-        raise AuditError(f"{uri!r} is neither a model URI nor a folder", "use models:/NAME/VERSION, runs:/ID/PATH, demo:PRESET or the folder of an MLflow model")
+        raise AuditError(
+            f"{uri!r} is neither a model URI nor a folder",
+            "use models:/NAME/VERSION, runs:/ID/PATH, demo:PRESET or the folder of an MLflow model",
+        )
     require_store(arguments["tracking_uri"])
     from mlflow.exceptions import MlflowException
 
@@ -80,7 +83,9 @@ def resolve(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         first = str(error).strip().splitlines()[0][:300]
         raise AuditError(f"MLflow cannot find the model {uri}: {first}", "check the name, the version and --tracking-uri") from None
     except (OSError, ImportError) as error:
-        raise AuditError(f"the model {uri} cannot be read: {type(error).__name__}: {str(error)[:200]}", "check the tracking server and --tracking-uri") from None
+        raise AuditError(
+            f"the model {uri} cannot be read: {type(error).__name__}: {str(error)[:200]}", "check the tracking server and --tracking-uri"
+        ) from None
 
 
 def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Resolved:
@@ -122,7 +127,14 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
         run_id = client.get_logged_model(info.model_id).source_run_id or run_id
     logged, evaluation = _beside(client, run_id, destination.parent) if run_id else (None, None)
     return Resolved(
-        path=str(destination), uri=uri, name=name, version=version, model_id=info.model_id, run_id=run_id, logged=logged, evaluation=evaluation
+        path=str(destination),
+        uri=uri,
+        name=name,
+        version=version,
+        model_id=info.model_id,
+        run_id=run_id,
+        logged=logged,
+        evaluation=evaluation,
     )
 
 
@@ -156,7 +168,9 @@ def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, 
         try:
             logged = json.loads(path.read_bytes())
         except json.JSONDecodeError as error:
-            raise AuditError(f"{ROLES} of run {run_id} is no JSON: {error.msg}", "train the model again, or give --data and the roles as options") from None
+            raise AuditError(
+                f"{ROLES} of run {run_id} is no JSON: {error.msg}", "train the model again, or give --data and the roles as options"
+            ) from None
     evaluation = client.download_artifacts(run_id, EVALUATION, str(kept)) if EVALUATION in names else None
     return logged, evaluation
 
@@ -181,7 +195,11 @@ def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
     run_id = run.info.run_id
     try:
         values = _metrics(document)
-        metrics = [Metric(key, value, 0, 0, model_id=model["model_id"], run_id=run_id) for key, value in values.items()] if model["model_id"] else [Metric(k, v, 0, 0) for k, v in values.items()]
+        metrics = (
+            [Metric(key, value, 0, 0, model_id=model["model_id"], run_id=run_id) for key, value in values.items()]
+            if model["model_id"]
+            else [Metric(k, v, 0, 0) for k, v in values.items()]
+        )
         for start in range(0, len(metrics), 500):
             client.log_batch(run_id, metrics=metrics[start : start + 500], tags=[RunTag("witnessmark.kind", "audit")])
         for path in sorted(folder.iterdir()):
@@ -189,7 +207,9 @@ def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
                 client.log_artifact(run_id, str(path), "audit")
         if model["model_id"]:
             client.log_inputs(run_id, models=[LoggedModelInput(model["model_id"])])
-            client.set_logged_model_tags(model["model_id"], {k: v for k, v in tags.items() if k != "witnessmark.model"} | {"witnessmark.run": run_id})
+            client.set_logged_model_tags(
+                model["model_id"], {k: v for k, v in tags.items() if k != "witnessmark.model"} | {"witnessmark.run": run_id}
+            )
         if model["name"] and model["version"]:
             for key in ("witnessmark.verdict", "witnessmark.answered", "witnessmark.digest"):
                 client.set_model_version_tag(model["name"], model["version"], key, tags[key])
@@ -204,7 +224,7 @@ def _metrics(document: dict[str, Any]) -> dict[str, float]:
     """check.metric → value for findings over everybody, and check.metric.slice for single groups; names as MLflow allows them."""
     import re
 
-    values = {}
+    values: dict[str, float] = {}
     for check in document["checks"]:
         for finding in check["findings"]:
             if finding["estimate"] is None or len(finding["slice"]) > 1:

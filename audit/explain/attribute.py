@@ -121,7 +121,9 @@ def _from_answers(ctx: Context, frame: Frame, background: Frame, outputs: list[i
         found = ctx.answer(decode(x))
         return found if found.ndim == 1 else found[:, outputs]
 
-    explainer = shap.explainers.Permutation(answers, shap.maskers.Independent(table[n:], max_samples=len(table) - n), seed=int(ctx.rng("permutations").integers(2**31)))
+    explainer = shap.explainers.Permutation(
+        answers, shap.maskers.Independent(table[n:], max_samples=len(table) - n), seed=int(ctx.rng("permutations").integers(2**31))
+    )
     found = explainer(table[:n], max_evals=PERMUTATIONS * (2 * table.shape[1] + 1), silent=True)
     values, base = np.asarray(found.values, dtype=np.float64), np.asarray(found.base_values, dtype=np.float64)
     own = answers(table[:n])
@@ -129,7 +131,15 @@ def _from_answers(ctx: Context, frame: Frame, background: Frame, outputs: list[i
     if values.ndim == 2:
         return [Explained(list(frame), values, np.broadcast_to(base, (n,)), own, unit, "permutation_shap", len(table) - n)]
     return [
-        Explained(list(frame), values[:, :, i], np.broadcast_to(base, (n, len(outputs)))[:, i], own[:, i], unit, "permutation_shap", len(table) - n)
+        Explained(
+            list(frame),
+            values[:, :, i],
+            np.broadcast_to(base, (n, len(outputs)))[:, i],
+            own[:, i],
+            unit,
+            "permutation_shap",
+            len(table) - n,
+        )
         for i in range(len(outputs))
     ]
 

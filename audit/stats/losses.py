@@ -53,4 +53,3 @@ def root_mean_squared_error(errors: Floats, *, level: float) -> Estimate:
 def r2(y: Floats, prediction: Floats, *, level: float) -> Estimate:
     """Share of the variance that the prediction explains: 1 is perfect, 0 as good as the mean, below 0 worse."""
     return skill((y - prediction) ** 2, (y - float(np.mean(y))) ** 2, level=level)
-

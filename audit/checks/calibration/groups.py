@@ -43,7 +43,12 @@ def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
             for measurement in _gap(ctx, grouping.codes == i, slice_):
                 yield measurement
                 e = measurement.estimate
-                if e is None or measurement.metric == "calibration_slope" or i in grouping.unknown or e.n < ctx.plan.disclosure.min_group_size:
+                if (
+                    e is None
+                    or measurement.metric == "calibration_slope"
+                    or i in grouping.unknown
+                    or e.n < ctx.plan.disclosure.min_group_size
+                ):
                     continue
                 if widest is None or abs(e.value) > widest[0]:
                     widest = (abs(e.value), slice_, e.value, e.n)
@@ -54,7 +59,12 @@ def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
     if ctx.settled.task == "regression":
         yield message("The widest gap is {gap:signed} for {group} ({n:count} rows).", gap=widest[2], group=group, n=widest[3])
     else:
-        yield message("The widest gap between probability and observed rate is {gap:points} points, for {group} ({n:count} rows).", gap=widest[2], group=group, n=widest[3])
+        yield message(
+            "The widest gap between probability and observed rate is {gap:points} points, for {group} ({n:count} rows).",
+            gap=widest[2],
+            group=group,
+            n=widest[3],
+        )
 
 
 def _gap(ctx: Context, members: object, slice_: dict[str, str]) -> Iterator[Measurement]:
@@ -70,10 +80,17 @@ def _gap(ctx: Context, members: object, slice_: dict[str, str]) -> Iterator[Meas
     few = message("Fewer than two rows of this group have an outcome.")
     if ctx.settled.task == "regression":
         residual = (ctx.scored.pred - ctx.scored.y)[keep]
-        yield value("mean_error", mean_loss(residual, level=ctx.level("mean_error")) if len(residual) > 1 else None, slice_=slice_, reason=few)
+        yield value(
+            "mean_error", mean_loss(residual, level=ctx.level("mean_error")) if len(residual) > 1 else None, slice_=slice_, reason=few
+        )
         return
     table = rank(np.clip(ctx.scored.score[keep], 0, 1), ctx.scored.y[keep] == ctx.settled.classes.index(ctx.settled.positive or ""))
-    yield value("calibration_in_the_large", calibration.in_the_large_ranked(table, level=ctx.level("calibration_in_the_large")), slice_=slice_, reason=few)
+    yield value(
+        "calibration_in_the_large",
+        calibration.in_the_large_ranked(table, level=ctx.level("calibration_in_the_large")),
+        slice_=slice_,
+        reason=few,
+    )
     line = calibration.slope_and_intercept(table, level=ctx.level("calibration_slope")) if table.rows > 1 else None
     yield value(
         "calibration_slope", line.slope if line else None, slice_=slice_,

@@ -93,7 +93,10 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         yield message("Calibration cannot be measured on these rows.")
         return
     numbers = {"gap": large.value, "low": large.low, "high": large.high, "level": large.level, "n": table.rows}
-    yield message("The mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows).", **numbers)
+    yield message(
+        "The mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
+        **numbers,
+    )
 
 
 def _reliability(ctx: Context, table: Ranked, bins: int) -> list[Evidence]:

@@ -66,12 +66,12 @@ def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
     constant, missing_cells = [], 0
     percentiles = _percentiles(ctx)
     for i, name in enumerate(scalar):
-        known, distinct = int(counted[2 * i]), int(counted[2 * i + 1])
-        missing_cells += ctx.facts.rows - known
-        if known and distinct == 1:
+        present, distinct = int(counted[2 * i]), int(counted[2 * i + 1])
+        missing_cells += ctx.facts.rows - present
+        if present and distinct == 1:
             constant.append(name)
         low, middle, high = percentiles.get(name, (None, None, None))
-        rows.append([name, ctx.facts.types[name].lower(), (ctx.facts.rows - known) / ctx.facts.rows, distinct, low, middle, high])
+        rows.append([name, ctx.facts.types[name].lower(), (ctx.facts.rows - present) / ctx.facts.rows, distinct, low, middle, high])
     return Table(caption="Columns of the data", columns=_heads(), rows=rows), missing_cells, constant
 
 

@@ -54,5 +54,8 @@ def local(ctx: Context, *, rows: int = 500, background: int = 50, budget: int = 
         )
     yield gap(ctx, found).model_copy(update={"computed_in": where})
     yield message(
-        "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.", name=first.features[order[0]], share=int(wins[order[0]]) / len(size), n=len(size)
+        "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
+        name=first.features[order[0]],
+        share=int(wins[order[0]]) / len(size),
+        n=len(size),
     )

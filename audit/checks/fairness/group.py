@@ -45,7 +45,12 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
         for name, pair in _rates(ctx, grouping).items():
             for measurement in _rate(ctx, name, pair, grouping):
                 yield measurement
-                if (name, measurement.compare) == ("selection_rate", "ratio") and measurement.metric == name and grouping.single and measurement.estimate:
+                if (
+                    (name, measurement.compare) == ("selection_rate", "ratio")
+                    and measurement.metric == name
+                    and grouping.single
+                    and measurement.estimate
+                ):
                     ratio = min(measurement.estimate.value, 1 / measurement.estimate.value) if measurement.estimate.value else 0.0
                     if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
                         worst = (ratio, measurement.parts[0], measurement.parts[1])
@@ -55,7 +60,9 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
                 yield from _means(ctx, grouping)
     if ctx.scored.selected is None:
         yield from _classes(ctx)
-        yield message("Nobody declared which decision is favourable, so the rates of each class are reported and no difference is judged: name it with --favourable.")
+        yield message(
+            "Nobody declared which decision is favourable, so the rates of each class are reported and no difference is judged: name it with --favourable."
+        )
     elif worst is None:
         yield message("No two groups of at least {n:count} rows can be compared.", n=ctx.plan.disclosure.min_group_size)
     else:
@@ -141,7 +148,11 @@ def _extremes(ctx: Context, grouping: Grouping, draws: int) -> Iterator[Measurem
     rates, found = _rates(ctx, grouping), {}
     for name, (k, n) in rates.items():
         members = [i for i in range(len(n)) if n[i] > 0 and i not in grouping.unknown]
-        result = extremes(k[members], n[members], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws) if len(members) > 1 else None
+        result = (
+            extremes(k[members], n[members], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
+            if len(members) > 1
+            else None
+        )
         if result is not None:
             found[name] = (result, int(n[members].sum()))
     slice_ = {grouping.columns[0]: "*"}
@@ -153,11 +164,15 @@ def _extremes(ctx: Context, grouping: Grouping, draws: int) -> Iterator[Measurem
         defined = [(v, r, n) for v, r, n in values if v is not None]
         if not defined:
             continue
-        value, result, n = max(defined, key=lambda d: d[0]) if difference else min(defined, key=lambda d: d[0])
+        value, result, size = max(defined, key=lambda d: d[0]) if difference else min(defined, key=lambda d: d[0])
         quantile, p_value = (result.quantile_difference, result.p_difference) if difference else (result.quantile_ratio, result.p_ratio)
         test = Test(null="equality", method="permutation", p_value=p_value) if p_value is not None else None
         yield Measurement(
-            metric=metric, slice=slice_, estimate=exact(float(np.float64(value)), n), test=test, evidence=[] if quantile is None else [_chance(value, quantile)]
+            metric=metric,
+            slice=slice_,
+            estimate=exact(float(np.float64(value)), size),
+            test=test,
+            evidence=[] if quantile is None else [_chance(value, quantile)],
         )
 
 
@@ -174,7 +189,10 @@ EXTREMES = {
 def _chance(value: float, quantile: float) -> Evidence:
     from audit.result import Column, Table
 
-    columns = [Column(name="seen", label="seen", kind="number"), Column(name="chance", label="95 % quantile under exact equality", kind="number")]
+    columns = [
+        Column(name="seen", label="seen", kind="number"),
+        Column(name="chance", label="95 % quantile under exact equality", kind="number"),
+    ]
     return Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[value, quantile]])
 
 
@@ -197,7 +215,14 @@ def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
         tested = mean_test(triples[i], triples[grouping.reference])
         if difference is not None:
             test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
-            yield Measurement(metric="mean_prediction", compare="difference", slice=slice_, against=grouping.slices[grouping.reference], estimate=difference, test=test)
+            yield Measurement(
+                metric="mean_prediction",
+                compare="difference",
+                slice=slice_,
+                against=grouping.slices[grouping.reference],
+                estimate=difference,
+                test=test,
+            )
 
 
 def _classes(ctx: Context) -> Iterator[Measurement]:
@@ -251,7 +276,12 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
         return []
     return [
         Curve(
-            name="cutoffs", caption="Favourable decisions over all cutoffs of the score", x_label="cutoff", y_label="selection rate", y_kind="percent", series=series
+            name="cutoffs",
+            caption="Favourable decisions over all cutoffs of the score",
+            x_label="cutoff",
+            y_label="selection rate",
+            y_kind="percent",
+            series=series,
         )
     ]
 
@@ -271,7 +301,7 @@ def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
     running = np.zeros(int(large.sum()), dtype=np.int64)
     for bin_ in range(100):
         running += counts[large][:, bin_]
-        if (running >= smallest).all() or ((running >= smallest) | (running == 0)).all() and running.any():
+        if (running >= smallest).all() or (((running >= smallest) | (running == 0)).all() and running.any()):
             kept.append(running.copy())
             edges.append(bin_ + 1)
             running[:] = 0

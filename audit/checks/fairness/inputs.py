@@ -33,7 +33,11 @@ def inputs(ctx: Context) -> Iterable[Measurement | Message]:
     sensitive = [g.name for g in ctx.facts.groups]
     open_ = [name for name in sensitive if name in used and not str(reasons.get(name, "")).strip()]
     rows: list[list[str | int | float | None]] = [[name, "yes" if name in used else "no", str(reasons.get(name, ""))] for name in sensitive]
-    columns = [Column(name="column", label="sensitive column"), Column(name="input", label="used by the model"), Column(name="reason", label="declared reason")]
+    columns = [
+        Column(name="column", label="sensitive column"),
+        Column(name="input", label="used by the model"),
+        Column(name="reason", label="declared reason"),
+    ]
     table = Table(caption="Sensitive columns and the model's inputs", columns=columns, rows=rows)
     yield value("sensitive_inputs", exact(len(open_), len(sensitive)), evidence=[table])
     if open_:

@@ -96,14 +96,24 @@ def _of(
             estimate = exact(min(0.0, 1 - float(own.mean()) / float(_trivial(metric, y, ctx).mean())), len(y))
         else:
             estimate = skill(own, _trivial(metric, y, ctx), level=ctx.level(metric))
-        yield metric, value(metric, estimate, slice_=slice_, reason=message("All outcomes are the same on these rows, so there is no trivial forecast to beat."))
+        yield (
+            metric,
+            value(
+                metric,
+                estimate,
+                slice_=slice_,
+                reason=message("All outcomes are the same on these rows, so there is no trivial forecast to beat."),
+            ),
+        )
 
 
 def _constant(ctx: Context) -> bool:
     """Whether the model says the same of every row."""
     import numpy as np
 
-    values = ctx.scored.pred if ctx.settled.task == "regression" else ctx.scored.scores() if ctx.settled.has_scores else ctx.scored.pred[:, None]
+    values = (
+        ctx.scored.pred if ctx.settled.task == "regression" else ctx.scored.scores() if ctx.settled.has_scores else ctx.scored.pred[:, None]
+    )
     keep = values[ctx.scored.usable]
     return bool((np.ptp(keep, axis=0) == 0).all())
 
@@ -115,12 +125,12 @@ def _trivial(metric: str, y: NDArray[np.float64], ctx: Context) -> NDArray[np.fl
     from audit.stats.losses import log_losses
 
     if metric == "r2":
-        return (y - y.mean()) ** 2
+        return np.asarray((y - y.mean()) ** 2)
     share = np.bincount(y.astype(np.int64), minlength=len(ctx.settled.classes)) / len(y)
     given = share[y.astype(np.int64)]
     if metric == "log_loss_skill":
         return log_losses(given)
-    return (1 - given) ** 2 if ctx.settled.task == "binary" else (share**2).sum() - 2 * given + 1
+    return np.asarray((1 - given) ** 2 if ctx.settled.task == "binary" else (share**2).sum() - 2 * given + 1)
 
 
 def _informedness(ctx: Context, y: NDArray[np.float64], pred: NDArray[np.float64]) -> Estimate | None:
@@ -143,6 +153,6 @@ def _informedness(ctx: Context, y: NDArray[np.float64], pred: NDArray[np.float64
         with np.errstate(invalid="ignore"):
             recall = np.einsum("rii->ri", table) / table.sum(axis=2)
         classes = np.isfinite(recall).sum(axis=1)
-        return ((np.nansum(recall, axis=1) - 1) / np.maximum(classes - 1, 1))[:, None]
+        return np.asarray((np.nansum(recall, axis=1) - 1) / np.maximum(classes - 1, 1))[:, None]
 
     return bootstrap(cells, statistic, replicates=2000, rng=ctx.rng(f"informedness/{len(y)}"), level=ctx.level("informedness")).estimates[0]

@@ -61,7 +61,10 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
         yield message("No group has enough rows to be shown.")
     else:
         yield message(
-            "The decision matches the outcome least often for {group}: {rate:percent} of {n:count} rows.", group=_name(worst[1]), rate=worst[0], n=worst[2]
+            "The decision matches the outcome least often for {group}: {rate:percent} of {n:count} rows.",
+            group=_name(worst[1]),
+            rate=worst[0],
+            n=worst[2],
         )
 
 
@@ -86,7 +89,9 @@ def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
             continue
         difference = auc_difference(tables[i], tables[grouping.reference], level=ctx.level("roc_auc", "difference"))
         if difference is not None:
-            yield Measurement(metric="roc_auc", compare="difference", slice=slice_, against=grouping.slices[grouping.reference], estimate=difference)
+            yield Measurement(
+                metric="roc_auc", compare="difference", slice=slice_, against=grouping.slices[grouping.reference], estimate=difference
+            )
 
 
 def _errors(ctx: Context) -> Iterator[Measurement | Message]:
@@ -106,7 +111,9 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
         for i, slice_ in enumerate(grouping.slices):
             level = ctx.level("mean_absolute_error")
             estimate = losses.mean_loss(members[i], level=level) if len(members[i]) > 1 else None
-            yield value("mean_absolute_error", estimate, slice_=slice_, reason=message("Fewer than two rows of this group have an outcome."))
+            yield value(
+                "mean_absolute_error", estimate, slice_=slice_, reason=message("Fewer than two rows of this group have an outcome.")
+            )
             if grouping.single and i not in grouping.unknown and len(members[i]) >= ctx.plan.disclosure.min_group_size:
                 worst = max(worst, (triples[i][1], slice_, len(members[i])), key=lambda w: w[0])
             if not grouping.single or grouping.reference is None or i == grouping.reference or i in grouping.unknown:
@@ -116,12 +123,17 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
             if difference is not None:
                 test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
                 against = grouping.slices[grouping.reference]
-                yield Measurement(metric="mean_absolute_error", compare="difference", slice=slice_, against=against, estimate=difference, test=test)
+                yield Measurement(
+                    metric="mean_absolute_error", compare="difference", slice=slice_, against=against, estimate=difference, test=test
+                )
     if worst[0] < 0:
         yield message("No group has enough rows to be shown.")
     else:
         yield message(
-            "The prediction is furthest off for {group}: on average by {error:number} ({n:count} rows).", group=_name(worst[1]), error=worst[0], n=worst[2]
+            "The prediction is furthest off for {group}: on average by {error:number} ({n:count} rows).",
+            group=_name(worst[1]),
+            error=worst[0],
+            n=worst[2],
         )
 
 

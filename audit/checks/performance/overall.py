@@ -110,7 +110,10 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
         auc = measurement.estimate if measurement.metric == "roc_auc" else auc
         yield measurement
     if auc is None:
-        yield message("The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}).", **numbers)
+        yield message(
+            "The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}).",
+            **numbers,
+        )
     elif auc.value < 0.5:
         yield message(
             "The decision matches the outcome in {accuracy:percent} of {n:count} rows, and events are scored BELOW non-events more often than above "
@@ -127,7 +130,12 @@ def _confusion(cells: NDArray[np.int64], classes: list[str]) -> Evidence:
     from audit.result import Heatmap
 
     return Heatmap(
-        caption="Outcomes and decisions", row_label="outcome", column_label="decision", rows=classes, columns=classes, values=[[float(v) for v in row] for row in cells]
+        caption="Outcomes and decisions",
+        row_label="outcome",
+        column_label="decision",
+        rows=classes,
+        columns=classes,
+        values=[[float(v) for v in row] for row in cells],
     )
 
 
@@ -138,7 +146,8 @@ def _from_cells(ctx: Context, cells: NDArray[np.int64], replicates: int) -> dict
     from audit.stats.cells import bootstrap
     from audit.stats.rates import wilson
 
-    settled, out, size = ctx.settled, {}, len(cells)
+    settled, size = ctx.settled, len(cells)
+    out: dict[str, Estimate | None] = {}
 
     def macro(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         table = counts.reshape(-1, size, size).astype(np.float64)
