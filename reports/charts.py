@@ -94,7 +94,7 @@ def axis(kind: str, title: str | None = None, **more: Any) -> Spec:
         "ratio": "format(datum.value, '~r')",
         "count": "format(datum.value, ',~r')",
     }
-    shown: Spec = {"title": title, "tickCount": 5, **more}
+    shown: Spec = {"title": title, "tickCount": 4, "labelOverlap": "greedy", "labelSeparation": 6, **more}
     return shown | ({"labelExpr": forms[kind]} if kind in forms else {"format": ",~g"})
 
 

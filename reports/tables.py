@@ -79,7 +79,8 @@ def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
     return Said(text, path)
 
 
-def row_of(f: Finding, path: str, say: Speaker, *, alone: bool) -> Row:
+def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool) -> Row:
+    """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
     exact = e is not None and e.method == "exact"
     note = "" if e is None or alone else say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
@@ -87,7 +88,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool) -> Row:
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )
     return Row(
-        who=quoted(say.slice(f.slice), f"{path}.slice"),
+        who=Said(capital(say.name(f.metric, METRICS)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
         n=figure(own_rows(f), "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
         estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
         low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
@@ -106,6 +107,11 @@ def block_title(f: Finding, say: Speaker) -> str:
     kind = kind_of(f.metric, f.compare)
     compare = say.t("difference in percentage points") if kind == "points" else say.t(COMPARE[f.compare])
     return say.t("{metric}: {compare} against {against}", metric=metric, compare=compare, against=say.slice(f.against or {}))
+
+
+def is_plain(f: Finding) -> bool:
+    """About everybody, compared with nothing, held against nothing: such findings share one block, a row per metric."""
+    return not f.slice and f.compare == "value" and f.criterion is None
 
 
 def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int) -> Block:
@@ -127,15 +133,17 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
             else say.t("p: {method} of {null}.", **words)
         )
         notes.append(Said(text, f"{here}.test"))
-    rows = [row_of(f, f"{path}.findings[{i}]", say, alone=len(ways) < 2) for i, f in members[:most]]
-    return Block(block_title(first, say), notes, rows, bool(measured), bool(tests), max(0, len(members) - most))
+    by_metric = is_plain(first)
+    rows = [row_of(f, f"{path}.findings[{i}]", say, alone=len(ways) < 2, by_metric=by_metric) for i, f in members[:most]]
+    title = capital(say.t("everybody")) if by_metric else block_title(first, say)
+    return Block(title, notes, rows, bool(measured), bool(tests), max(0, len(members) - most))
 
 
 def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block]:
     """All findings of a check, those that were compared and judged alike together, in the order of the document."""
     groups: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
-        key = (f.metric, f.compare, repr(f.against), f.criterion.model_dump_json() if f.criterion else "")
+        key = ("",) if is_plain(f) else (f.metric, f.compare, repr(f.against), f.criterion.model_dump_json() if f.criterion else "")
         groups.setdefault(key, []).append((i, f))
     left, made = most, []
     for members in groups.values():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from audit.result import Message
 from audit.text import FORMATS, catalogue, message, render
 
 TEXT_LIMIT = 2000
+SPELT_OUT = ("Cc", "Cf", "Cs", "Co")  # control, format (direction, zero width), surrogate, private use
 
 
 def mark(template: str) -> str:
@@ -187,12 +189,17 @@ def clean(text: object, limit: int = TEXT_LIMIT) -> str:
     """Text that cannot disturb its surroundings: control and direction characters are spelt out, and no text is endless."""
     whole = str(text)
     shown = whole if len(whole) <= limit else whole[: limit - 1] + "…"
-    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c not in "\n\t" else c for c in shown)
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in SPELT_OUT and c not in "\n\t" else c for c in shown)
+
+
+def together(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
 
 
 def number(value: float, kind: str) -> str:
     """Every number of our pages is written here."""
-    return FORMATS[kind](value)
+    return together(FORMATS[kind](value))
 
 
 class Speaker:
@@ -203,13 +210,13 @@ class Speaker:
 
     def t(self, template: str, /, **values: Any) -> str:
         """A text of our own."""
-        return clean(render(message(template, **values), self.lang))
+        return together(clean(render(message(template, **values), self.lang)))
 
     def stored(self, english: str | None, said: Message | None) -> str:
         """A text of the document: translated where the catalogue knows its message, else as stored."""
         if said is not None and said.id in catalogue(self.lang):
-            return clean(render(said, self.lang))
-        return clean(catalogue(self.lang).get(english or "", english or ""))
+            return together(clean(render(said, self.lang)))
+        return together(clean(catalogue(self.lang).get(english or "", english or "")))
 
     def name(self, key: str, names: dict[str, str]) -> str:
         """The name of a thing, else its identifier with spaces."""
