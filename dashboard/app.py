@@ -1,0 +1,22 @@
+"""Navigation: `streamlit run dashboard/app.py`."""
+
+import sys
+from pathlib import Path
+
+# Streamlit puts this file's folder first; the packages beside it must come before it.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import streamlit as st
+
+from dashboard.show import choose_language
+
+st.set_page_config(page_title="Witnessmark", page_icon="🔎", layout="wide")
+say = choose_language()
+# The folder is not called pages: Streamlit would run its files on a deep link before this navigation is known.
+st.navigation(
+    [
+        st.Page("views/models.py", title=say.t("Audited models"), default=True),
+        st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
+    ],
+    position="top",
+).run()

@@ -1,0 +1,140 @@
+"""How a page says things: language, verdicts, texts that are never read as Markdown, tables, charts."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.store import Found, audits
+from reports.charts import Chart, dark
+from reports.tables import Block, Grid
+from reports.words import Look, Speaker, clean, mark
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+TEXT_COLOURS = {"fail": "red", "inconclusive": "orange", "pass": "green", "reported": "gray", "skipped": "gray", "errored": "violet"}
+
+
+def choose_language() -> Speaker:
+    """The reader's language: chosen, else the browser's."""
+    if "lang" not in st.session_state:
+        st.session_state.lang = "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        st.radio(
+            "Language · 语言", list(LANGUAGES), format_func=LANGUAGES.__getitem__, key="lang", horizontal=True, label_visibility="collapsed"
+        )
+    return Speaker(st.session_state.lang)
+
+
+def speaker() -> Speaker:
+    """The language that the navigation chose."""
+    return Speaker(st.session_state.get("lang", "en"))
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def found_audits() -> Found:
+    """All audits; looked for again after half a minute."""
+    return audits()
+
+
+def flag_text(look: Look, say: Speaker) -> str:
+    """Sign and word, for tables."""
+    return f"{look.sign} {say.t(look.word)}"
+
+
+def flag(look: Look, say: Speaker, *, large: bool = False) -> None:
+    """Sign, word and colour. The text is ours, so Markdown is safe here."""
+    text = f":{TEXT_COLOURS[look.css]}[**{flag_text(look, say)}**]"
+    st.markdown(f"## {text}" if large else text)
+
+
+def plain(text: object) -> None:
+    """A text of the document: shown as it is, never as Markdown or HTML."""
+    if str(text):
+        st.text(str(text), width=720)
+
+
+def escaped(text: object) -> str:
+    """Markdown that shows exactly this text.
+
+    Punctuation is escaped; a word joiner breaks what is looked for after parsing: addresses, mail addresses, :icons: and :emoji:.
+    """
+    safe = "".join("\\" + c if c in string.punctuation else c for c in clean(text).replace("\n", " "))
+    return safe.replace(":", ":\u2060").replace("@", "@\u2060").replace("www", "www\u2060")
+
+
+def title(text: object, level: int = 0) -> None:
+    """A heading or, at level 0, a line in bold, made of a text of the document."""
+    st.markdown(f"{'#' * level} {escaped(text)}" if level else f"**{escaped(text)}**")
+
+
+def problems(found: Found, say: Speaker) -> None:
+    """What could not be read, said plainly."""
+    for template, values in found.problems:
+        with st.container(border=True):
+            plain(say.t(template, **values))
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column of a shown table."""
+
+    label: str
+    numeric: bool = False
+
+
+def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str) -> None:
+    """Cells as written in the report: texts left, numbers right."""
+    columns = {
+        str(i): st.column_config.TextColumn(h.label, alignment="right" if h.numeric else "left", width="small" if h.numeric else None)
+        for i, h in enumerate(heads)
+    }
+    data = {str(i): [row[i] for row in rows] for i in range(len(heads))}
+    st.dataframe(data, column_config=columns, hide_index=True, key=key, width="stretch")
+
+
+def block(item: Block, say: Speaker, key: str) -> None:
+    """Findings that were judged alike, with how they were judged."""
+    title(item.title)
+    for note in item.notes:
+        plain(note)
+    heads = [
+        Head(say.t("For whom")), Head(say.t("n"), True), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
+        Head(say.t("p (adjusted)"), True), Head(say.t("Verdict")), Head(say.t("Reason")),
+    ]  # fmt: skip
+    rows = [
+        [
+            str(r.who),
+            str(r.n),
+            str(r.estimate),
+            str(r.low),
+            str(r.high),
+            str(r.p),
+            flag_text(r.look, say),
+            say.join([str(r.note), str(r.reason)]),
+        ]
+        for r in item.rows
+    ]
+    table(heads, rows, key)
+
+
+def grid(item: Grid, say: Speaker, key: str) -> None:
+    """A stored table."""
+    title(item.caption)
+    table([Head(str(h), n) for h, n in zip(item.heads, item.numeric, strict=True)], [[str(c) for c in row] for row in item.rows], key)
+    if item.cut:
+        plain(say.t("{n:count} more rows are in audit.json.", n=item.cut))
+
+
+def chart(item: Chart, key: str) -> None:
+    """The report's drawing, with its title, subtitle and alternative text."""
+    title(item.title)
+    plain(item.subtitle)
+    spec = dark(item.spec) if st.context.theme.type == "dark" else item.spec
+    st.vega_lite_chart(spec=spec, theme=None, width="content", alt=item.alt, key=key)
+
+
+UNSIGNED = mark("unsigned")
+SIGNED = mark("signed, not checked here")

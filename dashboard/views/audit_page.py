@@ -1,0 +1,122 @@
+"""One audit: the first screen, then its checks family by family."""
+
+import streamlit as st
+
+from audit.result import AuditResult, CheckResult
+from dashboard import show
+from dashboard.store import Entry
+from reports.figures import Palette, figures
+from reports.tables import behind, blocks
+from reports.view import FirstScreen, families, family_of, first_screen, state_of
+from reports.words import FAMILIES, LOOKS, Speaker, clean
+
+MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
+
+
+def choose(entries: list[Entry], say: Speaker) -> Entry:
+    """The audit that the address names, else the newest; the choice goes into the address."""
+    keys = [e.key for e in entries]
+    asked = st.query_params.get("audit", "")
+    names = {e.key: f"{clean(e.document.model.name or e.document.model.uri, 80)} · {clean(e.document.started[:10], 10)}" for e in entries}
+    with st.container(width=420):
+        picked = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in keys else 0, format_func=names.__getitem__)
+    st.query_params["audit"] = picked
+    return entries[keys.index(picked)]
+
+
+def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
+    """The first screen, in its order."""
+    show.plain(" · ".join(str(part) for part in screen.audited) + " · " + say.t(show.SIGNED if entry.signed else show.UNSIGNED))
+    show.flag(screen.look, say, large=True)
+    show.plain(f"{screen.answered} · {screen.purpose}")
+    show.plain(screen.why)
+    show.plain(screen.history)
+    if screen.deciding:
+        st.subheader(say.t("What decides it"))
+        for item in screen.deciding:
+            verdict, told = st.columns([1, 5])
+            with verdict:
+                show.flag(item.look, say)
+            with told:
+                show.plain(item.text)
+                show.plain(item.detail)
+    st.subheader(say.t("The questions that decide"))
+    rows = [[show.flag_text(q.look, say), str(q.text), str(q.detail)] for q in screen.questions]
+    show.table([show.Head(say.t("Verdict")), show.Head(say.t("Question")), show.Head(say.t("Reason"))], rows, "questions")
+    st.subheader(say.t("What each family found"))
+    for start in range(0, len(screen.families), 3):
+        for column, item in zip(st.columns(3), screen.families[start : start + 3], strict=False):
+            with column, st.container(border=True):
+                st.markdown(f"**{say.t(FAMILIES[family])}**" if (family := item.anchor.removeprefix("family-")) in FAMILIES else "")
+                show.flag(item.look, say)
+                show.plain(item.detail)
+                for line in item.open:
+                    show.plain(say.t("Open: {text}", text=str(line)))
+    st.subheader(say.t("What this audit does not show"))
+    for line in screen.not_shown:
+        show.plain(line)
+    if screen.unstated:
+        show.plain(say.t("Not stated by those who asked for it: {names}.", names=screen.unstated))
+
+
+def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) -> None:
+    """A check with its charts, tables, meaning and limits."""
+    path = f"checks[{index}]"
+    st.divider()
+    show.title(say.stored(check.info.title, None), 3)
+    show.flag(LOOKS[state_of(check)], say)
+    show.plain(say.stored(check.summary, check.summary_msg))
+    if check.reason:
+        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
+    meaning, limits = st.columns(2)
+    with meaning:
+        st.markdown(f"**{say.t('What it measures')}**")
+        show.plain(say.stored(check.info.meaning, None))
+    with limits:
+        st.markdown(f"**{say.t('What it does not show')}**")
+        show.plain(say.stored(check.info.limits, None))
+    drawn = figures(check, path, palette, say)[:MOST_CHARTS]
+    for start in range(0, len(drawn), 2):
+        for k, column in enumerate(st.columns(2)):
+            if start + k < len(drawn):
+                with column:
+                    show.chart(drawn[start + k], f"{path}-chart-{start + k}")
+    for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
+        show.block(item, say, f"{path}-block-{k}")
+    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+    for e, where in stored:
+        if e.kind == "table":
+            show.grid(behind(e, where, say, MOST_ROWS), say, where)
+    if any(e.kind != "table" for e, _ in stored):
+        with st.expander(say.t("The numbers behind the charts")):
+            for e, where in stored:
+                if e.kind != "table":
+                    show.grid(behind(e, where, say, MOST_ROWS), say, where)
+
+
+def family(document: AuditResult, say: Speaker) -> None:
+    """The checks of one family; the first shown is the one that stands worst."""
+    names = list(dict.fromkeys(family_of(c.info.id) for c in document.checks))
+    cells = families(document, say)
+    worst = min(range(len(cells)), key=lambda i: cells[i].look.rank)
+    labels = {n: f"{c.look.sign} {say.name(n, FAMILIES)}" for n, c in zip(names, cells, strict=True)}
+    st.divider()
+    picked = (
+        st.segmented_control(say.t("Family"), names, default=names[worst], format_func=labels.__getitem__, key="family") or names[worst]
+    )
+    palette = Palette(document)
+    for i, check in enumerate(document.checks):
+        if family_of(check.info.id) == picked:
+            one_check(check, i, palette, say)
+
+
+say = show.speaker()
+found = show.found_audits()
+if found.entries:
+    entry = choose(found.entries, say)
+    first(entry, first_screen(entry.document, say), say)
+    if entry.document.checks:
+        family(entry.document, say)
+else:
+    show.problems(found, say)
+    show.plain(say.t("No audit was found. Audit a model with: python -m audit.run MODEL_URI"))

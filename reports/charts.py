@@ -1,0 +1,326 @@
+"""Charts as Vega-Lite specifications: drawn once, as SVG in the report and live in the dashboard.
+
+A specification holds its own data and nothing that is loaded; texts are data, never expressions. Title and subtitle stand beside the
+picture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audit.result import Attribution, Heatmap
+from reports.words import clean, number
+
+INK, MUTED, GRID, PAPER, REFERENCE = "#1b2430", "#5b6676", "#dfe3e8", "#ffffff", "#6b7280"
+DARK = {INK: "#e7ebf0", MUTED: "#a3adba", GRID: "#333c48", PAPER: "#12161c", REFERENCE: "#9aa3b0"}
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+FONT = "Inter, 'Noto Sans SC', 'Noto Sans CJK SC', system-ui, -apple-system, 'Segoe UI', sans-serif"
+WIDTH = 330
+Spec = dict[str, Any]
+
+CONFIG: Spec = {
+    "font": FONT,
+    "background": None,
+    "view": {"stroke": None},
+    "axis": {
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+        "labelColor": INK,
+        "titleColor": MUTED,
+        "gridColor": GRID,
+        "domainColor": MUTED,
+        "tickColor": MUTED,
+        "labelLimit": 170,
+        "titlePadding": 8,
+        "labelPadding": 6,
+    },
+    "legend": {"labelFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 150, "orient": "right", "symbolStrokeWidth": 2.5},
+    "text": {"fontSize": 12, "color": INK},
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure: the finding as its title, what it shows and at which level, its numbers in words, and the drawing."""
+
+    title: str
+    subtitle: str
+    alt: str
+    spec: Spec
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A row of a forest plot; hollow where the group is small."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    n: str
+    colour: str
+    hollow: bool = False
+
+
+def whole(spec: Spec) -> Spec:
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "config": CONFIG,
+        "autosize": {"type": "pad", "contains": "padding"},
+        **spec,
+    }
+
+
+def dark(spec: Spec) -> Spec:
+    """The same drawing for a dark page."""
+    text = json.dumps(spec)
+    for light, other in DARK.items():
+        text = text.replace(f'"{light}"', f'"{other}"')
+    recoloured: Spec = json.loads(text)
+    return recoloured
+
+
+def axis(kind: str, title: str | None = None, **more: Any) -> Spec:
+    """How numbers of a kind stand at an axis: 50 %, +5, 0.80."""
+    forms = {
+        "percent": "format(datum.value * 100, '~r') + ' %'",
+        "points": "format(datum.value * 100, '+~r')",
+        "ratio": "format(datum.value, '~r')",
+        "count": "format(datum.value, ',~r')",
+    }
+    shown: Spec = {"title": title, "tickCount": 4, "labelOverlap": "greedy", "labelSeparation": 6, **more}
+    return shown | ({"labelExpr": forms[kind]} if kind in forms else {"format": ",~g"})
+
+
+def domain(values: Sequence[float], kind: str) -> list[float]:
+    """From the least to the greatest value with a little air; rates stay within 0 and 1, and nearly whole ranges become whole."""
+    low, high = min(values), max(values)
+    air = 0.06 * (high - low) or abs(high) * 0.1 or 0.1
+    low, high = low - air, high + air
+    if kind == "percent":
+        low, high = (0.0 if low < 0.15 else low), (1.0 if high > 0.97 else high)
+        return [max(0.0, low), min(1.0, high)]
+    return [low, high]
+
+
+LOG_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+
+
+def ratio_scale(values: Sequence[float]) -> tuple[Spec, Spec]:
+    """Ratios on a logarithmic scale, so that twice and half are equally far from 1."""
+    low, high = min(values), max(values)
+    if low <= 0:
+        return {"domain": domain(values, "ratio"), "nice": False}, axis("ratio")
+    ends = [low / 1.08, high * 1.08]
+    ticks = [t for t in LOG_TICKS if ends[0] <= t <= ends[1]]
+    apart = [t for i, t in enumerate(ticks) if t == 1 or i == 0 or math.log(t / ticks[i - 1]) > 0.05 * math.log(ends[1] / ends[0])]
+    return {"type": "log", "domain": ends, "nice": False}, axis("ratio", values=apart) | {"labelOverlap": "greedy"}
+
+
+def forest(dots: Sequence[Dot], kind: str, limits: Sequence[float], neutral: float | None) -> Spec:
+    """Dot and whisker, one row per group; limits are dashed lines, the value of equality a thin one, n stands at the right."""
+    spread = [v for d in dots for v in (d.low, d.high, d.value)] + list(limits) + ([] if neutral is None else [neutral])
+    scale, marks = ratio_scale(spread) if kind == "ratio" else ({"domain": domain(spread, kind), "nice": False}, axis(kind))
+    labels = unique([d.label for d in dots])
+    rows = [
+        {
+            "label": name,
+            "value": d.value,
+            "low": d.low,
+            "high": d.high,
+            "n": d.n,
+            "colour": d.colour,
+            "fill": PAPER if d.hollow else d.colour,
+        }
+        for name, d in zip(labels, dots, strict=True)
+    ]
+    y = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None, "grid": False, "ticks": False, "domain": False}}
+    colour = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
+    x = {"field": "value", "type": "quantitative", "scale": scale, "axis": marks}
+    lines = [line(v, x, [5, 3], INK, 1.2) for v in limits] + ([] if neutral is None else [line(neutral, x, [1, 0], MUTED, 1)])
+    layers: list[Spec] = [
+        *lines,
+        {
+            "mark": {"type": "rule", "strokeWidth": 2.2},
+            "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}, "color": colour},
+        },
+        {
+            "mark": {"type": "point", "shape": "circle", "size": 75, "strokeWidth": 2, "opacity": 1, "fillOpacity": 1},
+            "encoding": {"y": y, "x": x, "stroke": colour, "fill": {"field": "fill", "type": "nominal", "scale": None, "legend": None}},
+        },
+        {
+            "mark": {"type": "text", "align": "left", "dx": 10, "color": MUTED},
+            "encoding": {"y": y, "x": {"value": WIDTH}, "text": {"field": "n"}},
+        },
+    ]
+    return whole({"width": WIDTH, "height": {"step": 26}, "data": {"values": rows}, "layer": layers})
+
+
+def line(value: float, x: Spec, dash: list[int], colour: str, width: float) -> Spec:
+    return {
+        "data": {"values": [{"at": value}]},
+        "mark": {"type": "rule", "strokeDash": dash, "color": colour, "strokeWidth": width},
+        "encoding": {"x": {**x, "field": "at"}},
+    }
+
+
+def unique(labels: Sequence[str]) -> list[str]:
+    """Labels of at most 40 characters that differ, since rows with one label would fall together."""
+    seen: dict[str, int] = {}
+    made = []
+    for label in (clean(text, 40) for text in labels):
+        seen[label] = seen.get(label, 0) + 1
+        made.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return made
+
+
+def key(field: str, names: Sequence[str], values: Sequence[Any], *, legend: bool) -> Spec:
+    """A nominal channel with its values spelt out."""
+    return {
+        "field": field,
+        "type": "nominal",
+        "sort": None,
+        "scale": {"domain": list(names), "range": list(values)},
+        "legend": {"title": None} if legend else None,
+    }
+
+
+def dumbbell(rows: Mapping[str, Mapping[str, float]], colours: Mapping[str, str], kind: str) -> Spec:
+    """Groups on one scale, a row per metric: {metric: {group: value}}."""
+    values = [{"metric": clean(m, 60), "group": clean(g, 40), "value": v} for m, cells in rows.items() for g, v in cells.items()]
+    ends = [{"metric": clean(m, 60), "low": min(c.values()), "high": max(c.values())} for m, c in rows.items()]
+    scale = {"domain": domain([v["value"] for v in values], kind), "nice": False}  # type: ignore[misc]
+    y = {
+        "field": "metric",
+        "type": "nominal",
+        "sort": None,
+        "axis": {"title": None, "grid": False, "ticks": False, "domain": False, "labelLimit": 260},
+    }
+    x = {"type": "quantitative", "scale": scale, "axis": axis(kind)}
+    names = [clean(g, 40) for g in colours]
+    shapes = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross"]
+    return whole(
+        {
+            "width": 330,
+            "height": {"step": 34},
+            "layer": [
+                {
+                    "data": {"values": ends},
+                    "mark": {"type": "rule", "color": REFERENCE, "strokeWidth": 2},
+                    "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+                },
+                {
+                    "data": {"values": values},
+                    "mark": {"type": "point", "filled": True, "size": 95, "opacity": 1, "stroke": INK, "strokeWidth": 0.7},
+                    "encoding": {
+                        "y": y,
+                        "x": {**x, "field": "value"},
+                        "color": key("group", names, list(colours.values()), legend=True),
+                        "shape": key("group", names, [shapes[i % 6] for i in range(len(names))], legend=True),
+                    },
+                },
+            ],
+        }
+    )
+
+
+def attribution(evidence: Attribution, unit: str, most: int = 15) -> Spec:
+    """Horizontal bars with whiskers, in the stored order; the sign has its own hue and side."""
+    names = unique(evidence.features[:most])
+    rows = [
+        {
+            "feature": n,
+            "value": v,
+            "low": evidence.low[i] if evidence.low else v,
+            "high": evidence.high[i] if evidence.high else v,
+            "colour": OKABE_ITO[0] if v >= 0 else OKABE_ITO[1],
+            "text": number(v, "signed"),
+        }
+        for i, (n, v) in enumerate(zip(names, evidence.values, strict=False))
+    ]
+    y = {
+        "field": "feature",
+        "type": "nominal",
+        "sort": None,
+        "axis": {"title": None, "grid": False, "ticks": False, "domain": False, "labelLimit": 230},
+    }
+    x = {"field": "value", "type": "quantitative", "axis": axis("number", unit)}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "bar", "height": 13},
+            "encoding": {"y": y, "x": x, "color": {"field": "colour", "type": "nominal", "scale": None}},
+        },
+        {
+            "mark": {"type": "text", "align": "left", "dx": 10, "color": MUTED},
+            "encoding": {"y": y, "x": {"value": 380}, "text": {"field": "text"}},
+        },
+    ]
+    if evidence.low and evidence.high:
+        layers.insert(
+            1,
+            {
+                "mark": {"type": "rule", "color": INK, "strokeWidth": 1.4},
+                "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
+        )
+    return whole({"width": 380, "height": {"step": 24}, "data": {"values": rows}, "layer": layers})
+
+
+def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
+    """Numbers in cells, shaded by their share of the row."""
+    whole_numbers = all(v == int(v) for line_ in evidence.values for v in line_)
+    rows, columns = unique(evidence.rows), unique(evidence.columns)
+    cells = []
+    for r, line_ in enumerate(evidence.values):
+        total = sum(line_) or 1
+        for c, v in enumerate(line_):
+            share = max(0.0, min(1.0, v / total))
+            cells.append(
+                {
+                    "row": rows[r],
+                    "column": columns[c],
+                    "share": share,
+                    "text": number(v, "count" if whole_numbers else "percent"),
+                    "ink": "#ffffff" if share > 0.55 else "#10202e",
+                    "fill": shade(share),
+                }
+            )
+    encode = {
+        "y": {"field": "row", "type": "nominal", "sort": None, "axis": {"title": titles[0], "ticks": False, "domain": False}},
+        "x": {
+            "field": "column",
+            "type": "nominal",
+            "sort": None,
+            "axis": {"title": titles[1], "orient": "top", "ticks": False, "domain": False, "labelAngle": 0, "labelLimit": 85},
+        },
+    }
+    return whole(
+        {
+            "width": {"step": 92},
+            "height": {"step": 46},
+            "data": {"values": cells},
+            "encoding": encode,
+            "layer": [
+                {
+                    "mark": {"type": "rect", "stroke": PAPER, "strokeWidth": 2},
+                    "encoding": {"fill": {"field": "fill", "type": "nominal", "scale": None}},
+                },
+                {
+                    "mark": {"type": "text", "fontSize": 14},
+                    "encoding": {"text": {"field": "text"}, "color": {"field": "ink", "type": "nominal", "scale": None}},
+                },
+            ],
+        }
+    )
+
+
+def shade(share: float) -> str:
+    """From a pale to a deep blue; the number in the cell stays legible on both."""
+    pale, deep = (226, 236, 245), (0, 78, 130)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(pale, deep, strict=True))

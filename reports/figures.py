@@ -1,0 +1,248 @@
+"""Which charts a check gets, with their titles, subtitles and words for those who cannot see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audit.result import Attribution, AuditResult, CheckResult, Curve, Evidence, Finding, Heatmap, Histogram
+from reports import charts, curves
+from reports.charts import Chart, Dot
+from reports.tables import limit_text, own_rows
+from reports.view import capital, method_name
+from reports.words import COMPARE, METRICS, Speaker, clean, kind_of, number
+
+SMALL = 30  # rows below which a dot is hollow
+MOST_DOTS = 25
+ALT_LIMIT = 1500
+NEUTRAL = {"ratio": 1.0, "odds_ratio": 1.0, "difference": 0.0}
+
+
+class Palette:
+    """The same group has the same colour on all pages of one audit; references are grey."""
+
+    def __init__(self, document: AuditResult) -> None:
+        self.reference = {(column, value) for column, value in document.data.reference.items()}
+        order: dict[str, list[str]] = {}
+        for check in document.checks:
+            for f in check.findings:
+                for column, value in f.slice.items():
+                    if value not in order.setdefault(column, []) and (column, value) not in self.reference:
+                        order[column].append(value)
+        self.hues = {(c, v): charts.OKABE_ITO[i] for c, values in order.items() for i, v in enumerate(values[:6])}
+        self.by_value = {v: hue for (_, v), hue in self.hues.items()} | {v: charts.REFERENCE for _, v in self.reference}
+
+    def of(self, slice_: dict[str, str]) -> str:
+        """The colour of a slice: that of its one column, ink for everybody and for intersections."""
+        if len(slice_) != 1:
+            return charts.OKABE_ITO[0]
+        pair = next(iter(slice_.items()))
+        return charts.REFERENCE if pair in self.reference else self.hues.get(pair, charts.OKABE_ITO[0])
+
+    def named(self, names: Sequence[str]) -> list[str]:
+        """Colours for lines that are named by a group alone."""
+        spare = iter([*charts.OKABE_ITO, *([charts.MUTED] * len(names))])
+        taken = {self.by_value[n] for n in names if n in self.by_value}
+        return [self.by_value.get(n) or next(h for h in spare if h not in taken) for n in names]
+
+
+def interval_text(f: Finding, kind: str, say: Speaker) -> str:
+    e = f.estimate
+    assert e is not None
+    n = own_rows(f)
+    return say.t(
+        "{value} ({low} to {high}; n {n:count})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind), n=n or 0
+    )
+
+
+def brief(text: str) -> str:
+    return text if len(text) <= ALT_LIMIT else text[: ALT_LIMIT - 1] + "…"
+
+
+def level_text(found: Sequence[Finding], say: Speaker) -> str:
+    """Level and method of the intervals shown."""
+    ways = dict.fromkeys((f.estimate.level, f.estimate.method) for f in found if f.estimate)
+    return say.join([say.t("{level:percent} intervals by {method}", level=lv, method=method_name(m, say)) for lv, m in ways][:3])
+
+
+def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Speaker, *, by_metric: bool = False) -> Chart:
+    """A forest plot over findings that share metric and comparison, or over several rates of everybody."""
+    first = found[0]
+    kind = kind_of(first.metric, first.compare)
+    measured = [f for f in found if f.estimate is not None][:MOST_DOTS]
+
+    def name(f: Finding) -> str:
+        return capital(short(say.name(f.metric, METRICS))) if by_metric else label_of(f, found, say)
+
+    dots = [
+        Dot(
+            name(f),
+            f.estimate.value,
+            f.estimate.low,
+            f.estimate.high,
+            f"n {number(own_rows(f) or 0, 'count')}",
+            palette.of(f.slice),
+            (own_rows(f) or 0) < SMALL or f.reason == "too_few_rows",
+        )
+        for f in measured
+        if f.estimate is not None
+    ]
+    criterion = next((f.criterion for f in measured if f.criterion), None)
+    limits = [v for v in (criterion.min, criterion.max) if v is not None] if criterion else []
+    parts = [level_text(measured, say)]
+    if criterion and limits:
+        source = clean(criterion.source, 120) or say.t("no source")
+        parts.append(say.t("dashed: limit {limit}, {source}", limit=limit_text(criterion, kind, say), source=source))
+    if any(d.hollow for d in dots):
+        parts.append(say.t("hollow: a small group"))
+    if first.against:
+        parts.insert(0, say.t("against {against}", against=say.slice(first.against)))
+    title = forest_title(measured, kind, say, by_metric=by_metric)
+    told = say.join([f"{name(f)}: {interval_text(f, kind, say)}" for f in measured])
+    spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare))
+    return Chart(title, say.join(parts), brief(f"{title}. {told}"), spec, path)
+
+
+def label_of(f: Finding, found: Sequence[Finding], say: Speaker) -> str:
+    """The value alone where all rows are about one column."""
+    same = len({tuple(g.slice) for g in found}) == 1 and len(f.slice) == 1
+    return clean(next(iter(f.slice.values())), 60) if same else say.slice(f.slice)
+
+
+def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric: bool) -> str:
+    """The title says the finding."""
+    if by_metric:
+        return say.t("What was measured for everybody")
+    first, found = found[0], [f for f in found if (own_rows(f) or 0) >= SMALL] or found
+    metric = capital(say.name(first.metric, METRICS))
+
+    def key(f: Finding) -> float:
+        return f.estimate.value if f.estimate else 0.0
+
+    if first.compare == "value":
+        low, high = min(found, key=key), max(found, key=key)
+        return say.t(
+            "{metric}: from {low} ({a}) to {high} ({b})",
+            metric=metric,
+            low=number(key(low), kind),
+            a=label_of(low, found, say),
+            high=number(key(high), kind),
+            b=label_of(high, found, say),
+        )
+    neutral = NEUTRAL[first.compare]
+    far = max(found, key=lambda f: abs(key(f) - neutral) if neutral == 0 else max(key(f), 1e-9) ** (1 if key(f) > 1 else -1))
+    return say.t(
+        "{metric}, {compare}: furthest from equal for {who} ({value})",
+        metric=metric,
+        compare=say.t(COMPARE[first.compare]),
+        who=label_of(far, found, say),
+        value=number(key(far), kind),
+    )
+
+
+def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
+    """One forest plot per set of comparable estimates with two rows or more; judged sets first.
+
+    Where one comparison of a metric is judged, its unjudged forms (difference beside ratio) stay in the table.
+    """
+    sets: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
+    for i, f in enumerate(check.findings):
+        if f.estimate is not None and f.estimate.method != "exact":
+            key = (
+                ("", "everybody") if not f.slice and kind_of(f.metric, f.compare) == "percent" else (f.metric, f.compare, *sorted(f.slice))
+            )
+            sets.setdefault(key, []).append((i, f))
+    judged = {(k[0], *k[2:]) for k, m in sets.items() if k[1] != "value" and any(f.criterion for _, f in m)}
+    shown = {
+        k: m
+        for k, m in sets.items()
+        if len(m) > 1 and (k[1] in ("value", "everybody") or (k[0], *k[2:]) not in judged or m[0][1].criterion)
+    }
+    kept = sorted(shown.items(), key=lambda m: not any(f.criterion for _, f in m[1]))
+    return [forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, by_metric=k == ("", "everybody")) for k, m in kept]
+
+
+def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
+    """Per column: all its groups on one scale, a row per rate; only where there are two rates or more to set side by side."""
+    columns: dict[str, dict[str, dict[str, float]]] = {}
+    for f in check.findings:
+        if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
+            column, group = next(iter(f.slice.items()))
+            columns.setdefault(column, {}).setdefault(f.metric, {})[group] = f.estimate.value
+    made = []
+    for column, metrics in columns.items():
+        groups = list(dict.fromkeys(g for cells in metrics.values() for g in cells))[:6]
+        rows = {capital(short(say.name(m, METRICS))): {g: v for g, v in c.items() if g in groups} for m, c in metrics.items()}
+        if len(rows) > 1 and len(groups) > 1:
+            worst = max(rows, key=lambda m: max(rows[m].values()) - min(rows[m].values()))
+            title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)
+            told = say.join([f"{m}: " + ", ".join(f"{clean(g, 40)} {number(v, 'percent')}" for g, v in c.items()) for m, c in rows.items()])
+            spec = charts.dumbbell(rows, {g: palette.of({column: g}) for g in groups}, "percent")
+            made.append(Chart(title, say.t("estimates only; the intervals are in the table"), brief(f"{title}. {told}"), spec, path))
+    return made
+
+
+def short(name: str) -> str:
+    """A metric's term without the plain words before it, for a narrow axis."""
+    for left, right in (("(", ")"), ("（", "）")):
+        if left in name and name.endswith(right):
+            return name[name.rindex(left) + 1 : -1]
+    return name
+
+
+def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette, say: Speaker) -> Chart | None:
+    """The chart of a stored curve, histogram, matrix or attribution; None where a table says it better."""
+    title = say.stored(e.caption, e.caption_msg) if e.kind != "table" else ""
+    if isinstance(e, Curve) and e.series:
+        return curve_chart(
+            e, next((b for b in beside if isinstance(b, Histogram) and e.name == "reliability"), None), title, path, palette, say
+        )
+    if isinstance(e, Histogram) and e.series:
+        if any(isinstance(b, Curve) and b.name == "reliability" for b in beside):
+            return None  # drawn under the curve
+        labels = [f"{clean(n, 40)}: n {number(sum(c), 'count')}" for n, c in e.series.items()]
+        spec = curves.histogram(e, palette.named(list(e.series)), labels, say.stored(e.x_label, None))
+        return Chart(title, say.t("share of each group's rows in a bin"), brief(f"{title}. {say.join(labels)}"), spec, path)
+    if isinstance(e, Heatmap) and 0 < len(e.rows) <= 12 and 0 < len(e.columns) <= 12:
+        names = (say.stored(e.row_label, None), say.stored(e.column_label, None))
+        told = say.join(
+            [
+                f"{clean(r, 40)}: " + ", ".join(f"{clean(c, 40)} {number(v, 'number')}" for c, v in zip(e.columns, line, strict=False))
+                for r, line in zip(e.rows, e.values, strict=False)
+            ]
+        )
+        return Chart(title, say.t("cells are shaded by their share of the row"), brief(f"{title}. {told}"), charts.heatmap(e, names), path)
+    if isinstance(e, Attribution) and e.features:
+        told = say.join([f"{clean(f, 60)} {number(v, 'signed')}" for f, v in zip(e.features[:15], e.values, strict=False)])
+        subtitle = say.join([title, say.t("whiskers: intervals") if e.low else "", say.t("unit: {unit}", unit=say.stored(e.unit, None))])
+        top = max(zip(e.features, e.values, strict=False), key=lambda p: abs(p[1]))
+        name = say.t("{feature} moves the output most ({value:signed})", feature=clean(top[0], 60), value=top[1])
+        return Chart(name, subtitle, brief(f"{name}. {told}"), charts.attribution(e, say.stored(e.unit, None)), path)
+    return None
+
+
+def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palette: Palette, say: Speaker) -> Chart:
+    names = [s.name for s in e.series]
+    colours = palette.named(names)
+    below = None
+    if under is not None:
+        counts = [sum(c) for c in zip(*under.series.values(), strict=False)]
+        last = charts.axis("percent", say.stored(e.x_label, None), grid=False)
+        top = max(counts, default=1) / (sum(counts) or 1)
+        below = curves.bins(counts, under.edges, charts.REFERENCE, {}, width=300, height=60, last=last, top=top)
+    titles = ("" if below else say.stored(e.x_label, None), say.stored(e.y_label, None))
+    parts = [say.t("band: interval") if any(s.low for s in e.series) else "", say.t("below: share of rows") if below else ""]
+    told = []
+    for s in e.series:
+        picks = range(0, len(s.x), max(1, len(s.x) // 6))
+        told.append(f"{clean(s.name, 40)}: " + ", ".join(f"{number(s.x[i], e.x_kind)} → {number(s.y[i], e.y_kind)}" for i in picks))
+    return Chart(title, say.join(parts), brief(f"{title}. {say.join(told)}"), curves.curve(e, colours, titles, below), path)
+
+
+def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
+    """All charts of a check: what was judged first, then its evidence, then groups side by side."""
+    stored = [
+        picture(e, f.evidence, f"{path}.findings[{i}].evidence[{j}]", palette, say)
+        for i, f in enumerate(check.findings)
+        for j, e in enumerate(f.evidence)
+    ]
+    return forests(check, path, palette, say) + dumbbells(check, path, palette, say) + [c for c in stored if c is not None]

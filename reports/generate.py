@@ -1,0 +1,61 @@
+"""`python -m reports.generate AUDIT_DIR`: render reports from a stored audit, without the model and without the data."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from audit.errors import AuditError
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses in one line, as every command here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise AuditError(message, f"see {self.prog} --help")
+
+
+def parser() -> Parser:
+    p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
+    p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
+    p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
+    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default); others come with a later version")
+    p.add_argument("--framework", action="append", metavar="ID", default=[], help="comes with a later version")
+    p.add_argument(
+        "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
+    )
+    p.add_argument("--out", type=Path, metavar="DIR", help="write there and leave the audit folder as it is")
+    return p
+
+
+def generate(arguments: list[str]) -> list[Path]:
+    """Render what the command line asks for; nothing is written where any part of the request cannot be carried out."""
+    from reports.write import FORMATS, LATER, load, write_view
+
+    asked = parser().parse_args(arguments)
+    formats = list(dict.fromkeys(asked.formats or ["html"]))
+    if asked.framework:
+        raise AuditError(f"--framework {asked.framework[0]} comes with a later version", "leave --framework out")
+    for name in formats:
+        if name not in FORMATS:
+            what = "comes with a later version" if name in LATER else f"is none of {', '.join((*FORMATS, *LATER))}"
+            raise AuditError(f"--format {name} {what}", "use --format html")
+    load(asked.audit_dir)
+    return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out) for name in formats]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        paths = generate(sys.argv[1:] if arguments is None else arguments)
+    except AuditError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in paths:
+        print(path.resolve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

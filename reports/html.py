@@ -1,0 +1,243 @@
+"""The report as one HTML file: no script, nothing loaded, the same bytes for the same document."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from audit.result import AuditResult, CheckResult
+from reports.charts import DARK, Chart
+from reports.disclose import public
+from reports.figures import Palette, figures
+from reports.said import Said, quoted
+from reports.svg import svg
+from reports.tables import Block, Grid, behind, blocks
+from reports.view import UNSTATED, anchor, context_of, family_of, first_screen, state_of, words_of
+from reports.words import COLOURS, CONTEXT, FAMILIES, LABEL_SOURCES, LOOKS, Look, Speaker, clean, number
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_BYTES = 5_000_000
+Edition = Literal["internal", "public"]
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How much of a document a page holds; the rest is named and stays in `audit.json`."""
+
+    checks: int = 200
+    findings: int = 300
+    rows: int = 120
+    charts: int = 25
+    pairs: int = 400
+    said: int = 200
+
+
+CAPS = (Caps(), Caps(200, 60, 25, 12, 150, 60), Caps(60, 12, 8, 0, 40, 20))
+
+
+@dataclass(frozen=True)
+class CheckView:
+    """One check as the page shows it."""
+
+    index: int
+    anchor: str
+    title: Said
+    look: Look
+    summary: Said
+    reason: Said
+    meaning: Said
+    limits: Said
+    facts: list[tuple[str, Said]]
+    figures: list[tuple[Chart, str]]
+    blocks: list[Block]
+    tables: list[Grid]
+    behind: list[Grid]
+    cut: int
+
+
+def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
+    """A nested record as lines of key and value."""
+    if isinstance(value, dict) and value:
+        for k, v in value.items():
+            yield from flat(v, f"{path}.{clean(k, 80)}" if path else clean(k, 80))
+    elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
+        for i, v in enumerate(value):
+            yield from flat(v, f"{path}[{i}]")
+    else:
+        text = ", ".join(str(v) for v in value) if isinstance(value, list) else "–" if value in (None, {}, "") else str(value)
+        yield path, quoted(text, path)
+
+
+def check_view(check: CheckResult, index: int, palette: Palette, say: Speaker, caps: Caps, drawn: int) -> CheckView:
+    path, info = f"checks[{index}]", check.info
+    evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+    pictures = figures(check, path, palette, say)[: max(0, caps.charts - drawn)]
+    facts = [
+        (say.t("Check"), quoted(info.id, f"{path}.info.id")),
+        (say.t("About"), Said(say.t("the model") if check.about == "model" else say.t("the audit's own evidence"), f"{path}.about")),
+        (say.t("Settings"), Said(", ".join(f"{k} {v}" for k, v in list(flat(check.params, ""))[:12] if k), f"{path}.params")),
+        (say.t("References"), Said("; ".join(clean(r, 300) for r in info.references[:12]), f"{path}.info.references")),
+    ]
+    return CheckView(
+        index=index,
+        anchor=anchor(info.id),
+        title=Said(say.stored(info.title, None), f"{path}.info.title"),
+        look=LOOKS[state_of(check)],
+        summary=Said(say.stored(check.summary, check.summary_msg), f"{path}.summary"),
+        reason=Said(say.stored(check.reason, check.reason_msg), f"{path}.reason"),
+        meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
+        limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
+        facts=[(k, v) for k, v in facts if v],
+        figures=[(c, svg(c, drawn + i + 1)) for i, c in enumerate(pictures)],
+        blocks=blocks(check, path, say, caps.findings),
+        tables=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind == "table"][:20],
+        behind=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind != "table"][:20] if pictures else [],
+        cut=max(0, len(check.findings) - caps.findings),
+    )
+
+
+def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[str, str, list[CheckView]]]:
+    """Families in the document's order, each with its checks."""
+    palette, drawn = Palette(document), 0
+    made: dict[str, list[CheckView]] = {}
+    for i, check in enumerate(document.checks[: caps.checks]):
+        view = check_view(check, i, palette, say, caps, drawn)
+        drawn += len(view.figures)
+        made.setdefault(family_of(check.info.id), []).append(view)
+    return [(name, say.name(name, FAMILIES), views) for name, views in made.items()]
+
+
+def command(document: AuditResult) -> str:
+    """The command line that asks for this audit again."""
+    d = document.data
+    words: list[str] = ["python", "-m", "audit.run", document.model.uri, "--data", d.source]
+    for option, value in (
+        ("--target", d.target),
+        ("--positive", d.positive),
+        ("--favourable", ",".join(d.favourable)),
+        ("--sensitive", ",".join(d.sensitive)),
+        ("--reference", ",".join(f"{k}={v}" for k, v in d.reference.items())),
+        ("--decision", d.decision if d.decision_declared else None),
+        ("--label-source", d.label_source if d.label_source != "undeclared" else None),
+    ):
+        if value:
+            words += [option, value]
+    return " ".join(shlex.quote(clean(w, 300)) for w in [*words, "--seed", str(document.seed)])
+
+
+def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
+    """What stands after the results: context, model, data, environment, plan, digests."""
+    m, d, env, context = document.model, document.data, document.environment, context_of(document)
+    risk = {
+        "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
+        "code": say.t("loading it runs code that comes with it"),
+    }
+    stated = [(say.t(label), Said(words_of(context[k]), f"context.{k}")) for k, label in CONTEXT.items() if context.get(k) not in UNSTATED]
+    stated += [
+        (clean(k, 80), Said(words_of(v), f"context.{clean(k, 80)}")) for k, v in context.items() if k not in CONTEXT and v not in UNSTATED
+    ]
+    data = [
+        (say.t("Source"), quoted(d.source, "data.source")),
+        (say.t("Rows"), Said(number(d.rows, "count"), "data.rows", numeric=True)),
+        *(
+            (say.t("Left out: {what}", what=clean(k, 80)), Said(number(v, "count"), f"data.excluded.{clean(k, 80)}", numeric=True))
+            for k, v in d.excluded.items()
+        ),
+        (say.t("Target"), quoted(d.target or "–", "data.target")),
+        (say.t("Positive"), quoted(d.positive or "–", "data.positive")),
+        (say.t("Favourable"), quoted(", ".join(d.favourable) or "–", "data.favourable")),
+        (say.t("What the target is"), Said(say.name(d.label_source, LABEL_SOURCES), "data.label_source")),
+        (say.t("Decision rule"), Said(clean(d.decision, 200) + ("" if d.decision_declared else say.t(" (not declared)")), "data.decision")),
+        (say.t("Sensitive columns"), quoted(", ".join(d.sensitive) or "–", "data.sensitive")),
+        (say.t("Reference groups"), quoted(", ".join(f"{k} = {v}" for k, v in d.reference.items()) or "–", "data.reference")),
+        (say.t("Columns"), quoted(", ".join(clean(c, 60) for c in d.columns[:200]), "data.columns")),
+    ]
+    model = [
+        (say.t("Address"), quoted(m.uri, "model.uri")),
+        (say.t("Format"), quoted(m.flavor, "model.flavor")),
+        (say.t("Task"), quoted(m.task, "model.task")),
+        (say.t("Trained numbers"), Said("–" if m.parameters is None else number(m.parameters, "count"), "model.parameters", numeric=True)),
+        (say.t("Inputs"), quoted(", ".join(f"{clean(f.name, 60)} ({f.kind})" for f in m.features[:200]), "model.features")),
+        (say.t("Classes"), quoted(", ".join(m.classes[:100]) or "–", "model.classes")),
+    ]
+    environment = [
+        ("Python", quoted(env.python, "environment.python")),
+        (say.t("Platform"), quoted(env.platform, "environment.platform")),
+        (say.t("Isolation asked for"), quoted(env.isolation, "environment.isolation")),
+        *(
+            (say.t("Observed: {what}", what=clean(k, 80)), quoted(v, f"environment.observed.{clean(k, 80)}"))
+            for k, v in env.observed.items()
+        ),
+        (say.t("Packages"), quoted(", ".join(f"{k} {v}" for k, v in env.packages.items()), "environment.packages")),
+    ]
+    digests = [
+        (say.t("Document"), quoted(document.digest or "–", "digest")),
+        (say.t("Model"), quoted(m.sha256 or m.sha256_reason or "–", "model.sha256")),
+        (say.t("Data"), quoted(d.sha256, "data.sha256")),
+        (say.t("Plan"), quoted(document.plan_sha256, "plan_sha256")),
+        (say.t("Audit"), quoted(document.id, "id")),
+        (say.t("Started"), quoted(document.started, "started")),
+        (say.t("Finished"), quoted(document.finished, "finished")),
+        (say.t("Valid until"), quoted(document.valid_until, "valid_until")),
+    ]
+    return {
+        "context": stated[: caps.pairs],
+        "data": data[: caps.pairs],
+        "model": model,
+        "environment": environment[: caps.pairs],
+        "digests": digests,
+        "plan": list(flat(document.plan, "plan"))[: caps.pairs],
+        "command": command(document),
+        "risk": Said(risk.get(m.load_risk or "", say.t("not known")), "model.load_risk"),
+        "risks": [quoted(x, f"model.load_evidence[{i}]") for i, x in enumerate(m.load_evidence[: caps.said])],
+    }
+
+
+def style() -> str:
+    """The style sheet with verdict colours and the charts' colours for dark pages."""
+    rules = (TEMPLATES / "report.css").read_text("utf-8")
+    light = "".join(f"--{name}:{a};" for name, (a, _) in COLOURS.items())
+    dim = "".join(f"--{name}:{b};" for name, (_, b) in COLOURS.items())
+    recolour = "".join(f'svg [fill="{a}"]{{fill:{b}}}svg [stroke="{a}"]{{stroke:{b}}}' for a, b in DARK.items())
+    return f":root{{{light}}}\n{rules}\n@media screen and (prefers-color-scheme:dark){{:root{{{dim}}}{recolour}}}\n"
+
+
+def page(document: AuditResult, lang: str, edition: Edition, caps: Caps) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    say, css = Speaker(lang), style()
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    screen = first_screen(document, say)
+    return env.get_template("report.html").render(
+        t=say.t,
+        lang="zh-Hans" if lang == "zh" else "en",
+        css=css,
+        style_hash=digest,
+        edition=edition,
+        screen=screen,
+        said=caps.said,
+        families=check_views(document, say, caps),
+        records=records(document, say, caps),
+        name=clean(document.model.name or document.model.uri, 120),
+        cut_checks=max(0, len(document.checks) - caps.checks),
+    )
+
+
+def render_html(document: AuditResult, lang: str = "en", edition: str = "internal") -> str:
+    """The whole report in English ("en") or Chinese ("zh"), for inside ("internal") or for everybody ("public"); at most 5 MB."""
+    if edition not in ("internal", "public"):
+        raise ValueError(f"edition is internal or public, got {edition!r}")
+    kind: Edition = "public" if edition == "public" else "internal"
+    shown = public(document) if kind == "public" else document
+    text = ""
+    for caps in CAPS:
+        text = page(shown, lang, kind, caps)
+        if len(text.encode()) <= MOST_BYTES:
+            return text
+    raise ValueError(f"a report of {len(text.encode()):,} bytes exceeds {MOST_BYTES:,}")

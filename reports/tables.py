@@ -1,0 +1,228 @@
+"""The tables of a page: findings in blocks that share metric, comparison and criterion, and the tables that checks stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.result import CheckResult, Criterion, Evidence, Finding, Table
+from reports.said import Said, figure, quoted
+from reports.view import capital, method_name, reason_text
+from reports.words import BASES, COMPARE, LOOKS, METRICS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, kind_of, number
+
+
+@dataclass(frozen=True)
+class Row:
+    """One finding."""
+
+    who: Said
+    n: Said
+    estimate: Said
+    low: Said
+    high: Said
+    note: Said
+    p: Said
+    look: Look
+    reason: Said
+
+
+@dataclass(frozen=True)
+class Block:
+    """Findings about one metric that were compared, tested and judged alike; `notes` say how."""
+
+    title: str
+    notes: list[Said]
+    rows: list[Row]
+    has_interval: bool
+    has_test: bool
+    cut: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table: texts left, numbers right."""
+
+    caption: Said
+    heads: list[Said]
+    numeric: list[bool]
+    rows: list[list[Said]]
+    cut: int
+
+
+def own_rows(finding: Finding) -> int | None:
+    """The rows of the finding's own slice, where known."""
+    for part in finding.parts:
+        if part.slice == finding.slice:
+            return part.n
+    return finding.estimate.n if finding.estimate else None
+
+
+def limit_text(c: Criterion, kind: str, say: Speaker) -> str:
+    """The fail limits of a criterion."""
+    if c.min is not None and c.max is not None:
+        return say.t("from {low} to {high}", low=number(c.min, kind), high=number(c.max, kind))
+    if c.min is not None:
+        return say.t("at least {low}", low=number(c.min, kind))
+    return say.t("at most {high}", high=number(c.max, kind)) if c.max is not None else say.t("no limit")
+
+
+def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
+    """A criterion in a sentence: limit, source, rule, role."""
+    text = say.t(
+        "Limit: {limit} ({source}; {basis}, {severity}, {role}). {rule}.",
+        limit=limit_text(c, kind, say),
+        source=say.stored(c.source, None) or say.t("no source"),
+        basis=say.t(BASES[c.basis]),
+        severity=say.t(SEVERITIES[c.severity]),
+        role=say.t(ROLES[c.role]),
+        rule=capital(say.t(RULES[c.rule])),
+    )
+    return Said(text, path)
+
+
+def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool) -> Row:
+    """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
+    kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
+    exact = e is not None and e.method == "exact"
+    note = "" if e is None or alone else say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
+    p, p_path = (
+        (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
+    )
+    return Row(
+        who=Said(capital(say.name(f.metric, METRICS)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
+        n=figure(own_rows(f), "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
+        estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
+        low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
+        high=figure(e.high if e and not exact else None, kind, f"{path}.estimate.high", ""),
+        note=Said(note, f"{path}.estimate.method" if note else ""),
+        p=figure(p, "p", f"{path}.test.{p_path}"),
+        look=LOOKS[f.verdict],
+        reason=Said(reason_text(f, say), f"{path}.reason" if f.reason else ""),
+    )
+
+
+def block_title(f: Finding, say: Speaker) -> str:
+    metric = capital(say.name(f.metric, METRICS))
+    if f.compare == "value":
+        return metric
+    kind = kind_of(f.metric, f.compare)
+    compare = say.t("difference in percentage points") if kind == "points" else say.t(COMPARE[f.compare])
+    return say.t("{metric}: {compare} against {against}", metric=metric, compare=compare, against=say.slice(f.against or {}))
+
+
+def is_plain(f: Finding) -> bool:
+    """About everybody, compared with nothing, held against nothing: such findings share one block, a row per metric."""
+    return not f.slice and f.compare == "value" and f.criterion is None
+
+
+def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int) -> Block:
+    first_index, first = members[0]
+    kind, here = kind_of(first.metric, first.compare), f"{path}.findings[{first_index}]"
+    notes = [criterion_note(first.criterion, kind, f"{here}.criterion", say)] if first.criterion else []
+    measured = [(i, f.estimate) for i, f in members if f.estimate and f.estimate.method != "exact"]
+    ways = {(e.level, e.method) for _, e in measured}
+    if len(ways) == 1:
+        i, e = measured[0]
+        text = say.t("{level:percent} intervals by {method}.", level=e.level, method=method_name(e.method, say))
+        notes.append(Said(text, f"{path}.findings[{i}].estimate.level"))
+    tests = {(f.test.null, f.test.method, f.test.tests_in_family) for _, f in members if f.test}
+    for null, method, family in sorted(tests, key=repr):
+        words = {"null": clean(say.stored(null, None), 200), "method": method_name(method, say)}
+        text = (
+            say.t("p: {method} of {null}, adjusted over {n:count} tests.", **words, n=family)
+            if family
+            else say.t("p: {method} of {null}.", **words)
+        )
+        notes.append(Said(text, f"{here}.test"))
+    by_metric = is_plain(first)
+    rows = [row_of(f, f"{path}.findings[{i}]", say, alone=len(ways) < 2, by_metric=by_metric) for i, f in members[:most]]
+    title = capital(say.t("everybody")) if by_metric else block_title(first, say)
+    return Block(title, notes, rows, bool(measured), bool(tests), max(0, len(members) - most))
+
+
+def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block]:
+    """All findings of a check, those that were compared and judged alike together, in the order of the document."""
+    groups: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
+    for i, f in enumerate(check.findings):
+        key = ("",) if is_plain(f) else (f.metric, f.compare, repr(f.against), f.criterion.model_dump_json() if f.criterion else "")
+        groups.setdefault(key, []).append((i, f))
+    left, made = most, []
+    for members in groups.values():
+        if left > 0:
+            made.append(block_of(members, path, say, left))
+            left -= len(members)
+    return made
+
+
+FORMAT_OF = {"integer": "count", "number": "number", "percent": "percent", "ratio": "ratio", "p_value": "p"}
+
+
+def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
+    """A stored table."""
+
+    def cell(value: object, kind: str, where: str) -> Said:
+        if value is None:
+            return Said("–", where)
+        if isinstance(value, (int, float)) and kind in FORMAT_OF:
+            return figure(value, FORMAT_OF[kind], where)
+        return quoted(value, where)
+
+    kinds = [c.kind for c in table.columns]
+    rows = [
+        [cell(v, kinds[k] if k < len(kinds) else "text", f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)]
+        for r, row in enumerate(table.rows[:most])
+    ]
+    heads = [quoted(say.stored(c.label, None), f"{path}.columns[{k}].label") for k, c in enumerate(table.columns)]
+    caption = Said(say.stored(table.caption, table.caption_msg), f"{path}.caption")
+    return Grid(caption, heads, [k != "text" for k in kinds], rows, max(0, len(table.rows) - most))
+
+
+def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
+    """The numbers behind a chart, as a table."""
+    if evidence.kind == "table":
+        return grid(evidence, path, say, most)
+    caption = Said(say.stored(evidence.caption, evidence.caption_msg), f"{path}.caption")
+    heads: list[str] = []
+    rows: list[list[Said]] = []
+    if evidence.kind == "curve":
+        heads = [say.t("Line"), say.stored(evidence.x_label, None), say.stored(evidence.y_label, None), say.t("Low"), say.t("High")]
+        for s, line in enumerate(evidence.series):
+            here = f"{path}.series[{s}]"
+            for j, (x, y) in enumerate(zip(line.x, line.y, strict=False)):
+                low, high = (b[j] if b and j < len(b) else None for b in (line.low, line.high))
+                rows.append(
+                    [
+                        quoted(line.name, f"{here}.name"),
+                        figure(x, evidence.x_kind, f"{here}.x[{j}]"),
+                        figure(y, evidence.y_kind, f"{here}.y[{j}]"),
+                        figure(low, evidence.y_kind, f"{here}.low[{j}]"),
+                        figure(high, evidence.y_kind, f"{here}.high[{j}]"),
+                    ]
+                )
+    elif evidence.kind == "histogram":
+        heads = [say.t("From"), say.t("To"), *(clean(n, 80) for n in evidence.series)]
+        for j in range(len(evidence.edges) - 1):
+            ends = [figure(evidence.edges[k], "number", f"{path}.edges[{k}]") for k in (j, j + 1)]
+            rows.append(
+                ends
+                + [
+                    figure(c[j] if j < len(c) else None, "count", f"{path}.series[{k}][{j}]")
+                    for k, c in enumerate(evidence.series.values())
+                ]
+            )
+    elif evidence.kind == "heatmap":
+        heads = [say.stored(evidence.row_label, None), *(clean(c, 80) for c in evidence.columns)]
+        whole = all(v == int(v) for line in evidence.values for v in line)
+        for r, name in enumerate(evidence.rows):
+            cells = [figure(v, "count" if whole else "percent", f"{path}.values[{r}][{c}]") for c, v in enumerate(evidence.values[r])]
+            rows.append([quoted(name, f"{path}.rows[{r}]"), *cells])
+    else:
+        heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]
+        for j, (name, v) in enumerate(zip(evidence.features, evidence.values, strict=False)):
+            bounds = [
+                figure(b[j] if b else None, "signed", f"{path}.{k}[{j}]") for k, b in (("low", evidence.low), ("high", evidence.high))
+            ]
+            rows.append([quoted(name, f"{path}.features[{j}]"), figure(v, "signed", f"{path}.values[{j}]"), *bounds])
+    first_text = evidence.kind != "histogram"
+    return Grid(
+        caption, [Said(h) for h in heads], [not (first_text and k == 0) for k in range(len(heads))], rows[:most], max(0, len(rows) - most)
+    )

@@ -1,0 +1,283 @@
+"""What a page shows of a document, in words: shared by the report and the dashboard. No markup, no numbers of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.result import AuditResult, CheckResult, Finding
+from reports.said import Said, figure
+from reports.words import (
+    COMPARE,
+    CONTEXT,
+    CONTEXT_ALIASES,
+    FAMILIES,
+    LABEL_SOURCES,
+    LOOKS,
+    METHODS,
+    METRICS,
+    REASONS,
+    SEVERITIES,
+    Look,
+    Speaker,
+    clean,
+    kind_of,
+    mark,
+    number,
+)
+
+UNSTATED: tuple[object, ...] = (None, "", "not stated", [], {})
+STANDING = mark(
+    "The intervals say how much these results would move if another sample of people like these were scored by this same model. They do "
+    "not cover retraining, wrong or biased labels, people who are not in the data, or change over time."
+)
+CENSUS = mark("The rows are all decisions of {period}; the intervals describe the process that produced them.")
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """Something with a verdict: a finding as a sentence, a question, a family."""
+
+    look: Look
+    text: Said
+    detail: Said = field(default_factory=lambda: Said(""))
+    anchor: str = ""
+    open: list[Said] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """The first screen, in its order."""
+
+    audited: list[Said]
+    look: Look
+    answered: Said
+    purpose: Said
+    why: Said
+    history: Said
+    unstated: list[str]
+    deciding: list[Flagged]
+    questions: list[Flagged]
+    families: list[Flagged]
+    not_shown: list[Said]
+
+
+def anchor(check: str) -> str:
+    """The page's name for a check."""
+    return "check-" + check.replace(".", "-").replace("_", "-")
+
+
+def context_of(document: AuditResult) -> dict[str, Any]:
+    """The declared context under our own keys."""
+    return {CONTEXT_ALIASES.get(k, k): v for k, v in document.context.items()}
+
+
+def words_of(value: object) -> str:
+    """A declared value as one line."""
+    if isinstance(value, list):
+        return ", ".join(words_of(v) for v in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {words_of(v)}" for k, v in value.items())
+    return clean(value, 400)
+
+
+def family_of(check: str) -> str:
+    return check.split(".", 1)[0]
+
+
+def state_of(check: CheckResult) -> str:
+    """The key of its look: the verdict where it ran, else what happened to it."""
+    return check.verdict if check.status == "completed" else check.status
+
+
+def reason_text(finding: Finding, say: Speaker) -> str:
+    """Why the verdict of a finding is what it is, in words."""
+    e, test = finding.estimate, finding.test
+    if finding.reason == "difference_established_size_open" and e and test:
+        p = test.p_value if test.adjusted_p_value is None else test.adjusted_p_value
+        kind = kind_of(finding.metric, finding.compare)
+        return say.t(
+            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low}, at most {high}.",
+            p=p,
+            low=number(e.low, kind),
+            high=number(e.high, kind),
+        )
+    if finding.reason in REASONS:
+        return say.t(REASONS[finding.reason])
+    return say.stored(finding.reason, finding.reason_msg)
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def pair_text(finding: Finding, say: Speaker) -> str:
+    """Who against whom; the column is named once where both are values of it."""
+    a, b = finding.slice, finding.against
+    if b is None:
+        return say.slice(a)
+    if len(a) == 1 and list(a) == list(b):
+        column = next(iter(a))
+        return say.t("{who} against {against} ({column})", who=clean(a[column], 80), against=clean(b[column], 80), column=clean(column, 60))
+    return say.t("{who} against {against}", who=say.slice(a), against=say.slice(b))
+
+
+def sentence(finding: Finding, say: Speaker) -> str:
+    """A finding as a sentence: its own, else one made of its numbers."""
+    if finding.sentence:
+        return say.stored(finding.sentence, finding.sentence_msg)
+    kind, e = kind_of(finding.metric, finding.compare), finding.estimate
+    metric, who = capital(say.name(finding.metric, METRICS)), pair_text(finding, say)
+    if e is None:
+        return say.t("{metric}, {who}: not measured, {reason}.", metric=metric, who=who, reason=reason_text(finding, say))
+    return say.t(
+        "{metric}, {who}: {value} ({level:percent} interval {low} to {high}).",
+        metric=metric,
+        who=who,
+        compare="" if finding.compare == "value" else say.t(COMPARE[finding.compare]),
+        value=number(e.value, kind),
+        level=e.level,
+        low=number(e.low, kind),
+        high=number(e.high, kind),
+    )
+
+
+def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged]:
+    """The findings that decide the verdict, worst first; of the comparisons about one slice, the first stands for all."""
+    found = [
+        (LOOKS[f.verdict].rank, list(SEVERITIES).index(f.criterion.severity), i, j, c, f)
+        for i, c in enumerate(document.checks)
+        for j, f in enumerate(c.findings)
+        if f.criterion and f.criterion.role == "decides" and f.verdict != "not_judged"
+    ]
+    seen: set[tuple[str, str, str]] = set()
+    shown = []
+    for _, _, i, j, check, f in sorted(found, key=lambda row: row[:4]):
+        same = (check.info.id, f.metric, repr(sorted(f.slice.items())))
+        if same not in seen:
+            seen.add(same)
+            path = f"checks[{i}].findings[{j}]"
+            detail = "" if f.verdict in ("pass", "fail") or f.estimate is None else reason_text(f, say)
+            text = Said(sentence(f, say), f"{path}.sentence" if f.sentence else path)
+            shown.append(Flagged(LOOKS[f.verdict], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id)))
+    return shown[:most]
+
+
+def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
+    """The questions that decide, in the plan's order; one that was not answered says why."""
+    return [
+        Flagged(
+            LOOKS[q.verdict],
+            Said(say.stored(q.title, q.title_msg), f"questions[{i}].title"),
+            Said(
+                say.t(REASONS[q.reason]) if q.reason in REASONS else say.stored(q.reason, q.reason_msg),
+                f"questions[{i}].reason" if q.reason else "",
+            ),
+            anchor(q.check),
+        )
+        for i, q in enumerate(document.questions)
+    ]
+
+
+def families(document: AuditResult, say: Speaker) -> list[Flagged]:
+    """One cell per family: what its worst check found, and what stays open."""
+    cells: dict[str, list[tuple[int, CheckResult]]] = {}
+    for i, check in enumerate(document.checks):
+        cells.setdefault(family_of(check.info.id), []).append((i, check))
+    shown = []
+    for name, members in cells.items():
+        i, worst = min(members, key=lambda m: (0 if m[1].status == "completed" else 1, LOOKS[state_of(m[1])].rank))
+        state = min((state_of(c) for _, c in members), key=lambda s: LOOKS[s].rank)
+        open_ = [
+            Said(
+                f"{say.stored(c.info.title, None)}: {say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)}",
+                f"checks[{j}].reason",
+            )
+            for j, c in members
+            if c is not worst and (c.status != "completed" or c.verdict == "inconclusive")
+        ]
+        found = Said(say.stored(worst.summary, worst.summary_msg), f"checks[{i}].summary")
+        shown.append(Flagged(LOOKS[state], Said(say.name(name, FAMILIES)), found, f"family-{name}", open_))
+    return shown
+
+
+def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
+    """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
+    context, data = context_of(document), document.data
+    lines = [Said(say.t(STANDING))]
+    if context.get("sampling") == "census" and context.get("period") not in UNSTATED:
+        lines.append(Said(say.t(CENSUS, period=words_of(context["period"])), "context.period"))
+    if data.label_source != "outcome":
+        source = say.name(data.label_source, LABEL_SOURCES)
+        lines.append(
+            Said(
+                say.t("The target column is {source}: results show agreement with it, not correctness.", source=source), "data.label_source"
+            )
+        )
+    for name, texts, messages in (
+        ("not_assessed", document.not_assessed, document.not_assessed_msg),
+        ("notes", document.notes, document.notes_msg),
+    ):
+        head = mark("Not assessed: {text}") if name == "not_assessed" else "{text}"
+        for i, text in enumerate(texts):
+            told = messages[i] if i < len(messages) and len(messages) == len(texts) else None
+            lines.append(Said(say.t(head, text=say.stored(text, told)), f"{name}[{i}]"))
+    return lines
+
+
+def audited(document: AuditResult, say: Speaker) -> list[Said]:
+    """The one line that says what was audited."""
+    m, d, auditor = document.model, document.data, context_of(document).get("auditor")
+    version = say.t("version {version}", version=clean(m.version, 60)) if m.version else say.t("no version")
+    rows = figure(d.rows, "count", "data.rows")
+    return [
+        Said(say.t("Model {name}", name=clean(m.name or m.uri, 120)), "model.name"),
+        Said(version, "model.version"),
+        Said(say.t("data {source}", source=clean(d.source, 120)), "data.source"),
+        Said(say.t("{n} rows", n=rows.text), "data.rows", numeric=True),
+        Said(clean(document.started[:10], 10), "started"),
+        Said(say.t("auditor not stated") if auditor in UNSTATED else say.t("by {auditor}", auditor=words_of(auditor)), "context.auditor"),
+    ]
+
+
+def answered_text(document: AuditResult, say: Speaker) -> str:
+    """The answered fraction: never shown apart from the verdict."""
+    a = document.answered
+    return say.t("{done:count} of {all:count} deciding questions answered", done=a.passed + a.fail, all=a.decides)
+
+
+def purpose(document: AuditResult, say: Speaker) -> str:
+    """For what use, on which data of which period."""
+    context, unstated = context_of(document), say.t("not stated")
+    use, period = ((unstated if context.get(k) in UNSTATED else words_of(context[k])) for k in ("intended_use", "period"))
+    return say.t("for use: {use}; on {data}, period: {period}", use=use, data=clean(document.data.source, 120), period=period)
+
+
+def unstated(document: AuditResult, say: Speaker) -> list[str]:
+    context = context_of(document)
+    return [say.t(label) for key, label in CONTEXT.items() if context.get(key) in UNSTATED]
+
+
+def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
+    """All of the first screen."""
+    models = document.history.get("models_on_this_data", 1)
+    history = ""
+    if isinstance(models, int) and models > 1:
+        history = say.t("These data have judged {n:count} models; the levels are divided by that number.", n=models)
+    return FirstScreen(
+        audited=audited(document, say),
+        look=LOOKS[document.verdict],
+        answered=Said(answered_text(document, say), "answered", numeric=True),
+        purpose=Said(purpose(document, say), "context"),
+        why=Said(say.stored(document.why, document.why_msg), "why"),
+        history=Said(history, "history.models_on_this_data" if history else ""),
+        unstated=unstated(document, say),
+        deciding=deciding(document, say),
+        questions=questions(document, say),
+        families=families(document, say),
+        not_shown=not_shown(document, say),
+    )
+
+
+def method_name(method: str, say: Speaker) -> str:
+    return say.name(method, METHODS)

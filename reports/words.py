@@ -1,0 +1,232 @@
+"""The words of our pages: verdicts, families, metrics, methods and reasons, in English; the catalogue has the other language.
+
+`mark` names a text for the catalogue without translating it; `Speaker` translates.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from audit.result import Message
+from audit.text import FORMATS, catalogue, message, render
+
+TEXT_LIMIT = 2000
+SPELT_OUT = ("Cc", "Cf", "Cs", "Co")  # control, format (direction, zero width), surrogate, private use
+
+
+def mark(template: str) -> str:
+    """The text itself: marks it for the test that looks for missing translations."""
+    return template
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a verdict is shown: always a word and a sign, and a colour class beside them."""
+
+    word: str
+    sign: str
+    css: str
+    rank: int  # worst first
+
+
+LOOKS = {
+    "fail": Look(mark("Fails"), "✕", "fail", 0),
+    "error": Look(mark("Could not run"), "!", "errored", 1),
+    "errored": Look(mark("Could not run"), "!", "errored", 1),
+    "inconclusive": Look(mark("Cannot tell yet"), "?", "inconclusive", 2),
+    "pass": Look(mark("Passes"), "✓", "pass", 3),
+    "not_judged": Look(mark("Reported"), "·", "reported", 4),
+    "skipped": Look(mark("Not run"), "–", "skipped", 5),
+}
+
+# word → (light, dark); contrast with the page at least 4.5 : 1
+COLOURS = {
+    "fail": ("#B3261E", "#FF8A80"),
+    "inconclusive": ("#8A5A00", "#FFC857"),
+    "pass": ("#1B6E3C", "#7FD99B"),
+    "reported": ("#4A5568", "#A0AEC0"),
+    "skipped": ("#4A5568", "#A0AEC0"),
+    "errored": ("#6B21A8", "#D6A6FF"),
+}
+
+FAMILIES = {
+    "data": mark("Data"),
+    "performance": mark("Performance"),
+    "calibration": mark("Calibration"),
+    "fairness": mark("Fairness"),
+    "explanation": mark("Explanation"),
+    "privacy": mark("Privacy"),
+    "robustness": mark("Robustness"),
+    "uncertainty": mark("Uncertainty"),
+    "efficiency": mark("Efficiency"),
+    "language": mark("Language"),
+    "security": mark("Security"),
+}
+
+METRICS = {
+    "accuracy": mark("how often the model is right (accuracy)"),
+    "balanced_accuracy": mark("how often it is right, each class counted alike (balanced accuracy)"),
+    "true_positive_rate": mark("positives that are found (true positive rate)"),
+    "false_positive_rate": mark("negatives taken for positives (false positive rate)"),
+    "true_negative_rate": mark("negatives that are recognised (true negative rate)"),
+    "false_negative_rate": mark("positives that are missed (false negative rate)"),
+    "precision": mark("positive predictions that are right (precision)"),
+    "recall": mark("positives that are found (recall)"),
+    "f1": mark("balance of precision and recall (F1)"),
+    "selection_rate": mark("who gets the favourable decision (selection rate)"),
+    "adverse_rate": mark("who gets the unfavourable decision (adverse rate)"),
+    "roc_auc": mark("how well the score ranks (ROC AUC)"),
+    "average_precision": mark("how well the score finds positives (average precision)"),
+    "log_loss": mark("error of the probabilities (log loss)"),
+    "brier_score": mark("squared error of the probabilities (Brier score)"),
+    "log_loss_skill": mark("log loss saved against the base rate (skill)"),
+    "brier_skill": mark("squared error saved against the base rate (Brier skill)"),
+    "calibration_slope": mark("whether probabilities are too bold or too timid (calibration slope)"),
+    "calibration_in_the_large": mark("predicted minus observed share (calibration in the large)"),
+    "expected_calibration_error": mark("gap between predicted and observed share (calibration error)"),
+    "rows": mark("rows"),
+    "rows_per_second": mark("rows per second"),
+    "sensitive_inputs": mark("sensitive columns among the inputs"),
+    "mean_absolute_error": mark("typical error (mean absolute error)"),
+    "r2": mark("share of the variation explained (R²)"),
+}
+
+COMPARE = {"value": mark("value"), "difference": mark("difference"), "ratio": mark("ratio"), "odds_ratio": mark("odds ratio")}
+
+METHODS = {
+    "wilson": "Wilson",
+    "miettinen_nurminen": "Miettinen–Nurminen",
+    "newcombe": "Newcombe",
+    "delong": "DeLong",
+    "cornfield": "Cornfield",
+    "clopper_pearson": "Clopper–Pearson",
+    "katz": "Katz",
+    "koopman": "Koopman",
+    "exact": mark("exact count"),
+    "bootstrap": mark("bootstrap"),
+    "multinomial_bootstrap": mark("multinomial bootstrap"),
+    "likelihood": mark("likelihood"),
+    "score": mark("score test"),
+    "permutation": mark("permutation test"),
+}
+
+REASONS = {
+    "borderline": mark("the interval crosses the limit: these rows cannot tell"),
+    "too_few_rows": mark("too few rows: these rows cannot tell"),
+    "suppressed": mark("withheld: the group is too small to be printed"),
+    "difference_established_size_open": mark("a difference is established; whether it exceeds the limit is open"),
+}
+
+RULES = {
+    "screen": mark("fails where the estimate is beyond the limit and a difference is established"),
+    "margin": mark("fails where the whole interval is beyond the limit"),
+}
+ROLES = {"decides": mark("decides"), "warns": mark("warns"), "reports": mark("reported only")}
+BASES = {"law": mark("law"), "standard": mark("standard"), "policy": mark("policy")}
+SEVERITIES = {"critical": mark("critical"), "major": mark("major"), "minor": mark("minor")}
+LABEL_SOURCES = {
+    "outcome": mark("an observed outcome"),
+    "human_decision": mark("a human decision"),
+    "proxy": mark("a proxy"),
+    "selective": mark("seen only for some decisions"),
+    "undeclared": mark("not stated"),
+}
+
+CONTEXT = {
+    "intended_use": mark("intended use"),
+    "people": mark("people affected"),
+    "owner": mark("owner"),
+    "auditor": mark("auditor"),
+    "independence": mark("the auditor's independence"),
+    "domain": mark("domain"),
+    "jurisdictions": mark("jurisdictions"),
+    "tier": mark("materiality tier"),
+    "population": mark("population"),
+    "period": mark("period of the data"),
+    "sampling": mark("sampling"),
+    "unit": mark("what a row is"),
+    "human_role": mark("role of people in the decision"),
+    "legitimate_factors": mark("legitimate factors"),
+    "allowed_inputs": mark("allowed inputs"),
+    "cost_of_errors": mark("cost of errors"),
+    "known_limits": mark("known limits"),
+}
+CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
+
+RATES = {
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "log_loss_skill",
+    "brier_skill",
+    "positive_predictive_value",
+    "negative_predictive_value",
+    "calibration_in_the_large",
+    "expected_calibration_error",
+}
+COUNTS = {"rows", "sensitive_inputs", "parameters"}
+
+
+def kind_of(metric: str, compare: str) -> str:
+    """How an estimate of this metric is written: a name in `audit.text.FORMATS`."""
+    if compare in ("ratio", "odds_ratio") or metric.endswith("_ratio"):
+        return "ratio"
+    rate = metric in RATES or metric.endswith("_rate") or "_rate_" in metric
+    if compare == "difference":
+        return "points" if rate else "signed"
+    if metric.endswith("_difference") or metric == "calibration_in_the_large":
+        return "points"
+    return "percent" if rate else "count" if metric in COUNTS else "number"
+
+
+def clean(text: object, limit: int = TEXT_LIMIT) -> str:
+    """Text that cannot disturb its surroundings: control and direction characters are spelt out, and no text is endless."""
+    whole = str(text)
+    shown = whole if len(whole) <= limit else whole[: limit - 1] + "…"
+    return "".join(f"[U+{ord(c):04X}]" if unicodedata.category(c) in SPELT_OUT and c not in "\n\t" else c for c in shown)
+
+
+def together(text: str) -> str:
+    """A number and its percent sign stay on one line."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", text)
+
+
+def number(value: float, kind: str) -> str:
+    """Every number of our pages is written here."""
+    return together(FORMATS[kind](value))
+
+
+class Speaker:
+    """Says the texts of a page in one language."""
+
+    def __init__(self, lang: str) -> None:
+        self.lang = lang
+
+    def t(self, template: str, /, **values: Any) -> str:
+        """A text of our own."""
+        return together(clean(render(message(template, **values), self.lang)))
+
+    def stored(self, english: str | None, said: Message | None) -> str:
+        """A text of the document: translated where the catalogue knows its message, else as stored."""
+        if said is not None and said.id in catalogue(self.lang):
+            return together(clean(render(said, self.lang)))
+        return together(clean(catalogue(self.lang).get(english or "", english or "")))
+
+    def name(self, key: str, names: dict[str, str]) -> str:
+        """The name of a thing, else its identifier with spaces."""
+        return self.t(names[key]) if key in names else clean(key.replace("_", " "), 120)
+
+    def join(self, parts: list[str]) -> str:
+        return ("；" if self.lang == "zh" else "; ").join(p for p in parts if p)
+
+    def slice(self, slice_: dict[str, str]) -> str:
+        """Who a finding is about: everybody, or values of columns."""
+        if not slice_:
+            return self.t(mark("everybody"))
+        return ", ".join(f"{clean(k, 60)} = {clean(v, 80)}" for k, v in slice_.items())

@@ -1,0 +1,114 @@
+"""A rendering as a file: written whole or not at all, and listed where others look for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audit.errors import AuditError
+from audit.result import AuditResult
+from reports.html import render_html
+
+LANGUAGES = ("en", "zh")
+EDITIONS = ("internal", "public")
+FORMATS = ("html",)
+LATER = ("pdf", "summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "junit", "evidence")
+MOST_DOCUMENT = 512 * 1024 * 1024
+
+
+def load(audit_dir: Path) -> AuditResult:
+    """The document of an audit folder; an `AuditError` where there is none that can be read."""
+    path = audit_dir / "audit.json"
+    try:
+        if path.stat().st_size > MOST_DOCUMENT:
+            raise AuditError(f"{path} is larger than {MOST_DOCUMENT:,} bytes", "name the folder that audit.run wrote")
+        return AuditResult.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise AuditError(f"cannot read {path}: {error.strerror}", "name the folder that audit.run wrote") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(p) for p in first["loc"]) or "the file"
+        raise AuditError(f"{path} is not an audit: {where}: {first['msg']}", "name the folder that audit.run wrote") from None
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside, sync, rename: a reader sees the old file or the new one, never half of one."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise AuditError(f"cannot write {path}: {error.strerror}", "choose another folder with --out DIR") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def file_name(format: str, lang: str, edition: str) -> str:
+    """`report.html`, `report.zh.html`; the public edition says so in its name, since it must not be taken for the other."""
+    return ".".join(["report", *(["public"] if edition == "public" else []), *([lang] if lang != "en" else []), format])
+
+
+def list_view(audit_dir: Path, entry: dict[str, str]) -> None:
+    """Put an entry into `views.json`, in the place of an earlier rendering of the same file."""
+    path = audit_dir / "views.json"
+    views = json.loads(path.read_text("utf-8")) if path.exists() else []
+    if not isinstance(views, list) or not all(isinstance(v, dict) for v in views):
+        raise AuditError(f"{path} is not a list of views", "move it away; it is written anew")
+    kept = [v for v in views if v.get("file") != entry["file"]]
+    write_atomically(path, (json.dumps([*kept, entry], indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def sealed(audit_dir: Path, name: str) -> bool:
+    """Whether the manifest already answers for this file, which then must not change."""
+    try:
+        return name in json.dumps(json.loads((audit_dir / "manifest.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        return False
+
+
+def write_view(
+    audit_dir: Path, format: str = "html", lang: str = "en", edition: str = "internal", out: Path | None = None, *, listed: bool = True
+) -> Path:
+    """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path.
+
+    `listed` puts it into `views.json`; `audit.run` says False for the report that its manifest covers. Nothing written to `out` is listed.
+    A file that the manifest covers is rewritten only if its bytes stay the same.
+    """
+    if format not in FORMATS or lang not in LANGUAGES or edition not in EDITIONS:
+        raise ValueError(f"expected one of {FORMATS}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
+    document = load(audit_dir)
+    data = render_html(document, lang, edition).encode()
+    folder = out or audit_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AuditError(f"cannot create {folder}: {error.strerror}", "choose another folder with --out DIR") from None
+    path = folder / file_name(format, lang, edition)
+    if out is None and listed and sealed(audit_dir, path.name):
+        if path.exists() and path.read_bytes() == data:
+            return path
+        raise AuditError(f"{path} is in the audit's manifest and would change", "write it elsewhere with --out DIR")
+    write_atomically(path, data)
+    if out is None and listed:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        list_view(
+            audit_dir,
+            {
+                "file": path.name,
+                "sha256": hashlib.sha256(data).hexdigest(),
+                "document_digest": document.digest,
+                "lang": lang,
+                "format": format,
+                "rendered": now,
+            },
+        )
+    return path

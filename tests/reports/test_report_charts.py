@@ -1,0 +1,96 @@
+"""Charts: what they show, in words and in drawing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pieces import IMG
+from sample import sample
+
+from reports.charts import DARK, Dot, dark, forest
+from reports.curves import histogram
+from reports.figures import Palette, figures
+from reports.svg import ATTRIBUTES, TAGS, keep, svg
+from reports.words import Speaker
+
+
+def charts(id_: str, lang: str = "en") -> list:  # type: ignore[type-arg]
+    document = sample()
+    index = next(i for i, c in enumerate(document.checks) if c.info.id == id_)
+    return figures(document.checks[index], f"checks[{index}]", Palette(document), Speaker(lang))
+
+
+def test_a_judged_set_comes_first_and_names_limit_and_source() -> None:
+    first = charts("fairness.group")[0]
+    assert "0.74" in first.title
+    assert "0.80 to 1.25" in first.subtitle
+    assert "29 CFR 1607.4(D), by analogy" in first.subtitle
+    assert "90\u00a0% intervals by Miettinen–Nurminen" in first.subtitle
+    assert "n 197" in first.alt
+
+
+def test_the_same_group_has_the_same_colour_and_the_reference_is_grey() -> None:
+    palette = Palette(sample())
+    assert palette.of({"race": "black"}) == palette.named(["black"])[0]
+    assert palette.of({"race": "white"}) == palette.named(["white"])[0] == "#6b7280"
+    assert len({palette.of({"race": v}) for v in ("white", "black", "hispan", "other")}) == 4
+
+
+def test_small_groups_are_hollow() -> None:
+    spec = forest([Dot("a", 0.5, 0.1, 0.9, "n 3", "#0072B2", True), Dot("b", 0.5, 0.4, 0.6, "n 300", "#0072B2")], "percent", [], None)
+    assert [row["fill"] for row in spec["data"]["values"]] == ["#ffffff", "#0072B2"]
+
+
+def test_rows_with_one_label_stay_apart() -> None:
+    spec = forest([Dot("x" * 300, 0.5, 0.4, 0.6, "n 9", "#000"), Dot("x" * 300, 0.2, 0.1, 0.3, "n 9", "#000")], "percent", [], None)
+    assert len({row["label"] for row in spec["data"]["values"]}) == 2
+
+
+def test_no_chart_of_ours_loads_anything_or_holds_an_expression_from_the_data() -> None:
+    for check in sample().checks:
+        for chart in charts(check.info.id):
+            text = json.dumps(chart.spec)
+            assert '"url"' not in text
+            assert "http" not in text.replace("https://vega.github.io/schema", "")
+            assert not [part for part in text.split('"labelExpr": "')[1:] if IMG in part.split('"')[0]]
+
+
+def test_a_drawing_is_only_lines_and_text_with_its_words() -> None:
+    import xml.etree.ElementTree as ET
+
+    chart = charts("explanation.global", "zh")[0]
+    root = ET.fromstring(svg(chart, 7))
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == chart.alt
+    assert {e.tag for e in root.iter()} <= TAGS
+    assert {a for e in root.iter() for a in e.attrib} <= ATTRIBUTES | {"role", "aria-label"}
+    assert all(e.get("id", "c7-").startswith("c7-") for e in root.iter())
+    assert IMG in [e.text for e in root.iter("text")]
+
+
+def test_what_could_reach_out_is_taken_out_of_a_drawing() -> None:
+    import xml.etree.ElementTree as ET
+
+    root = ET.fromstring(
+        '<svg xmlns="http://www.w3.org/2000/svg" onload="x()"><script>x()</script><image href="http://a/"/><g style="a" fill="url(http://a/)"/></svg>'
+    )
+    keep(root, "c1-")
+    assert ET.tostring(root, encoding="unicode") == "<svg><g /></svg>"
+
+
+def test_a_dark_page_has_its_own_ink() -> None:
+    spec = charts("fairness.group")[0].spec
+    assert not [colour for colour in DARK if f'"{colour}"' in json.dumps(dark(spec))]
+
+
+@pytest.mark.parametrize("id_", ["data.profile", "calibration.groups"])
+def test_where_nothing_is_comparable_there_is_no_chart(id_: str) -> None:
+    assert charts(id_) == []
+
+
+def test_an_empty_histogram_is_drawn_without_dividing_by_zero() -> None:
+    from audit.result import Histogram
+
+    spec = histogram(Histogram(caption="", x_label="", edges=[0, 1], series={"a": [0]}), ["#000"], ["a"], "x")
+    assert spec["vconcat"][0]["data"]["values"] == [{"from": 0, "to": 1, "share": 0}]

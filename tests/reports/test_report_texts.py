@@ -1,0 +1,85 @@
+"""Texts of our own are in the catalogue, and translations keep their values."""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+from audit.text import catalogue
+from reports.words import Speaker, clean, kind_of, number
+
+ROOT = Path(__file__).parent.parent.parent
+CALLS = {"t", "mark", "message", "translate"}
+SAME = {"n"}  # one sign in every language
+
+
+def called(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
+
+
+def templates() -> set[str]:
+    """All texts that `reports` and `dashboard` ask the catalogue for."""
+    found = set()
+    for path in [*ROOT.glob("reports/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and called(node) in CALLS and node.args and isinstance(node.args[0], ast.Constant):
+                found.add(str(node.args[0].value))
+    for path in ROOT.glob("reports/templates/*.html"):
+        found |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', path.read_text("utf-8")))
+    store = ast.parse((ROOT / "dashboard" / "store.py").read_text("utf-8"))
+    told = [n.args[0] for n in ast.walk(store) if isinstance(n, ast.Call) and called(n) == "append" and isinstance(n.args[0], ast.Tuple)]
+    return found | {str(t.elts[0].value) for t in told if isinstance(t, ast.Tuple) and isinstance(t.elts[0], ast.Constant)}
+
+
+def fields(template: str) -> set[str | None]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
+
+
+@pytest.mark.release
+def test_every_text_is_translated() -> None:
+    missing = sorted(t for t in templates() if t not in catalogue("zh") and t not in SAME)
+    assert not missing, f"no Chinese for: {missing}"
+
+
+def test_translations_keep_their_values() -> None:
+    for english, chinese in catalogue("zh").items():
+        assert fields(english) == fields(chinese), english
+
+
+def test_chinese_has_its_own_punctuation_and_thin_spaces() -> None:
+    for english in templates() & set(catalogue("zh")):
+        chinese = catalogue("zh")[english]
+        assert not re.search(r"[\u4e00-\u9fff][,;:?!(]", chinese), chinese
+        assert not re.search(r"[\u4e00-\u9fff] [A-Za-z0-9{]", chinese), chinese
+
+
+def test_what_disturbs_a_line_is_spelt_out() -> None:
+    assert clean("a\u202eb\u0000c\u200bd") == "a[U+202E]b[U+0000]c[U+200B]d"
+    assert len(clean("x" * 10_000)) == 2000
+
+
+@pytest.mark.parametrize(
+    ("metric", "compare", "kind"),
+    [
+        ("accuracy", "value", "percent"),
+        ("selection_rate", "ratio", "ratio"),
+        ("selection_rate", "difference", "points"),
+        ("selection_rate", "odds_ratio", "ratio"),
+        ("roc_auc", "value", "number"),
+        ("log_loss", "difference", "signed"),
+        ("rows", "value", "count"),
+        ("demographic_parity_difference", "value", "points"),
+        ("demographic_parity_ratio", "value", "ratio"),
+    ],
+)
+def test_each_metric_is_written_in_its_way(metric: str, compare: str, kind: str) -> None:
+    assert kind_of(metric, compare) == kind
+
+
+def test_percent_signs_stay_with_their_numbers() -> None:
+    assert number(0.3251, "percent") == "32.5\u00a0%"
+    assert Speaker("en").t("{x:percent} of all", x=0.5) == "50\u00a0% of all"
