@@ -198,14 +198,16 @@ def interpret(prediction: Prediction, settled: Settled) -> tuple[NDArray[Any], N
         scores = values
         inside = ((values >= -1e-6) & (values <= 1 + 1e-6)).all(axis=1)
         total = values.sum(axis=1) if values.shape[1] > 1 else np.ones(len(values))
-        if not np.all((inside & (np.abs(total - 1) < 1e-3)) | ~finite):
+        summing = np.abs(total - 1) < 1e-3
+        if not np.all((inside & summing) | ~finite):
             raise UnreadableError("the model's scores are not probabilities in [0, 1] that sum to 1, as its first rows were")
     if scores.shape[1] == 1:
         positive = settled.classes.index(settled.positive) if settled.positive else 1
         scores = np.concatenate([1 - scores, scores] if positive == 1 else [scores, 1 - scores], axis=1)
     predicted = prediction.predicted if prediction.predicted is not None else np.argmax(scores, axis=1)
     codes = np.where(finite, predicted, -1).astype(np.int16)
-    return codes, np.where(finite[:, None], scores, np.nan)
+    undefined = np.asarray(~finite)
+    return codes, np.where(undefined[:, None], np.nan, scores)
 
 
 def _codes(prediction: Prediction, classes: list[str]) -> NDArray[Any]:
