@@ -40,7 +40,11 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What the model says of itself. `parameters` counts trained numbers; `outputs` says what `values` of a prediction are."""
+    """What the model says of itself.
+
+    `parameters` counts trained numbers, `outputs` says what `values` of a prediction are, `peak_memory` is in bytes of resident memory,
+    `flops` counts floating-point operations for one row (a multiply-add is two), None where they cannot be counted.
+    """
 
     classes: list[str] | None
     parameters: int | None
@@ -51,6 +55,7 @@ class Description:
     packages: dict[str, str]
     load_seconds: float
     peak_memory: int
+    flops: float | None = None
 
 
 @dataclass(frozen=True)
@@ -295,4 +300,5 @@ def _description(body: dict[str, Any]) -> Description:
         packages={printable(k, "?", 60): printable(v, "?", 60) for k, v in packages.items()} if isinstance(packages, dict) else {},
         load_seconds=number("load_seconds"),
         peak_memory=int(number("peak_memory")),
+        flops=number("flops") if isinstance(body.get("flops"), int | float) else None,
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-PICKLES = (".pkl", ".pickle", ".joblib", ".pth", ".pt", ".bin", ".ckpt", ".dill")
+PICKLES = (".pkl", ".pickle", ".joblib", ".pth", ".pt", ".ckpt", ".dill")
 CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".sh", ".whl", ".egg")
 MAX_PICKLE = 64 << 20
 SHOWN = 6
@@ -94,9 +94,12 @@ def pickle_globals(data: bytes) -> set[str]:
 
 
 def _looks_like_pickle(path: Path) -> bool:
-    """Protocol 2 or later, whatever the file is called."""
+    """Protocol 2 or later, or an archive that holds one, whatever the file is called."""
     with path.open("rb") as file:
         start = file.read(2)
+    if start == b"PK" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith((".pkl", ".pickle")) for name in archive.namelist())
     return len(start) == 2 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 

@@ -184,13 +184,14 @@ def _python() -> list[str]:
 def _declare_architectures(code: Path) -> None:
     """In a checkout that is not installed, let the worker find the entry points that pyproject.toml declares."""
     project = Path(__file__).resolve().parent.parent.parent / "pyproject.toml"
-    if importlib.metadata.entry_points(group=ARCHITECTURES) or not project.is_file():
+    if not project.is_file():
         return
+    installed = importlib.metadata.entry_points(group=ARCHITECTURES).names
     declared = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {}).get("entry-points", {}).get(ARCHITECTURES, {})
     folder = code / "checkout-0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: checkout\nVersion: 0\n", encoding="utf-8")
-    lines = "".join(f"{name} = {place}\n" for name, place in declared.items())
+    lines = "".join(f"{name} = {place}\n" for name, place in declared.items() if name not in installed)
     (folder / "entry_points.txt").write_text(f"[{ARCHITECTURES}]\n{lines}", encoding="utf-8")
 
 

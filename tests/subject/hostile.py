@@ -34,7 +34,8 @@ def attempts(*tries):
 def secrets():
     read = lambda path: open(path, "rb").read(1)
     inside = lambda: [v for k, v in os.environ.items() if "SECRET" in k or "hunter2" in v][0]
-    return attempts(inside, lambda: read({home!r} + "/.netrc"), lambda: read("/etc/passwd"), lambda: read(f"/proc/{{os.getppid()}}/environ"),
+    environ = lambda: read(f"/proc/{{os.getppid()}}/environ")
+    return attempts(inside, lambda: read({home!r} + "/.netrc"), lambda: read("/etc/passwd"), environ,
                     lambda: os.kill(os.getppid(), 0), lambda: os.listdir({home!r}), lambda: os.chmod({home!r}, 0o700))
 
 def sockets():

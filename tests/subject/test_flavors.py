@@ -213,6 +213,7 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
     assert (inspection.serialization, inspection.load_risk) == ("pt2", "data_only")
     client, description, answer = ask(start, path, rows)
     assert np.array_equal(answer.values, expected.astype(float))
+    assert description.flops == 2 * (6 * 16 + 16 * 2)
     assert (description.kind, description.parameters, description.methods) == ("graph", 6 * 16 + 16 + 16 * 2 + 2, ["integrated_gradients"])
     some, background = take(rows, slice(0, 60)), take(rows, slice(60, 62))
     found = client.attribute(some, background, method="integrated_gradients", output=1, timeout=LIMIT)
@@ -251,6 +252,7 @@ def test_architecture_is_rebuilt_where_its_entry_point_is_known(save: Save, star
     path = save("pytorch", net, signature=signature(x, expected), input_example=x[:4], metadata={"columns": columns}, extra_files=extra)
     _, description, answer = ask(start, path, rows)
     assert description.kind == "module"
+    assert description.flops
     assert np.array_equal(answer.values, expected.astype(float))
 
 
@@ -266,6 +268,7 @@ def test_pickled_torch_module_needs_trust(save: Save, start: Any, rows: Frame) -
     assert np.array_equal(answer.values, expected.astype(float))
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow advises type hints
 def test_python_function(save: Save, start: Any, numbers: Frame, table: Any) -> None:
     import mlflow.pyfunc
 

@@ -154,3 +154,13 @@ def test_hang_in_predict_and_at_load(tmp_path: Path, start: Any) -> None:
     with pytest.raises(ProcessLookupError):
         os.killpg(worker.pid, 0)
     assert not worker.log.parent.exists()
+
+
+@pytest.mark.slow
+def test_processor_time_is_bounded(tmp_path: Path, start: Any) -> None:
+    path = hostile.misbehaving(tmp_path / "m", home=str(tmp_path), at_load="sum(iter(int, 1))")
+    client, worker = start(path, trust_pickle=True, cpu_seconds=5)
+    with pytest.raises(WorkerError, match="died"):
+        client.describe(timeout=LIMIT)
+    worker._process.wait(5)
+    assert worker.ending() == "SIGXCPU"

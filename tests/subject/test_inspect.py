@@ -94,7 +94,7 @@ def test_unreadable_descriptions(tmp_path: Path, text: str | None, words: str) -
 
 
 def test_program_files_and_hidden_pickles_are_evidence(tmp_path: Path) -> None:
-    files = {"m.onnx": b"\x08\x09", "extra.py": "", "native.so": b"x", "notes.txt": pickle.dumps(hostile.Bomb("1"))}
+    files = {"m.onnx": b"\x08\x09", "extra.py": "", "native.so": b"x", "notes.txt": pickle.dumps(hostile.Bomb("1")), "w.bin": b"\0" * 9}
     found = inspect_model(hostile.folder(tmp_path / "m", ONNX, files))
     assert found.load_risk == "code"
     assert [line.split(" ")[0] for line in found.load_evidence] == ["extra.py", "native.so", "notes.txt"]

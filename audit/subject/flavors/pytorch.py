@@ -28,11 +28,30 @@ class Net(Subject):
         self._module = module
         self.kind = kind
         self._count = sum(int(t.numel()) for t in tensors)
+        shape = inputs[0]["shape"] if inputs else None
+        self._row_shape = shape if shape and all(s > 0 for s in shape[1:]) else None
+        self._dtype = inputs[0]["type"] if inputs else "float32"
         self._several = len(inputs) > 1 and all(i["name"] and i["shape"] is not None for i in inputs)
 
     def parameters(self) -> int | None:
         """Elements of all parameters."""
         return self._count
+
+    def flops(self) -> float | None:
+        """As torch counts them, for two rows of zeros; None for shapes that are not known."""
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        shape = self._row_shape
+        if shape is None or self._several:
+            return None
+        counter = FlopCounterMode(display=False)
+        try:
+            with counter, torch.inference_mode():
+                self._forward(torch.zeros((2, *shape[1:]), dtype=getattr(torch, self._dtype)))
+        except Exception:
+            return None
+        return counter.get_total_flops() / 2 or None
 
     def methods(self) -> list[str]:
         """Integrated Gradients for models of one tensor."""

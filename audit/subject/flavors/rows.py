@@ -9,6 +9,7 @@ import numpy as np
 
 from audit.subject.frame import Array, label_codes, label_text
 
+BLOCK = 8192
 DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool", "datetime": "datetime64[ns]"}
 
 
@@ -55,13 +56,14 @@ class Rows:
 
     def matrix(self, dtype: Any = np.float32) -> Array:
         """One array (n, d) of all columns in order; categories as their codes in the model's own vocabulary, -1 where it lacks them."""
-        width = sum(array.shape[1] if array.ndim == 2 else 1 for _, array, _ in self.columns)
-        out = np.empty((self.n, width), dtype=dtype)
-        place = 0
-        for name, array, vocabulary in self.columns:
-            step = array.shape[1] if array.ndim == 2 else 1
-            out[:, place : place + step] = self._numbers(name, array, vocabulary).reshape(self.n, step)
-            place += step
+        widths = [array.shape[1] if array.ndim == 2 else 1 for _, array, _ in self.columns]
+        parts = [self._numbers(*column).reshape(self.n, step) for column, step in zip(self.columns, widths, strict=True)]
+        out = np.empty((self.n, sum(widths)), dtype=dtype)
+        for start in range(0, self.n, BLOCK):  # a block of rows stays in the processor's cache while its columns are filled
+            place = 0
+            for part in parts:
+                out[start : start + BLOCK, place : place + part.shape[1]] = part[start : start + BLOCK]
+                place += part.shape[1]
         return out
 
     def tensor(self) -> Array:
