@@ -42,7 +42,7 @@ def peer() -> Iterator[Callable[..., Client]]:
         thread = threading.Thread(target=serve)
         thread.start()
         client = Client(here)
-        closing.extend([client, here, there, thread])
+        closing.extend([thread, client, here, there])
         return client
 
     yield do

@@ -65,7 +65,13 @@ def test_pipeline_on_numbers_and_words(save: Save, start: Any, rows: Frame, tabl
 
 
 @pytest.mark.parametrize(
-    "kind", ["RandomForestClassifier", "HistGradientBoostingClassifier", "GradientBoostingClassifier", "RandomForestRegressor"]
+    "kind",
+    [
+        "RandomForestClassifier",
+        "HistGradientBoostingClassifier",
+        pytest.param("GradientBoostingClassifier", marks=pytest.mark.slow),
+        pytest.param("RandomForestRegressor", marks=pytest.mark.slow),
+    ],
 )
 def test_trees_of_scikit_learn(save: Save, start: Any, numbers: Frame, table: Any, target: Any, kind: str) -> None:
     import sklearn.ensemble
