@@ -164,9 +164,13 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
 def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
     """Per column: all its groups on one scale, a row per rate; only where there are two rates or more to set side by side."""
     columns: dict[str, dict[str, dict[str, float]]] = {}
+    left_out: set[str] = set()
     for f in check.findings:
         if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
             column, group = next(iter(f.slice.items()))
+            if (own_rows(f) or 0) < SMALL:
+                left_out.add(column)
+                continue
             columns.setdefault(column, {}).setdefault(f.metric, {})[group] = f.estimate.value
     made = []
     for column, metrics in columns.items():
@@ -177,7 +181,10 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
             title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)
             told = say.join([f"{m}: " + ", ".join(f"{clean(g, 40)} {number(v, 'percent')}" for g, v in c.items()) for m, c in rows.items()])
             spec = charts.dumbbell(rows, {g: palette.of({column: g}) for g in groups}, "percent")
-            made.append(Chart(title, say.t("estimates only; the intervals are in the table"), brief(f"{title}. {told}"), spec, path))
+            parts = [say.t("estimates only; the intervals are in the table")]
+            if column in left_out:
+                parts.append(say.t("without rates from fewer than {n:count} rows", n=SMALL))
+            made.append(Chart(title, say.join(parts), brief(f"{title}. {told}"), spec, path))
     return made
 
 
