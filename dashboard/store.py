@@ -87,6 +87,8 @@ def stored(uri: str, found: Found) -> Iterator[Entry]:
             ("There is no MLflow store at {path}. Train or audit a model first, or set MLFLOW_TRACKING_URI.", {"path": str(gone)})
         )
         return
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
@@ -105,10 +107,10 @@ def stored(uri: str, found: Found) -> Iterator[Entry]:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 names = [a.path for a in client.list_artifacts(run.info.run_id, ARTIFACTS)]
-                for name in ("audit.json", "manifest.json"):
-                    if f"{ARTIFACTS}/{name}" in names:
-                        client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{name}", folder)
-                yield read(Path(folder) / ARTIFACTS, f"{uri} {run.info.run_id}")
+                for name in ("manifest.json", "audit.json"):
+                    if f"{ARTIFACTS}/{name}" in names or name == "audit.json":
+                        got = client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{name}", folder)
+                yield read(Path(got).parent, f"{uri} {run.info.run_id}")
             except (OSError, ValidationError, MlflowException):
                 found.problems.append(("The audit of run {run} could not be read.", {"run": run.info.run_id}))
 

@@ -35,7 +35,7 @@ CONFIG: Spec = {
         "gridColor": GRID,
         "domainColor": MUTED,
         "tickColor": MUTED,
-        "labelLimit": 170,
+        "labelLimit": 210,
         "titlePadding": 8,
         "labelPadding": 6,
     },
@@ -101,9 +101,10 @@ def axis(kind: str, title: str | None = None, **more: Any) -> Spec:
 def domain(values: Sequence[float], kind: str) -> list[float]:
     """From the least to the greatest value with a little air; rates stay within 0 and 1, and nearly whole ranges become whole."""
     low, high = min(values), max(values)
+    share = kind == "percent" and low >= 0 and high <= 1
     air = 0.06 * (high - low) or abs(high) * 0.1 or 0.1
     low, high = low - air, high + air
-    if kind == "percent":
+    if share:
         low, high = (0.0 if low < 0.15 else low), (1.0 if high > 0.97 else high)
         return [max(0.0, low), min(1.0, high)]
     return [low, high]

@@ -103,9 +103,9 @@ def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Spe
 
 
 def label_of(f: Finding, found: Sequence[Finding], say: Speaker) -> str:
-    """The value alone where all rows are about one column."""
-    same = len({tuple(g.slice) for g in found}) == 1 and len(f.slice) == 1
-    return clean(next(iter(f.slice.values())), 60) if same else say.slice(f.slice)
+    """The values alone where all rows are about the same columns."""
+    same = len({tuple(g.slice) for g in found}) == 1 and f.slice
+    return " · ".join(clean(v, 60) for v in f.slice.values()) if same else say.slice(f.slice)
 
 
 def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric: bool) -> str:
@@ -139,14 +139,14 @@ def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric
     )
 
 
-def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
-    """One forest plot per set of comparable estimates with two rows or more; judged sets first.
+def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[tuple[int, Chart]]:
+    """One forest plot per set of comparable estimates with two rows or more; 0 judged or of everybody, 1 one column, 2 intersections.
 
     Where one comparison of a metric is judged, its unjudged forms (difference beside ratio) stay in the table.
     """
     sets: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
-        if f.estimate is not None and f.estimate.method != "exact":
+        if f.estimate is not None and f.estimate.method != "exact" and not any(c.startswith("(") for c in f.slice):
             key = (
                 ("", "everybody") if not f.slice and kind_of(f.metric, f.compare) == "percent" else (f.metric, f.compare, *sorted(f.slice))
             )
@@ -157,16 +157,25 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
         for k, m in sets.items()
         if len(m) > 1 and (k[1] in ("value", "everybody") or (k[0], *k[2:]) not in judged or m[0][1].criterion)
     }
-    kept = sorted(shown.items(), key=lambda m: not any(f.criterion for _, f in m[1]))
-    return [forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, by_metric=k == ("", "everybody")) for k, m in kept]
+    ranks = {
+        k: 2 if len(m[0][1].slice) > 1 else 0 if k[1] == "everybody" or any(f.criterion for _, f in m) else 1 for k, m in shown.items()
+    }
+    return [
+        (ranks[k], forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, by_metric=k[1] == "everybody"))
+        for k, m in shown.items()
+    ]
 
 
 def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
     """Per column: all its groups on one scale, a row per rate; only where there are two rates or more to set side by side."""
     columns: dict[str, dict[str, dict[str, float]]] = {}
+    left_out: set[str] = set()
     for f in check.findings:
         if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
             column, group = next(iter(f.slice.items()))
+            if (own_rows(f) or 0) < SMALL:
+                left_out.add(column)
+                continue
             columns.setdefault(column, {}).setdefault(f.metric, {})[group] = f.estimate.value
     made = []
     for column, metrics in columns.items():
@@ -177,7 +186,10 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
             title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)
             told = say.join([f"{m}: " + ", ".join(f"{clean(g, 40)} {number(v, 'percent')}" for g, v in c.items()) for m, c in rows.items()])
             spec = charts.dumbbell(rows, {g: palette.of({column: g}) for g in groups}, "percent")
-            made.append(Chart(title, say.t("estimates only; the intervals are in the table"), brief(f"{title}. {told}"), spec, path))
+            parts = [say.t("estimates only; the intervals are in the table")]
+            if column in left_out:
+                parts.append(say.t("without rates from fewer than {n:count} rows", n=SMALL))
+            made.append(Chart(title, say.join(parts), brief(f"{title}. {told}"), spec, path))
     return made
 
 
@@ -239,10 +251,21 @@ def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palett
 
 
 def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
-    """All charts of a check: what was judged first, then its evidence, then groups side by side."""
+    """All charts of a check, the most telling first: what was judged, its evidence, groups side by side, the rest, intersections last."""
     stored = [
         picture(e, f.evidence, f"{path}.findings[{i}].evidence[{j}]", palette, say)
         for i, f in enumerate(check.findings)
         for j, e in enumerate(f.evidence)
     ]
-    return forests(check, path, palette, say) + dumbbells(check, path, palette, say) + [c for c in stored if c is not None]
+    sets = forests(check, path, palette, say)
+    first, single, crossed = ([c for rank, c in sets if rank == r] for r in range(3))
+    return first + [c for c in stored if c is not None] + dumbbells(check, path, palette, say) + single + crossed
+
+
+def shares(wanted: Sequence[tuple[int, bool]], most: int) -> list[int]:
+    """How many of its charts each check may show: in rounds, one each, two where a check decides, until `most` are given."""
+    given = [0] * len(wanted)
+    while sum(given) < most and any(g < n for g, (n, _) in zip(given, wanted, strict=True)):
+        for i, (n, decides) in enumerate(wanted):
+            given[i] += min(2 if decides else 1, n - given[i], most - sum(given))
+    return given

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from audit.result import AuditResult, CheckResult
 from reports.charts import DARK, Chart
 from reports.disclose import public
-from reports.figures import Palette, figures
+from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
@@ -73,10 +73,9 @@ def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
         yield path, quoted(text, path)
 
 
-def check_view(check: CheckResult, index: int, palette: Palette, say: Speaker, caps: Caps, drawn: int) -> CheckView:
+def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int, say: Speaker, caps: Caps) -> CheckView:
     path, info = f"checks[{index}]", check.info
     evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
-    pictures = figures(check, path, palette, say)[: max(0, caps.charts - drawn)]
     facts = [
         (say.t("Check"), quoted(info.id, f"{path}.info.id")),
         (say.t("About"), Said(say.t("the model") if check.about == "model" else say.t("the audit's own evidence"), f"{path}.about")),
@@ -103,11 +102,14 @@ def check_view(check: CheckResult, index: int, palette: Palette, say: Speaker, c
 
 def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[str, str, list[CheckView]]]:
     """Families in the document's order, each with its checks."""
-    palette, drawn = Palette(document), 0
+    palette, drawn, checks = Palette(document), 0, document.checks[: caps.checks]
+    pictures = [figures(c, f"checks[{i}]", palette, say) if caps.charts else [] for i, c in enumerate(checks)]
+    decides = [any(f.criterion and f.criterion.role == "decides" for f in c.findings) for c in checks]
+    quota = shares([(len(p), d) for p, d in zip(pictures, decides, strict=True)], caps.charts)
     made: dict[str, list[CheckView]] = {}
-    for i, check in enumerate(document.checks[: caps.checks]):
-        view = check_view(check, i, palette, say, caps, drawn)
-        drawn += len(view.figures)
+    for i, check in enumerate(checks):
+        view = check_view(check, i, pictures[i][: quota[i]], drawn, say, caps)
+        drawn += quota[i]
         made.setdefault(family_of(check.info.id), []).append(view)
     return [(name, say.name(name, FAMILIES), views) for name, views in made.items()]
 

@@ -128,9 +128,9 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
     for null, method, family in sorted(tests, key=repr):
         words = {"null": clean(say.stored(null, None), 200), "method": method_name(method, say)}
         text = (
-            say.t("p: {method} of {null}, adjusted over {n:count} tests.", **words, n=family)
+            say.t("p: test of {null} ({method}), adjusted over {n:count} tests.", **words, n=family)
             if family
-            else say.t("p: {method} of {null}.", **words)
+            else say.t("p: test of {null} ({method}).", **words)
         )
         notes.append(Said(text, f"{here}.test"))
     by_metric = is_plain(first)

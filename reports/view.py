@@ -12,7 +12,6 @@ from reports.words import (
     CONTEXT,
     CONTEXT_ALIASES,
     FAMILIES,
-    LABEL_SOURCES,
     LOOKS,
     METHODS,
     METRICS,
@@ -203,25 +202,17 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
 
 def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
-    context, data = context_of(document), document.data
+    context = context_of(document)
     lines = [Said(say.t(STANDING))]
     if context.get("sampling") == "census" and context.get("period") not in UNSTATED:
         lines.append(Said(say.t(CENSUS, period=words_of(context["period"])), "context.period"))
-    if data.label_source != "outcome":
-        source = say.name(data.label_source, LABEL_SOURCES)
-        lines.append(
-            Said(
-                say.t("The target column is {source}: results show agreement with it, not correctness.", source=source), "data.label_source"
-            )
-        )
     for name, texts, messages in (
         ("not_assessed", document.not_assessed, document.not_assessed_msg),
         ("notes", document.notes, document.notes_msg),
     ):
-        head = mark("Not assessed: {text}") if name == "not_assessed" else "{text}"
         for i, text in enumerate(texts):
             told = messages[i] if i < len(messages) and len(messages) == len(texts) else None
-            lines.append(Said(say.t(head, text=say.stored(text, told)), f"{name}[{i}]"))
+            lines.append(Said(say.stored(text, told), f"{name}[{i}]"))
     return lines
 
 
@@ -250,7 +241,7 @@ def purpose(document: AuditResult, say: Speaker) -> str:
     """For what use, on which data of which period."""
     context, unstated = context_of(document), say.t("not stated")
     use, period = ((unstated if context.get(k) in UNSTATED else words_of(context[k])) for k in ("intended_use", "period"))
-    return say.t("for use: {use}; on {data}, period: {period}", use=use, data=clean(document.data.source, 120), period=period)
+    return say.t("for use: {use}; on {data}, period: {period}", use=use.rstrip(".。"), data=clean(document.data.source, 120), period=period)
 
 
 def unstated(document: AuditResult, say: Speaker) -> list[str]:

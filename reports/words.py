@@ -87,6 +87,29 @@ METRICS = {
     "calibration_slope": mark("whether probabilities are too bold or too timid (calibration slope)"),
     "calibration_in_the_large": mark("predicted minus observed share (calibration in the large)"),
     "expected_calibration_error": mark("gap between predicted and observed share (calibration error)"),
+    "negative_predictive_value": mark("negative predictions that are right (negative predictive value)"),
+    "adverse_selection_rate": mark("who gets the unfavourable decision (adverse selection rate)"),
+    "demographic_parity_difference": mark("widest gap in favourable decisions (demographic parity difference)"),
+    "demographic_parity_ratio": mark("lowest against highest rate of favourable decisions (demographic parity ratio)"),
+    "equalized_odds_difference": mark("widest gap in error rates (equalized odds difference)"),
+    "equalized_odds_ratio": mark("lowest against highest error rate (equalized odds ratio)"),
+    "equal_opportunity_difference": mark("widest gap in positives that are found (equal opportunity difference)"),
+    "equal_opportunity_ratio": mark("lowest against highest share of positives that are found (equal opportunity ratio)"),
+    "calibration_intercept": mark("whether probabilities are too high or too low (calibration intercept)"),
+    "debiased_calibration_error": mark("calibration error without what chance adds (debiased calibration error)"),
+    "group_share": mark("share of the rows (group share)"),
+    "outcome_rate": mark("how often each outcome occurs (outcome rate)"),
+    "missing_share": mark("values that are missing (missing share)"),
+    "missing_outcome": mark("rows without an outcome"),
+    "constant_columns": mark("columns that never change"),
+    "columns": mark("columns"),
+    "mean_abs_attribution": mark("how much an input moves the answer (mean absolute attribution)"),
+    "completeness_gap": mark("what the attributions leave unexplained (completeness gap)"),
+    "top_reason_share": mark("rows for which an input is the main reason (top reason share)"),
+    "mean_prediction": mark("average prediction (mean prediction)"),
+    "parameters": mark("trained numbers (parameters)"),
+    "bytes_on_disk": mark("bytes on disk"),
+    "flops_per_row": mark("operations for one row (FLOPs)"),
     "rows": mark("rows"),
     "rows_per_second": mark("rows per second"),
     "sensitive_inputs": mark("sensitive columns among the inputs"),
@@ -99,8 +122,11 @@ COMPARE = {"value": mark("value"), "difference": mark("difference"), "ratio": ma
 METHODS = {
     "wilson": "Wilson",
     "miettinen_nurminen": "Miettinen–Nurminen",
+    "miettinen_nurminen_odds": "Miettinen–Nurminen",
     "newcombe": "Newcombe",
     "delong": "DeLong",
+    "delong_logit": mark("DeLong on the logit scale"),
+    "influence_logit": mark("influence function on the logit scale"),
     "cornfield": "Cornfield",
     "clopper_pearson": "Clopper–Pearson",
     "katz": "Katz",
@@ -108,9 +134,23 @@ METHODS = {
     "exact": mark("exact count"),
     "bootstrap": mark("bootstrap"),
     "multinomial_bootstrap": mark("multinomial bootstrap"),
+    "debiased_basic_bootstrap": mark("debiased bootstrap"),
     "likelihood": mark("likelihood"),
+    "logistic_wald": mark("Wald, logistic regression"),
+    "normal": mark("normal approximation"),
+    "normal_paired": mark("paired normal approximation"),
+    "delta": mark("delta method"),
+    "order_statistics": mark("order statistics"),
     "score": mark("score test"),
     "permutation": mark("permutation test"),
+    "fisher_exact": mark("Fisher's exact test"),
+    "mantel_haenszel": "Mantel–Haenszel",
+    "mantel_haenszel_sato": "Mantel–Haenszel, Sato",
+    "jeffreys": "Jeffreys",
+    "welch": "Welch",
+    "student_t": "Student",
+    "newcombe_auc": "Newcombe (AUC)",
+    "cluster_bootstrap": mark("cluster bootstrap"),
 }
 
 REASONS = {
@@ -157,6 +197,7 @@ CONTEXT = {
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
 
 RATES = {
+    "missing_outcome",
     "accuracy",
     "balanced_accuracy",
     "precision",
@@ -170,14 +211,14 @@ RATES = {
     "calibration_in_the_large",
     "expected_calibration_error",
 }
-COUNTS = {"rows", "sensitive_inputs", "parameters"}
+COUNTS = {"rows", "sensitive_inputs", "parameters", "columns", "constant_columns", "bytes_on_disk", "flops_per_row"}
 
 
 def kind_of(metric: str, compare: str) -> str:
     """How an estimate of this metric is written: a name in `audit.text.FORMATS`."""
     if compare in ("ratio", "odds_ratio") or metric.endswith("_ratio"):
         return "ratio"
-    rate = metric in RATES or metric.endswith("_rate") or "_rate_" in metric
+    rate = metric in RATES or metric.endswith(("_rate", "_share")) or "_rate_" in metric
     if compare == "difference":
         return "points" if rate else "signed"
     if metric.endswith("_difference") or metric == "calibration_in_the_large":
@@ -199,7 +240,8 @@ def together(text: str) -> str:
 
 def number(value: float, kind: str) -> str:
     """Every number of our pages is written here."""
-    return together(FORMATS[kind](value))
+    text = together(FORMATS[kind](value))
+    return f"−{text[1:]}" if text.startswith("-") else text
 
 
 class Speaker:

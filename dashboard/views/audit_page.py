@@ -7,7 +7,7 @@ from dashboard import show
 from dashboard.store import Entry
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks
-from reports.view import FirstScreen, families, family_of, first_screen, state_of
+from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of
 from reports.words import FAMILIES, LOOKS, Speaker, clean
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
@@ -24,6 +24,17 @@ def choose(entries: list[Entry], say: Speaker) -> Entry:
     return entries[keys.index(picked)]
 
 
+def verdicts(items: list[Flagged], say: Speaker) -> None:
+    """Verdict at the left, what it is about at the right."""
+    for item in items:
+        verdict, told = st.columns([1, 5])
+        with verdict:
+            show.flag(item.look, say)
+        with told:
+            show.plain(item.text)
+            show.plain(item.detail)
+
+
 def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     """The first screen, in its order."""
     show.plain(" · ".join(str(part) for part in screen.audited) + " · " + say.t(show.SIGNED if entry.signed else show.UNSIGNED))
@@ -33,16 +44,9 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     show.plain(screen.history)
     if screen.deciding:
         st.subheader(say.t("What decides it"))
-        for item in screen.deciding:
-            verdict, told = st.columns([1, 5])
-            with verdict:
-                show.flag(item.look, say)
-            with told:
-                show.plain(item.text)
-                show.plain(item.detail)
+        verdicts(screen.deciding, say)
     st.subheader(say.t("The questions that decide"))
-    rows = [[show.flag_text(q.look, say), str(q.text), str(q.detail)] for q in screen.questions]
-    show.table([show.Head(say.t("Verdict")), show.Head(say.t("Question")), show.Head(say.t("Reason"))], rows, "questions")
+    verdicts(screen.questions, say)
     st.subheader(say.t("What each family found"))
     for start in range(0, len(screen.families), 3):
         for column, item in zip(st.columns(3), screen.families[start : start + 3], strict=False):

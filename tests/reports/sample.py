@@ -92,7 +92,7 @@ def sample(**changes: Any) -> AuditResult:
         why=render(why),
         why_msg=why,
         questions=questions(checks),
-        not_assessed=["3 people in 1 group of race: too few rows"],
+        not_assessed=["Not assessed: 3 people in 1 group of race: too few rows"],
         notes=[render(note), f"A column is called {IMG}"],
         notes_msg=[note],
         context=context(),

@@ -1,0 +1,25 @@
+"""The sample audit of the report's tests, in a folder as the dashboard finds it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent.parent / "reports"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with two audits and no MLflow store."""
+    from sample import sample
+
+    for name, document in {"one": sample(), "two": sample(id="other", verdict="pass", started="2026-10-01T00:00:00Z")}.items():
+        folder = tmp_path / "audits" / name
+        folder.mkdir(parents=True)
+        (folder / "audit.json").write_text(document.model_dump_json(by_alias=True), "utf-8")
+    (tmp_path / "audits" / "two" / "manifest.json").write_text('{"signature": "00"}', "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return tmp_path

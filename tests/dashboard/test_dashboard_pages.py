@@ -1,0 +1,122 @@
+"""The pages, run without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from dashboard.store import audits
+
+APP = str(Path(__file__).parent.parent.parent / "dashboard" / "app.py")
+
+
+@pytest.fixture
+def app(home: Path) -> AppTest:
+    st.cache_data.clear()
+    return AppTest.from_file(APP, default_timeout=60)
+
+
+def read(at: AppTest) -> str:
+    kinds = ("text", "markdown", "header", "subheader")
+    return "\n".join(str(e.value) for kind in kinds for e in getattr(at, kind))
+
+
+def test_the_list_names_every_audit_with_its_verdict(app: AppTest) -> None:
+    at = app.run()
+    assert not at.exception
+    frame = at.dataframe[0].value
+    assert list(frame["verdict"]) == ["✕ Fails", "✓ Passes"]
+    assert list(frame["answered"]) == ["3 of 5 deciding questions answered"] * 2
+    assert list(frame["signed"]) == ["unsigned", "signed, not checked here"]
+    assert "There is no MLflow store at" in read(at)
+
+
+def test_no_store_is_made(app: AppTest, home: Path) -> None:
+    app.run()
+    assert [p.name for p in home.iterdir()] == ["audits"]
+
+
+def test_one_audit_starts_with_its_first_screen(app: AppTest) -> None:
+    at = app.run().switch_page("views/audit_page.py").run()
+    assert not at.exception
+    text = read(at)
+    for words in (
+        "✕ Fails",
+        "3 of 5 deciding questions answered",
+        "refused 3.5 times as often",
+        "What this audit does not show",
+        "unsigned",
+    ):
+        assert words in text
+    assert "Who gets the favourable decision" in text.replace("\\", "")
+
+
+def test_the_address_names_the_audit(app: AppTest, home: Path) -> None:
+    key = audits(home).entries[1].key
+    at = app.run().switch_page("views/audit_page.py")
+    at.query_params["audit"] = key
+    at.run()
+    assert "✓ Passes" in at.markdown[0].value
+    at.query_params["audit"] = "../../etc"
+    assert not at.run().exception
+
+
+@pytest.mark.parametrize("family", ["data", "performance", "calibration", "fairness", "explanation", "efficiency"])
+def test_every_family_can_be_shown(app: AppTest, family: str) -> None:
+    at = app.run().switch_page("views/audit_page.py")
+    at.session_state["family"] = family
+    at.session_state["lang"] = "zh"
+    at.run()
+    assert not at.exception
+    assert "不通过" in read(at)
+
+
+def test_names_are_never_markdown(app: AppTest) -> None:
+    at = app.run().switch_page("views/audit_page.py")
+    at.session_state["family"] = "explanation"
+    at.run()
+    assert not [m.value for m in at.markdown if "<img" in m.value or m.allow_html]
+
+
+def test_an_unreadable_audit_is_named_and_the_rest_is_shown(app: AppTest, home: Path) -> None:
+    (home / "audits" / "three").mkdir()
+    (home / "audits" / "three" / "audit.json").write_text("{", "utf-8")
+    at = app.run()
+    assert "could not be read as an audit" in read(at)
+    assert len(at.dataframe[0].value) == 2
+
+
+def test_nothing_heavy_is_imported(home: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; import dashboard.show, reports.html, reports.figures; "
+    code += "print(sorted({'torch', 'shap', 'captum', 'mlflow'} & set(sys.modules)))"
+    root = Path(APP).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_escaped_text_is_only_text() -> None:
+    from dashboard.show import escaped
+
+    for text in (
+        "**b**",
+        "[a](http://b)",
+        ":red[x]",
+        ":smile:",
+        ":material/home:",
+        "$x$",
+        "<b>",
+        "![i](http://a/b.png)",
+        "www.a.b",
+        "# h",
+        "a@b.c",
+    ):
+        shown: Any = escaped(text)
+        assert "://" not in shown
+        assert not [i for i, c in enumerate(shown) if c in "*[]<>#$!`_(" and shown[i - 1] != "\\"]
