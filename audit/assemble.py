@@ -38,6 +38,11 @@ CONTEXT = (
 )  # fmt: skip
 #: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
 LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups")
+SOURCES = {
+    "human_decision": message("The outcome column holds human decisions"),
+    "proxy": message("The outcome column is a proxy of the outcome"),
+    "selective": message("The outcome is known only for those who were selected"),
+}
 PACKAGES = (
     "numpy",
     "scipy",
@@ -100,7 +105,7 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
 
 
 def _reason(result: Json) -> Message:
-    return message(str(result["reason"]).replace("{", "(").replace("}", ")"))
+    return message(str(result["reason"]))
 
 
 def _merge(findings: dict[str, list[Finding]], answer: Answer) -> None:

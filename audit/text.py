@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,18 @@ def catalogue(lang: str) -> Mapping[str, str]:
 
 
 class _Formatter(string.Formatter):
+    """Plain names and our own formats only: a template may come from a document that somebody else wrote."""
+
     def __init__(self, lang: str) -> None:
         self.lang = lang
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, str]:
+        if field_name not in kwargs:
+            return f"{{{field_name}}}", field_name
+        return kwargs[field_name], field_name
+
+    def convert_field(self, value: Any, conversion: str | None) -> Any:
+        return value
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Message):
@@ -89,9 +99,9 @@ class _Formatter(string.Formatter):
         if isinstance(value, list):
             joiner = "、" if self.lang == "zh" else ", "
             return joiner.join(render(v, self.lang) if isinstance(v, Message) else str(v) for v in value)
-        if format_spec in FORMATS:
+        if format_spec in FORMATS and isinstance(value, int | float):
             return FORMATS[format_spec](value)
-        return str(value) if not format_spec else format(value, format_spec)
+        return str(value)
 
 
 def message(template: str, /, **values: Any) -> Message:
@@ -102,7 +112,10 @@ def message(template: str, /, **values: Any) -> Message:
 def render(message: Message, lang: str = "en") -> str:
     """The message in a language: "en" or "zh"."""
     template = catalogue(lang).get(message.id, message.id)
-    return _Formatter(lang).vformat(template, (), message.values)
+    try:
+        return _Formatter(lang).vformat(template, (), message.values)
+    except ValueError:  # a template that is none, such as one with a single brace: shown as it is
+        return template
 
 
 def translate(template: str, lang: str) -> str:

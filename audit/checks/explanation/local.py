@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     about="evidence",
     probing=True,
 )
-def local(ctx: Context, *, rows: int = 500, background: int = 50, budget: int = 2_000_000) -> Iterable[Measurement | Message]:
+def local(ctx: Context, *, rows: int = 500, background: int = 50, budget: int = 1_000_000) -> Iterable[Measurement | Message]:
     """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap."""
     import numpy as np
 
