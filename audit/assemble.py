@@ -98,7 +98,7 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
     return Case(
         plan=plan, task=settled.task if settled else facts.roles.task or "binary", has_scores=bool(settled and settled.has_scores),
         label_source=facts.roles.label_source, favourable=bool(favourable), event_is_favourable=bool(settled and settled.positive in favourable),
-        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=facts.roles.decision is not None,
+        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=facts.roles.decision is not None or bool(settled and settled.task == "regression"),
         unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
         errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
     )  # fmt: skip
@@ -155,6 +155,11 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
         notes.append(
             message("Nobody declared which decision is favourable: group fairness reports the rates of each class and judges none.")
         )
+    elif settled is not None and settled.task == "regression":
+        notes.append(
+            message("The favourable decision is a prediction above the median of all predictions.") if settled.favourable == ["high"]
+            else message("The favourable decision is a prediction below the median of all predictions.")
+        )  # fmt: skip
     if facts.target_missing:
         notes.append(message("Rows without an outcome: {n:count}. They were left out of what needs one.", n=facts.target_missing))
     if scoring and scoring["undefined_score"]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import socket
@@ -31,6 +32,7 @@ from audit.subject.launch import Worker, launch
 
 Json = dict[str, Any]
 MAX_RESTARTS = 3
+SCRATCH = "witnessmark-"
 RESOLVE_SECONDS = 900.0
 PREPARE_SECONDS = 1800.0
 SCORE_SECONDS = 24 * 3600.0
@@ -49,13 +51,22 @@ class Progress(Protocol):
         """A step has ended."""
 
 
+def _remove_stale() -> None:
+    """Remove what audits that were killed left in the temporary folder: copies of models and of evaluation data."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        pid = folder.name.removeprefix(SCRATCH).split("-")[0]
+        if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Audit:
     """One audit of one model; use as a context manager, which leaves no process and no temporary file behind."""
 
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request, self.progress = request, progress
         self.plan = Plan.model_validate(request.plan)
-        self.scratch = Path(tempfile.mkdtemp(prefix="witnessmark-"))
+        _remove_stale()
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
         self.jobs = Jobs(self.scratch)
         self.worker: Worker | None = None
         self.restarts = 0
@@ -110,12 +121,8 @@ class Audit:
         except AuditError:
             self.progress.step(f"train {preset}")
             command = [sys.executable, "-P", "-m", "models.train", preset, "--tracking-uri", self.request.tracking_uri]
-            import os
-
             paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-            done = subprocess.run(
-                command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False)
             if done.returncode:
                 said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
                 what, _, mend = (

@@ -22,7 +22,7 @@ LOCALES = {"en": None, "zh": "zh_Hans"}
 def percent(x: float) -> str:
     """0.3251 → 32.5 %, with at most one decimal."""
     text = f"{100 * x:.1f}".removesuffix(".0")
-    return f"{'0' if text == '-0' else text} %"
+    return f"{'0' if text == '-0' else text} %".replace("-", "−")
 
 
 def ratio(x: float) -> str:
@@ -44,6 +44,8 @@ def number(x: float) -> str:
     """Three significant digits, thousands with separators, no exponent between 0.001 and 10 million."""
     if x == 0:
         return "0"
+    if x < 0:
+        return f"−{number(-x)}"
     magnitude = math.floor(math.log10(abs(x)))
     if not -3 <= magnitude < 7:
         return f"{x:.3g}"
@@ -52,7 +54,7 @@ def number(x: float) -> str:
 
 def signed(x: float) -> str:
     """As `number`, with its sign."""
-    return f"+{number(x)}" if x > 0 else number(x).replace("-", "−")
+    return f"+{number(x)}" if x > 0 else number(x)
 
 
 def points(x: float) -> str:

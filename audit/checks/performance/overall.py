@@ -117,7 +117,7 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
     elif auc.value < 0.5:
         yield message(
             "The decision matches the outcome in {accuracy:percent} of {n:count} rows, and events are scored BELOW non-events more often than above "
-            "(ROC AUC {auc:ratio}): check that the event and the order of the classes are as declared.", **numbers, auc=auc.value,
+            "(ROC AUC {auc:number}): check that the event and the order of the classes are as declared.", **numbers, auc=auc.value,
         )  # fmt: skip
     else:
         yield message(
