@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,14 +155,14 @@ class Dataset:
         return types
 
     def _narrowed(self, names: list[str]) -> dict[str, str]:
-        """The narrowest exact type of each csv column: a code such as 007 stays text."""
+        """The narrowest exact type of each csv column: a code such as 007 stays text, and so do whole numbers that a double would round."""
         parts = []
         for name in names:
             c = quoted(name)
             given = f"{c} IS NOT NULL AND {c} NOT IN ({MISSING_LIST})"
             parts += [
                 f"bool_and(TRY_CAST({c} AS BIGINT)::VARCHAR = {c} IS TRUE) FILTER (WHERE {given})",
-                f"bool_and(TRY_CAST({c} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({c}, '^[-+]?0[0-9]')) FILTER (WHERE {given})",
+                f"bool_and(TRY_CAST({c} AS DOUBLE) IS NOT NULL AND NOT regexp_matches({c}, '^[-+]?(0[0-9]|[0-9]{{16,}}$)')) FILTER (WHERE {given})",
                 f"bool_and(lower({c}) IN ('true', 'false')) FILTER (WHERE {given})",
             ]
         row = self._run(f"SELECT {', '.join(parts)} FROM {self._source}")[0]
@@ -308,6 +309,10 @@ def _check_header(files: list[Path], kind: str) -> None:
         doubled = sorted({n for n in names if names.count(n) > 1})
         if doubled:
             raise AuditError(f"the data file {path} has the column {doubled[0]!r} more than once", "give each column a name of its own")
+        alike = [(n, m) for n, m in pairwise(sorted(names, key=str.lower)) if n.lower() == m.lower()]
+        if alike:  # DuckDB does not tell them apart, and renames the second
+            both = " and ".join(map(repr, sorted(alike[0])))
+            raise AuditError(f"the data file {path} has the columns {both}, which differ in case only", "rename one of them")
         if first is None:
             first = names
         elif names != first:

@@ -373,6 +373,6 @@ class Scored:
         if not self.settled.favourable:
             return None
         if self.settled.task == "regression":
-            median = np.median(self.pred[self.predicted])
+            median = np.median(self.pred[self.predicted]) if self.predicted.any() else np.inf
             return np.asarray(self.pred > median if self.settled.favourable == ["high"] else self.pred < median)
         return np.isin(self.pred, [self.settled.classes.index(c) for c in self.settled.favourable])

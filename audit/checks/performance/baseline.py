@@ -108,14 +108,16 @@ def _of(
 
 
 def _constant(ctx: Context) -> bool:
-    """Whether the model says the same of every row."""
+    """Whether the model says the same of every row, but for rounding: the last digits of a constant may depend on a row's place in its batch."""
     import numpy as np
 
-    values = (
-        ctx.scored.pred if ctx.settled.task == "regression" else ctx.scored.scores() if ctx.settled.has_scores else ctx.scored.pred[:, None]
-    )
-    keep = values[ctx.scored.usable]
-    return bool((np.ptp(keep, axis=0) == 0).all())
+    keep = ctx.scored.usable
+    if not keep.any():
+        return False
+    if ctx.settled.task == "regression":
+        return bool(np.ptp(ctx.scored.pred[keep]) <= 1e-6 * np.ptp(ctx.scored.y[keep]))
+    values = ctx.scored.scores() if ctx.settled.has_scores else ctx.scored.pred[:, None]
+    return bool((np.ptp(values[keep], axis=0) <= 1e-6).all())
 
 
 def _trivial(metric: str, y: NDArray[np.float64], ctx: Context) -> NDArray[np.float64]:

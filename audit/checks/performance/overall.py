@@ -52,10 +52,14 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
         return
     error = y - prediction
     absolute = losses.mean_loss(np.abs(error), level=ctx.level("mean_absolute_error"))
-    explained = losses.r2(y, prediction, level=ctx.level("r2"))
+    explained = losses.r2(y, prediction, level=ctx.level("r2")) if np.ptp(y) > 0 else None
     yield value("mean_absolute_error", absolute)
     yield value("root_mean_squared_error", losses.root_mean_squared_error(error, level=ctx.level("root_mean_squared_error")))
-    yield value("r2", explained, evidence=[_scatter(y, prediction)])
+    flat = message("All outcomes are the same on these rows, so there is no variance to explain.")
+    yield value("r2", explained, reason=flat, evidence=[_scatter(y, prediction)])
+    if explained is None:
+        yield message("On average the prediction is off by {mae:number} ({n:count} rows).", mae=absolute.value, n=len(y))
+        return
     yield message(
         "On average the prediction is off by {mae:number}; it explains {r2:percent} of the variance of the outcome ({n:count} rows).",
         mae=absolute.value, r2=explained.value, n=len(y),

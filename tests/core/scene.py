@@ -1,0 +1,235 @@
+"""Audits without a model: plain arrays become a scored table, and checks, judge and document work on it in this process."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from audit import plan as plans
+from audit.assemble import assemble
+from audit.context import Context
+from audit.dataset import MISSING, data_digest, open_dataset
+from audit.features import FeatureSpec
+from audit.judge import finding
+from audit.outputs import Settled
+from audit.plan import Plan
+from audit.prepare import Facts, Groups
+from audit.probe import collect
+from audit.registry import NEEDS, checks
+from audit.result import AuditResult, Finding, Measurement, Message
+from audit.roles import Roles, parse_decision
+from audit.scored import Scoring, sample_rows
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Scene:
+    """Everything an audit knows of some rows; `y` and `pred` are class codes (-1 missing or undefined), or values for a regression."""
+
+    folder: Path
+    facts: Facts
+    settled: Settled
+    scoring: Scoring
+    plan: Plan
+    seed: int = 0
+
+    def context(self, check: str) -> Context:
+        """What one check sees."""
+        return Context(
+            check=check, facts=self.facts, settled=self.settled, scoring=self.scoring, plan=self.plan, seed=self.seed, model_files={"m": 1000}
+        )
+
+    def measure(self, check: str, **params: Any) -> list[Measurement]:
+        """The measurements of a check."""
+        return collect(self.context(check), params)[0]
+
+    def summary(self, check: str, **params: Any) -> Message:
+        """The sentence of a check."""
+        return collect(self.context(check), params)[1]
+
+    def missing(self, check: str) -> str | None:
+        """Why the check cannot be asked of these rows, as the runner has it."""
+        have = {
+            "labels": self.facts.target_sql is not None, "scores": self.settled.has_scores, "classes": self.settled.task != "regression",
+            "sensitive": bool(self.facts.groups), "model": True, "features": bool(self.facts.features),
+        }  # fmt: skip
+        return next((NEEDS[need] for need in checks()[check].info.needs if not have[need]), None)
+
+    def results(self, *, skip: Iterable[str] = (), errored: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+        """What every check that needs no model gives, as the runner hands it to the judge."""
+        out: dict[str, dict[str, Any]] = {}
+        for id_, check in checks().items():
+            given = {"params": dict(check.defaults), "seconds": 0.0}
+            if any(id_ == name or id_.split(".")[0] == name for name in skip):
+                out[id_] = {"status": "skipped", "reason": "not asked for", **given}
+            elif errored and id_ in errored:
+                out[id_] = {"status": "errored", "reason": errored[id_], **given}
+            elif (reason := self.missing(id_)) or check.info.probing:
+                out[id_] = {"status": "skipped", "reason": reason or "no model here", **given}
+            else:
+                measurements, summary = collect(self.context(id_), {})
+                out[id_] = {
+                    "status": "completed", "reason": None, "measurements": [m.model_dump(mode="json") for m in measurements],
+                    "summary": summary.model_dump(mode="json"), **given,
+                }  # fmt: skip
+        return out
+
+    def document(self, *, skip: Iterable[str] = (), errored: Mapping[str, str] | None = None) -> AuditResult:
+        """The whole document, judged."""
+        written = self.plan.model_dump(mode="json")
+        request = {
+            "id": "scene", "uri": "models:/scene/1", "tracking_uri": "", "data": None, "given": {}, "plan": written, "checks": dict.fromkeys(checks(), True),
+            "sample": self.plan.audit.sample, "seed": self.seed, "out": "", "lang": "en", "edition": "internal", "log": False, "check_timeout": 900.0,
+            "trust_pickle": False, "isolation": "none", "scored_dir": None, "forget": False, "started": "2026-01-01T00:00:00Z", "command": [],
+        }  # fmt: skip
+        arguments = {
+            "request": request, "facts": self.facts.model_dump(mode="json"), "settled": self.settled.model_dump(mode="json"),
+            "results": self.results(skip=skip, errored=errored), "scoring": self.scoring.model_dump(mode="json"), "plan": written, "plan_sha256": "0" * 64,
+            "resolved": {"uri": "models:/scene/1", "name": "scene", "version": "1", "model_id": None, "run_id": None},
+            "inspection": {"flavor": "sklearn", "sha256": "0" * 64, "load_risk": "data_only", "load_evidence": []},
+            "observed": {}, "python": "3", "platform": "test", "finished": "2026-01-01T00:01:00Z",
+        }  # fmt: skip
+        return AuditResult.model_validate(assemble(arguments, None))
+
+
+def codes(values: ArrayLike, levels: Sequence[str]) -> NDArray[np.int16]:
+    """Texts as positions in `levels`, -1 where they are not among them."""
+    place = {level: i for i, level in enumerate(levels)}
+    return np.array([place.get(str(v), -1) for v in np.asarray(values, dtype=object)], dtype=np.int16)
+
+
+def set_scene(
+    folder: Path,
+    *,
+    pred: ArrayLike,
+    y: ArrayLike | None = None,
+    score: ArrayLike | None = None,
+    groups: Mapping[str, Sequence[str] | NDArray[Any]] | None = None,
+    task: str = "binary",
+    classes: Sequence[str] | None = None,
+    positive: str | None = "1",
+    favourable: Sequence[str] = ("1",),
+    label_source: str | None = "outcome",
+    decision: str | None = "predict",
+    reference: Mapping[str, str] | None = None,
+    features: Mapping[str, ArrayLike] | None = None,
+    context: Mapping[str, Any] | None = None,
+    plan: Plan | None = None,
+    seed: int = 0,
+) -> Scene:
+    """A scene from arrays. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value."""
+    folder = folder / f"scene-{next(_numbers)}"
+    folder.mkdir(parents=True)
+    regression = task == "regression"
+    dtype = np.float64 if regression else np.int16
+    predicted = np.asarray(pred, dtype=dtype)
+    n = len(predicted)
+    if regression:
+        names, positive = [], None
+        favourable = [] if list(favourable) == ["1"] else favourable
+    else:
+        names = list(classes or ["0", "1"])
+    outcome = None if y is None else np.asarray(y, dtype=dtype)
+    scores = None if score is None else np.asarray(score, dtype=np.float64)
+    members = {name: [MISSING if v is None else str(v) for v in values] for name, values in (groups or {}).items()}
+    found = [_group(name, values, (reference or {}).get(name)) for name, values in members.items()]
+    columns: dict[str, Any] = {}
+    if outcome is not None:
+        columns["y"] = outcome
+    columns["pred"] = predicted
+    if scores is not None and scores.ndim == 1:
+        columns["score"] = scores
+    elif scores is not None:
+        columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
+    for i, group in enumerate(found):
+        columns[f"g{i}"] = codes(members[group.name], group.levels)
+    pq.write_table(pa.table(columns), folder / "scored.parquet", compression="none", use_dictionary=False)
+    inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
+    facts = _facts(folder, inputs, outcome, names, members, found, regression, dict(
+        target=None if y is None else "outcome", positive=positive, favourable=list(favourable), decision=decision, label_source=label_source,
+        task=task, sensitive=list(members), context=dict(context or {}),
+    ))  # fmt: skip
+    plan = plan or plans.load(None)
+    rows = sample_rows(n, plan.audit.sample, seed)
+    sample = {f"x{i}": v[rows] for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
+    pq.write_table(pa.table(sample), folder / "sample.parquet")
+    defined = np.isfinite(predicted) if regression else predicted >= 0
+    known = np.zeros(n, bool) if outcome is None else np.isfinite(outcome) if regression else outcome >= 0
+    settled = Settled(
+        task=task, classes=names, outputs="value" if regression else "label" if scores is None else "probability", positive=positive,
+        favourable=list(favourable), parameters=3, kind="linear", methods=[], packages={},
+    )  # fmt: skip
+    scoring = Scoring(
+        table=str(folder / "scored.parquet"), sample=str(folder / "sample.parquet"), rows=n, missing_outcome=int((~known).sum()),
+        undefined_score=int((~defined).sum()), seconds=1.0, halved=False,
+    )  # fmt: skip
+    return Scene(folder, facts, settled, scoring, plan, seed)
+
+
+def _group(name: str, values: Sequence[str], reference: str | None) -> Groups:
+    counted = sorted(((-values.count(v), v) for v in set(values)))
+    levels = [v for _, v in counted]
+    known = [v for v in levels if v != MISSING]
+    return Groups(
+        name=name, sql=f'"{name}"', levels=levels, sizes=[-n for n, _ in counted], reference=reference or (known[0] if known else None),
+        reference_declared=reference is not None,
+    )  # fmt: skip
+
+
+def _facts(
+    folder: Path,
+    inputs: Mapping[str, NDArray[Any]],
+    outcome: NDArray[Any] | None,
+    names: list[str],
+    members: Mapping[str, list[str]],
+    groups: list[Groups],
+    regression: bool,
+    roles: dict[str, Any],
+) -> Facts:
+    data: dict[str, Any] = dict(inputs)
+    data |= {name: [None if v == MISSING else v for v in values] for name, values in members.items() if name not in data}
+    if outcome is not None:
+        texts = [None if v < 0 else names[v] for v in outcome] if not regression else [v if np.isfinite(v) else None for v in outcome]
+        data["outcome"] = texts
+    pq.write_table(pa.table(data), folder / "data.parquet")
+    dataset = open_dataset(str(folder / "data.parquet"))
+    specs = [FeatureSpec(name=name, kind="number", read="float64") for name in inputs]
+    return Facts(
+        source="scene", files=[str(f) for f in dataset.files], sha256=data_digest(dataset.files), rows=len(next(iter(data.values()))),
+        columns=dataset.columns, types=dataset.types, roles=Roles.model_validate(roles), decision=parse_decision(roles["decision"] or "predict"),
+        features=specs, target_sql=None if outcome is None else '"outcome"', labels=[] if regression else names, target_is_number=regression,
+        target_missing=0 if outcome is None else int(sum(v is None for v in data["outcome"])), groups=groups, notes=[],
+    )  # fmt: skip
+
+
+@dataclass
+class Pick:
+    """Find measurements or findings by what they are about."""
+
+    found: Sequence[Measurement]
+    slice: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, metric: str, compare: str = "value", **slice_: str) -> Any:
+        """The one measurement of this metric, comparison and slice."""
+        (one,) = [m for m in self.found if (m.metric, m.compare, m.slice) == (metric, compare, slice_)]
+        return one
+
+    def value(self, metric: str, compare: str = "value", **slice_: str) -> float:
+        """Its number."""
+        estimate = self(metric, compare, **slice_).estimate
+        assert estimate is not None, f"{metric} {compare} {slice_} is undefined"
+        return float(estimate.value)
+
+
+def findings(check: str, measurements: Iterable[Measurement]) -> list[Finding]:
+    """Measurements as findings that nothing judged yet."""
+    return [finding(check, m) for m in measurements]

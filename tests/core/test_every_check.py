@@ -1,0 +1,258 @@
+"""What holds for every registered check, a newcomer's included: it says what it is, repeats itself, and bears degenerate rows."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scene import Scene, set_scene
+
+from audit.registry import FAMILIES, NEEDS, Check, checks
+from audit.result import Measurement
+from audit.text import render
+
+ROOT = Path(__file__).parents[2]
+CHECKS = checks()
+#: What needs no model, and so can be tried on any rows here.
+DIRECT = [id_ for id_, check in CHECKS.items() if not check.info.probing]
+HEAVY = ("numpy", "scipy", "pandas", "mlflow", "torch", "sklearn", "duckdb", "pyarrow")
+
+
+@pytest.fixture(params=CHECKS.values(), ids=list(CHECKS))
+def check(request: pytest.FixtureRequest) -> Check:
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_ids_are_family_and_name(check: Check) -> None:
+    assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", check.info.id)
+    assert check.info.id.split(".")[0] in FAMILIES
+
+
+def test_texts_are_there_and_whole(check: Check) -> None:
+    info = check.info
+    for text in (info.meaning, info.limits):
+        assert len(text) > 40
+        assert text[0].isupper()
+        assert text.rstrip().endswith((".", "?"))
+        assert "  " not in text
+    assert info.title
+    assert info.title[0].isupper()
+    assert not info.title.endswith(".")
+    assert info.unit
+    assert set(info.needs) <= set(NEEDS)
+
+
+def test_no_text_promises_what_no_audit_can(check: Check) -> None:
+    texts = " ".join((check.info.title, check.info.meaning, check.info.limits)).lower()
+    for word in ("unbiased", "compliant", "guarantee"):
+        assert word not in texts
+
+
+def test_parameters_are_keywords_with_defaults_and_types(check: Check) -> None:
+    parameters = list(inspect.signature(check.run).parameters.values())
+    assert parameters[0].name == "ctx"
+    for parameter in parameters[1:]:
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.default is not inspect.Parameter.empty
+        assert parameter.annotation is not inspect.Parameter.empty
+    assert check.parameters({}) == dict(check.defaults)
+    assert check.run.__doc__
+
+
+def _at_import(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+
+
+def test_modules_import_only_the_registry_and_typing(check: Check) -> None:
+    """So that --list answers at once; what else is needed is imported inside the function or for type checkers."""
+    tree = ast.parse(inspect.getsource(sys.modules[check.run.__module__]))
+    names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in _at_import(tree)}
+    assert names <= {"__future__", "collections.abc", "typing", "audit.registry"}
+
+
+@pytest.mark.parametrize("arguments", [["--list"], ["--help"]])
+def test_listing_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = (
+        "import sys, runpy\n"
+        f"sys.argv = ['audit.run', *{arguments!r}]\n"
+        "try:\n    runpy.run_module('audit.run', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+    if arguments == ["--list"]:
+        listed = {line.split()[0] for line in done.stdout.splitlines() if line.split()}
+        assert set(CHECKS) <= listed
+
+
+# --- scenes ----------------------------------------------------------------------------------------------------------------------------
+
+
+def ordinary(n: int = 400, seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    score = rng.beta(2, 2, n)
+    return {
+        "y": (rng.random(n) < score).astype(int), "pred": (score >= 0.5).astype(int), "score": score,
+        "groups": {"sex": rng.choice(["f", "m"], n), "region": rng.choice(["a", "b", "c"], n)},
+    }  # fmt: skip
+
+
+def several(n: int = 400) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    scores = rng.dirichlet([1, 1, 1], n)
+    return {
+        "y": rng.integers(0, 3, n), "pred": scores.argmax(axis=1), "score": scores / scores.sum(axis=1, keepdims=True), "classes": ["a", "b", "c"],
+        "positive": None, "favourable": ["a"], "task": "multiclass", "groups": {"sex": rng.choice(["f", "m"], n)},
+    }  # fmt: skip
+
+
+def quantity(n: int = 400) -> dict[str, Any]:
+    rng = np.random.default_rng(2)
+    y = rng.normal(100, 20, n)
+    return {"y": y, "pred": y + rng.normal(0, 5, n), "task": "regression", "favourable": ["high"], "groups": {"sex": rng.choice(["f", "m"], n)}}
+
+
+def undefined_but(kept: int, given: dict[str, Any]) -> dict[str, Any]:
+    pred = np.array(given["pred"], dtype=float)
+    pred[kept:] = np.nan if given.get("task") == "regression" else -1
+    out = given | {"pred": pred}
+    if "score" in given:
+        score = np.array(given["score"])
+        score[kept:] = np.nan
+        out["score"] = score
+    return out
+
+
+def without_positives() -> dict[str, Any]:
+    given = ordinary()
+    return given | {"y": np.where(given["groups"]["sex"] == "f", 0, given["y"])}
+
+
+SCENES: dict[str, Callable[[], dict[str, Any]]] = {
+    "ordinary": ordinary,
+    "several classes": several,
+    "a quantity": quantity,
+    "labels only": lambda: ordinary() | {"score": None},
+    "several labels only": lambda: several() | {"score": None},
+    "one row per group": lambda: ordinary(6) | {"groups": {"sex": list("abcdef")}},
+    "one row of a quantity per group": lambda: quantity(6) | {"groups": {"sex": list("abcdef")}},
+    "a group without positives": without_positives,
+    "outcomes of one class": lambda: ordinary() | {"y": np.ones(400, int)},
+    "a class that never happens": lambda: several() | {"y": np.array([0, 1] * 200)},
+    "a single positive": lambda: ordinary() | {"y": np.array([1] + [0] * 399), "pred": np.zeros(400, int)},
+    "everything predicted is one class": lambda: ordinary() | {"pred": np.ones(400, int)},
+    "all but two undefined": lambda: undefined_but(2, ordinary()),
+    "all but one undefined": lambda: undefined_but(1, ordinary()),
+    "all undefined": lambda: undefined_but(0, ordinary()),
+    "all but two of several undefined": lambda: undefined_but(2, several()),
+    "all of several undefined": lambda: undefined_but(0, several()),
+    "all but two of a quantity undefined": lambda: undefined_but(2, quantity()),
+    "all but one of a quantity undefined": lambda: undefined_but(1, quantity()),
+    "all of a quantity undefined": lambda: undefined_but(0, quantity()),
+    "constant scores": lambda: ordinary() | {"score": np.full(400, 0.3), "pred": np.zeros(400, int)},
+    "scores of 0 and 1": lambda: (g := ordinary()) | {"score": g["y"].astype(float), "pred": g["y"]},
+    "scores wrong with certainty": lambda: (g := ordinary()) | {"score": 1.0 - g["y"], "pred": 1 - g["y"]},
+    "a constant quantity predicted": lambda: quantity() | {"pred": np.full(400, 100.0)},
+    "a constant outcome of a quantity": lambda: quantity() | {"y": np.full(400, 100.0)},
+    "a quantity predicted exactly": lambda: (g := quantity()) | {"pred": g["y"]},
+    "missing groups": lambda: ordinary() | {"groups": {"sex": [None] * 100 + ["f"] * 150 + ["m"] * 150, "region": ["a", None] * 200}},
+    "all groups missing": lambda: ordinary() | {"groups": {"sex": [None] * 400}},
+    "one group": lambda: ordinary() | {"groups": {"sex": ["f"] * 400}},
+    "no groups": lambda: ordinary() | {"groups": {}},
+    "no outcome": lambda: ordinary() | {"y": None},
+    "no outcome of a quantity": lambda: quantity() | {"y": None},
+    "outcomes all missing": lambda: ordinary() | {"y": np.full(400, -1)},
+    "nothing favourable": lambda: ordinary() | {"favourable": []},
+    "nothing favourable of several": lambda: several() | {"favourable": []},
+    "nothing favourable of a quantity": lambda: quantity() | {"favourable": []},
+    "a low quantity is favourable": lambda: quantity() | {"favourable": ["low"]},
+    "the event is unfavourable": lambda: ordinary() | {"favourable": ["0"]},
+    "several favourable": lambda: several() | {"favourable": ["a", "b"]},
+    "one row": lambda: ordinary(1),
+    "two rows": lambda: ordinary(2),
+    "hostile names": lambda: ordinary() | {"groups": {"se{x}": ["{n:count}", "<b>\"'"] * 200}, "classes": ["{0}", "{"], "positive": "{", "favourable": ["{"]},
+}  # fmt: skip
+
+
+@pytest.fixture(params=list(SCENES), scope="module")
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return set_scene(tmp_path_factory.mktemp("scene"), **SCENES[request.param]())
+
+
+def few_draws(check: str) -> dict[str, Any]:
+    return {name: 25 for name in ("draws", "replicates") if name in CHECKS[check].defaults}
+
+
+@pytest.mark.parametrize("id_", DIRECT)
+def test_any_rows_give_measurements_without_a_warning(scene: Scene, id_: str) -> None:
+    """No exception, no NaN (the records refuse it), no warning of numpy, and one whole sentence."""
+    if scene.missing(id_):
+        pytest.skip("the runner would not ask this")
+    with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
+        warnings.simplefilter("error")
+        measurements = scene.measure(id_, **few_draws(id_))
+        summary = scene.summary(id_, **few_draws(id_))
+    for lang in ("en", "zh"):
+        assert len(render(summary, lang)) > 10
+    assert render(summary)[-1] in ".:"
+    seen: set[tuple[Any, ...]] = set()
+    for m in measurements:
+        assert Measurement.model_validate_json(m.model_dump_json()) == m
+        assert m.estimate is not None or (m.reason or "").endswith((".", "?"))
+        key = (m.metric, m.compare, *sorted(m.slice.items()))
+        assert key not in seen, f"two measurements of one question: {key}"
+        seen.add(key)
+        if m.estimate is not None:
+            assert m.estimate.low <= m.estimate.value <= m.estimate.high
+
+
+def test_any_rows_give_a_document(scene: Scene) -> None:
+    document = scene.document()
+    assert document.model_validate_json(document.model_dump_json()) == document
+    assert {c.info.id for c in document.checks} == set(CHECKS)
+    assert document.why
+    for question in document.questions:
+        assert question.verdict == "pass" or question.findings or question.reason
+    assert document.answered.decides == len(document.questions)
+    if document.verdict == "pass":
+        assert all(q.verdict == "pass" and q.answered for q in document.questions)
+
+
+@pytest.mark.parametrize("id_", DIRECT)
+@pytest.mark.parametrize("kind", ["ordinary", "several classes", "a quantity"])
+def test_two_runs_agree_to_the_last_digit(tmp_path: Path, kind: str, id_: str) -> None:
+    first, second = (set_scene(tmp_path, **SCENES[kind]()) for _ in range(2))
+    dumped = [json.dumps([m.model_dump(mode="json") for m in s.measure(id_, **few_draws(id_))]) for s in (first, second)]
+    assert dumped[0] == dumped[1]
+
+
+def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
+    assert len({set_scene(tmp_path, **ordinary()).document().digest for _ in range(2)}) == 1
+    assert set_scene(tmp_path, **ordinary(seed=9)).document().digest != set_scene(tmp_path, **ordinary()).document().digest
+
+
+@pytest.mark.parametrize("id_", DIRECT)
+def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, id_: str) -> None:
+    given = ordinary()
+    order = np.random.default_rng(5).permutation(400)
+    turned = {k: v[order] for k, v in given.items() if k != "groups"} | {"groups": {k: v[order] for k, v in given["groups"].items()}}
+    one, other = (set_scene(tmp_path, **g, features={"x": np.zeros(400)}).measure(id_, **few_draws(id_)) for g in (given, turned))
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        assert (a.metric, a.compare, a.slice, a.parts) == (b.metric, b.compare, b.slice, b.parts)
+        if a.estimate is not None and b.estimate is not None:
+            assert a.estimate.value == pytest.approx(b.estimate.value, abs=1e-12)
