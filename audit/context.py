@@ -127,7 +127,10 @@ class Context:
         key = np.zeros(self.scored.rows, dtype=np.int64)
         for i, group in enumerate(groups):
             key = key * len(group.levels) + self.scored.group(i)
-        found, codes = np.unique(key, return_inverse=True)
+        found = np.flatnonzero(np.bincount(key))
+        place = np.zeros(int(found[-1]) + 1, dtype=np.int32)
+        place[found] = np.arange(len(found), dtype=np.int32)
+        codes = place[key]
         slices, unknown, reference = [], set(), None
         for position, value in enumerate(found.tolist()):
             levels = []
@@ -139,7 +142,7 @@ class Context:
                 unknown.add(position)
             if slices[-1] == {g.name: g.reference for g in groups}:
                 reference = position
-        return Grouping(tuple(g.name for g in groups), codes.astype(np.int32), slices, reference, frozenset(unknown))
+        return Grouping(tuple(g.name for g in groups), codes, slices, reference, frozenset(unknown))
 
     def sample(self, size: int) -> Sample:
         """The first `size` rows of the sample by their hash order, which the row ids stand for (decisions.md 11)."""

@@ -45,13 +45,13 @@ def choose(
     else:
         names = given or [c for c in dataset.columns if c not in others and dataset.is_scalar(c)]
         tensor = bool(inputs)
+        _check_width(inputs, names, bool(given))
         if not given:
             notes.append(
                 message(
                     "The model's signature names no columns: every column that is neither outcome nor sensitive is taken as an input, in order."
                 )
             )
-            _check_width(inputs, names)
         wanted = [(name, "double" if tensor else "any", True) for name in names]
     present = []
     for name, kind, required in wanted:
@@ -64,14 +64,12 @@ def choose(
     return [_spec(dataset, name, kind) for name, kind in present], notes
 
 
-def _check_width(inputs: list[dict[str, Any]], names: list[str]) -> None:
+def _check_width(inputs: list[dict[str, Any]], names: list[str], named: bool) -> None:
     shape = (inputs[0].get("shape") or []) if inputs else []
     width = shape[-1] if len(shape) == 2 else None
     if width not in (None, -1) and width != len(names):
-        raise AuditError(
-            f"the model takes a tensor of {width} columns, and the data has {len(names)} that are neither target nor sensitive",
-            "name the input columns in order with --features",
-        )
+        have = f"--features names {len(names)}" if named else f"the data has {len(names)} that are neither target nor sensitive"
+        raise AuditError(f"the model takes a tensor of {width} columns, and {have}", "name the input columns in order with --features")
 
 
 def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:

@@ -191,23 +191,27 @@ def interpret(prediction: Prediction, settled: Settled) -> tuple[NDArray[Any], N
         return values[:, 0], None
     if settled.outputs == "label":
         return _codes(prediction, settled.classes), None
-    finite = np.isfinite(values).all(axis=1)
+    columns = [values[:, i] for i in range(values.shape[1])]  # reductions along rows of two are slow; along columns they are not
+    finite = np.logical_and.reduce([np.isfinite(c) for c in columns])
     if settled.outputs == "logit":
         scores = _probabilities(values)
     else:
         scores = values
-        inside = ((values >= -1e-6) & (values <= 1 + 1e-6)).all(axis=1)
-        total = values.sum(axis=1) if values.shape[1] > 1 else np.ones(len(values))
-        summing = np.abs(total - 1) < 1e-3
+        inside = np.logical_and.reduce([(c >= -1e-6) & (c <= 1 + 1e-6) for c in columns])
+        summing = np.abs(sum(columns) - 1) < 1e-3 if len(columns) > 1 else inside
         if not np.all((inside & summing) | ~finite):
             raise UnreadableError("the model's scores are not probabilities in [0, 1] that sum to 1, as its first rows were")
     if scores.shape[1] == 1:
         positive = settled.classes.index(settled.positive) if settled.positive else 1
         scores = np.concatenate([1 - scores, scores] if positive == 1 else [scores, 1 - scores], axis=1)
-    predicted = prediction.predicted if prediction.predicted is not None else np.argmax(scores, axis=1)
-    codes = np.where(finite, predicted, -1).astype(np.int16)
+    if prediction.predicted is not None:
+        predicted = prediction.predicted
+    else:
+        predicted = scores[:, 1] > scores[:, 0] if scores.shape[1] == 2 else np.argmax(scores, axis=1)
+    if finite.all():
+        return predicted.astype(np.int16), scores
     undefined = np.asarray(~finite)
-    return codes, np.where(undefined[:, None], np.nan, scores)
+    return np.where(undefined, -1, predicted).astype(np.int16), np.where(undefined[:, None], np.nan, scores)
 
 
 def _codes(prediction: Prediction, classes: list[str]) -> NDArray[Any]:
@@ -227,4 +231,9 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     from scipy.special import expit, softmax
 
     with np.errstate(invalid="ignore"):
-        return expit(logits) if logits.shape[1] == 1 else softmax(logits, axis=1)
+        if logits.shape[1] == 1:
+            return np.asarray(expit(logits))
+        if logits.shape[1] == 2:
+            odds = logits[:, 1] - logits[:, 0]
+            return np.stack([expit(-odds), expit(odds)], axis=1)
+        return np.asarray(softmax(logits, axis=1))

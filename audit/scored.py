@@ -375,4 +375,5 @@ class Scored:
         if self.settled.task == "regression":
             median = np.median(self.pred[self.predicted]) if self.predicted.any() else np.inf
             return np.asarray(self.pred > median if self.settled.favourable == ["high"] else self.pred < median)
-        return np.isin(self.pred, [self.settled.classes.index(c) for c in self.settled.favourable])
+        favourable = np.array([*(c in self.settled.favourable for c in self.settled.classes), False])  # code -1 reads the last entry
+        return np.asarray(favourable[self.pred])

@@ -22,6 +22,13 @@ ROLES = "audit_data/roles.json"
 EVALUATION = "audit_data/evaluation.parquet"
 
 
+#: Nothing leaves the machine, a dead server is given up after seconds, and stderr is ours.
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}  # fmt: skip
+
+
 class Resolved(Frozen):
     """A model copied to this machine, and what the store knows about it."""
 
@@ -65,6 +72,7 @@ def _client(uri: str) -> MlflowClient:
 
 def resolve(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
     """Job: copy the model into `destination` and find what training logged with it."""
+    os.environ.update(SETTINGS)
     uri, destination = arguments["uri"], Path(arguments["destination"])
     local = Path(uri)
     if local.is_dir():
@@ -80,7 +88,12 @@ def resolve(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     try:
         return _registered(uri, destination, arguments["tracking_uri"]).model_dump(mode="json")
     except MlflowException as error:
-        first = str(error).strip().splitlines()[0][:300]
+        first = str(error).strip().splitlines()[0][:300].rstrip(".")
+        if "API request to" in first:
+            server = arguments["tracking_uri"]
+            raise AuditError(
+                f"the tracking server {server} does not answer", "check that it runs, or give another --tracking-uri"
+            ) from None
         raise AuditError(f"MLflow cannot find the model {uri}: {first}", "check the name, the version and --tracking-uri") from None
     except (OSError, ImportError) as error:
         raise AuditError(
@@ -177,6 +190,7 @@ def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, 
 
 def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
     """Job: a run linked to the audited model, with the folder as artifacts, metrics as check.metric, and the verdict as a tag."""
+    os.environ.update(SETTINGS)
     from mlflow.entities import LoggedModelInput, Metric, RunTag
     from mlflow.exceptions import MlflowException
 

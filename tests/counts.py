@@ -127,9 +127,7 @@ class Judged:
                 yield f.sentence or ""
 
 
-def of_rows(
-    y: NDArray[np.bool_], score: NDArray[np.float64], pred: NDArray[np.bool_], group: NDArray[np.int64], names: list[str]
-) -> Found:
+def of_rows(y: NDArray[np.bool_], score: NDArray[np.float64], pred: NDArray[np.bool_], group: NDArray[np.int64], names: list[str]) -> Found:
     """The findings that decide, from rows of a binary model; favourable is the event."""
     columns = {"selection_rate": (pred, np.ones_like(pred)), "true_positive_rate": (pred & y, y)}
     size, found = len(names), []

@@ -99,17 +99,21 @@ def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
     None where a class is empty.
     """
     z = normal_quantile(level)
-    pos, both = table.positives[::-1], (table.positives + table.negatives)[::-1]  # from the highest score down
-    m, n = int(pos.sum()), int(both.sum())
+    pos, n = table.positives, table.rows
+    m = int(pos.sum())
     if m in (0, n):
         return None
-    above = np.cumsum(both)
-    precision = np.cumsum(pos) / above
-    value = float(np.sum(pos * precision)) / m
+    both = pos + table.negatives
+    above = (n - np.cumsum(both) + both).astype(np.float64)  # rows at or above each score
+    precision = (m - np.cumsum(pos) + pos) / above
+    value = float(np.dot(pos, precision)) / m
     weight = pos / above  # positives at s over rows at or above s; n/n cancels
-    ones, shared = np.cumsum(weight[::-1])[::-1], np.cumsum((weight * precision)[::-1])[::-1]
-    if_one, if_zero = precision - value + ones - shared, -shared
-    variance = (float(np.sum(pos * if_one**2)) + float(np.sum((both - pos) * if_zero**2))) / m**2
+    shared = np.cumsum(weight * precision)
+    if_one = np.cumsum(weight)
+    if_one += precision
+    if_one -= shared
+    if_one -= value
+    variance = (float(np.dot(pos, np.square(if_one))) + float(np.dot(table.negatives, np.square(shared)))) / m**2
     if value >= 1.0 or variance <= 0.0:
         return estimate(value, float(wilson_limits(m, m, level=level)[0]) * value, 1.0, level=level, method="wilson", n=n)
     low, high = _logit_interval(value, variance, z)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from audit.stats._inputs import Floats, Ints, binary, finite
 
@@ -48,4 +48,23 @@ def rank(scores: ArrayLike, y: ArrayLike) -> Ranked:
     """The table of scores and outcomes y in {0, 1}, both of shape (n,). ValueError where a score is not finite or y something else."""
     values = finite("scores", scores)
     one = binary("y", y, values.size)
+    if values.size and values.dtype == np.float64 and values.min() >= 0:
+        return _rank_packed(values, one)
     return rank_two(values[one], values[~one])
+
+
+def _rank_packed(values: Floats, one: NDArray[np.bool_]) -> Ranked:
+    """The table of scores >= 0 by one sort: their bits rise with them and leave the sign bit free for the outcome."""
+    keys = (values + 0.0).view(np.uint64)  # −0.0 becomes 0.0
+    keys <<= np.uint64(1)
+    keys |= one
+    keys.sort()
+    bits = keys >> np.uint64(1)
+    last = np.flatnonzero(bits[1:] != bits[:-1])
+    last = np.append(last, keys.size - 1)
+    keys &= np.uint64(1)
+    if last.size == keys.size:  # all scores differ
+        positives = keys.view(np.int64)
+        return Ranked(bits.view(np.float64), positives, 1 - positives)
+    positives = np.diff(np.cumsum(keys.view(np.int64))[last], prepend=0)
+    return Ranked(bits[last].view(np.float64), positives, np.diff(last, prepend=-1) - positives)

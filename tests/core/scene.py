@@ -45,7 +45,13 @@ class Scene:
     def context(self, check: str) -> Context:
         """What one check sees."""
         return Context(
-            check=check, facts=self.facts, settled=self.settled, scoring=self.scoring, plan=self.plan, seed=self.seed, model_files={"m": 1000}
+            check=check,
+            facts=self.facts,
+            settled=self.settled,
+            scoring=self.scoring,
+            plan=self.plan,
+            seed=self.seed,
+            model_files={"m": 1000},
         )
 
     def measure(self, check: str, **params: Any) -> list[Measurement]:

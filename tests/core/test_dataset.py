@@ -131,7 +131,16 @@ def test_any_column_name_can_be_asked_for(tmp_path: Path, name: str) -> None:
         (b"a,b\n1,\xff\xfe\n", "d.csv"),
         ('a,b\n1,"never closed\n2,3\n', "d.csv"),
     ],
-    ids=["empty", "header only", "doubled column", "columns that differ in case", "row too short", "row too long", "not UTF-8", "open quote"],
+    ids=[
+        "empty",
+        "header only",
+        "doubled column",
+        "columns that differ in case",
+        "row too short",
+        "row too long",
+        "not UTF-8",
+        "open quote",
+    ],
 )
 def test_a_broken_csv_is_refused_by_name(tmp_path: Path, text: str | bytes, named: str) -> None:
     with pytest.raises(AuditError) as error:

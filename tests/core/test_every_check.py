@@ -123,7 +123,13 @@ def several(n: int = 400) -> dict[str, Any]:
 def quantity(n: int = 400) -> dict[str, Any]:
     rng = np.random.default_rng(2)
     y = rng.normal(100, 20, n)
-    return {"y": y, "pred": y + rng.normal(0, 5, n), "task": "regression", "favourable": ["high"], "groups": {"sex": rng.choice(["f", "m"], n)}}
+    return {
+        "y": y,
+        "pred": y + rng.normal(0, 5, n),
+        "task": "regression",
+        "favourable": ["high"],
+        "groups": {"sex": rng.choice(["f", "m"], n)},
+    }
 
 
 def undefined_but(kept: int, given: dict[str, Any]) -> dict[str, Any]:

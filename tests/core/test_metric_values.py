@@ -164,7 +164,11 @@ def test_the_example_of_fairlearns_documentation(tmp_path: Path) -> None:
         pred += [1] * tp + [0] * fn + [1] * fp + [0] * tn
         group += [name] * (tp + fn + fp + tn)
     found = Pick(set_scene(tmp_path, y=y, pred=pred, groups={"sf": group}, reference={"sf": "b"}).measure("fairness.group"))
-    for name, (a, b) in {"selection_rate": (5 / 7, 5 / 11), "true_positive_rate": (2 / 3, 4 / 9), "false_positive_rate": (3 / 4, 1 / 2)}.items():
+    for name, (a, b) in {
+        "selection_rate": (5 / 7, 5 / 11),
+        "true_positive_rate": (2 / 3, 4 / 9),
+        "false_positive_rate": (3 / 4, 1 / 2),
+    }.items():
         assert (found.value(name, sf="a"), found.value(name, sf="b")) == (close(a), close(b))
     for name, metric in EXTREMES.items():
         assert found.value(name, sf="*") == close(metric(y, pred, sensitive_features=group))
@@ -183,7 +187,9 @@ def test_multiclass_metrics_are_those_of_scikit_learn(tmp_path: Path, seed: int)
     scores /= scores.sum(axis=1, keepdims=True)
     y = np.array([rng.choice(3, p=row / row.sum()) for row in scores])
     pred, group = scores.argmax(axis=1), rng.choice(["a", "b"], n)
-    scene = set_scene(tmp_path, y=y, pred=pred, score=scores, classes=names, positive=None, favourable=["high"], task="multiclass", groups={"g": group})
+    scene = set_scene(
+        tmp_path, y=y, pred=pred, score=scores, classes=names, positive=None, favourable=["high"], task="multiclass", groups={"g": group}
+    )
     found = Pick(scene.measure("performance.overall", replicates=20))
     expected = {
         "accuracy": sm.accuracy_score(y, pred), "balanced_accuracy": sm.balanced_accuracy_score(y, pred),
@@ -269,7 +275,9 @@ def test_the_event_may_be_the_first_class(tmp_path: Path) -> None:
     assert found.value("roc_auc") == close(sm.roc_auc_score(y == 0, bad))
     assert found.value("log_loss") == close(sm.log_loss(y == 0, bad))
     fair = Pick(scene.measure("fairness.group", draws=20))
-    assert fair.value("selection_rate", g="a") == close(float((pred == 1)[scene.context("x").scored.group(0) == scene.facts.groups[0].levels.index("a")].mean()))
+    assert fair.value("selection_rate", g="a") == close(
+        float((pred == 1)[scene.context("x").scored.group(0) == scene.facts.groups[0].levels.index("a")].mean())
+    )
     large = Pick(scene.measure("calibration.overall")).value("calibration_in_the_large")
     assert large == close(float(bad.mean() - (y == 0).mean()))
 
@@ -283,5 +291,7 @@ def test_a_metric_that_is_undefined_says_so_where_the_libraries_say_zero(tmp_pat
     assert found("true_positive_rate", g="a").reason
     single = set_scene(tmp_path, y=y, pred=y, groups={"g": ["a"] * 60}).measure("fairness.group", draws=20)
     assert not [m for m in single if m.metric.startswith(("demographic", "equal"))]
-    one_class = Pick(set_scene(tmp_path, y=[1] * 30, pred=[1] * 30, score=np.linspace(0.5, 1, 30)).measure("performance.overall", replicates=20))
+    one_class = Pick(
+        set_scene(tmp_path, y=[1] * 30, pred=[1] * 30, score=np.linspace(0.5, 1, 30)).measure("performance.overall", replicates=20)
+    )
     assert one_class("roc_auc").estimate is None

@@ -7,7 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from counts import CALIBRATED, GOOD, Found, Judged, a_case, an_estimate, baseline, calibration, good, inputs, not_run, of_rows, plan_with, rates
+from counts import (
+    CALIBRATED,
+    GOOD,
+    Found,
+    Judged,
+    a_case,
+    an_estimate,
+    baseline,
+    calibration,
+    good,
+    inputs,
+    not_run,
+    of_rows,
+    plan_with,
+    rates,
+)
 from scene import set_scene
 
 from audit.dataset import MISSING
@@ -52,7 +67,9 @@ def test_a_deciding_check_that_errored_makes_the_verdict_error() -> None:
     assert judged.questions[SELECTION].reason == "it died"
 
 
-@pytest.mark.parametrize("skipped", [["performance.baseline"], ["fairness.group", "fairness.inputs"], ["calibration.overall"], ["calibration.groups"]])
+@pytest.mark.parametrize(
+    "skipped", [["performance.baseline"], ["fairness.group", "fairness.inputs"], ["calibration.overall"], ["calibration.groups"]]
+)
 def test_a_skipped_question_is_never_a_pass(skipped: list[str]) -> None:
     judged = Judged(good(), a_case(unjudged=not_run(*skipped)))
     assert judged.verdict == "inconclusive"
@@ -305,7 +322,8 @@ def test_opportunity_with_few_positives_is_too_few_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "half", "verdict"), [(0.3, 0.1, "pass"), (0.05, 0.1, "inconclusive"), (-0.05, 0.1, "inconclusive"), (-0.3, 0.1, "fail"), (0.1, 0.1, "inconclusive")]
+    ("value", "half", "verdict"),
+    [(0.3, 0.1, "pass"), (0.05, 0.1, "inconclusive"), (-0.05, 0.1, "inconclusive"), (-0.3, 0.1, "fail"), (0.1, 0.1, "inconclusive")],
 )
 def test_skill_passes_only_with_its_interval_above_zero(value: float, half: float, verdict: str) -> None:
     found = good() | {"performance.baseline": baseline(an_estimate(value, value - half, value + half))}
@@ -320,12 +338,15 @@ def test_a_constant_prediction_fails_exactly() -> None:
 
 def test_the_skill_of_groups_does_not_decide() -> None:
     found = good()
-    found["performance.baseline"] += [f.model_copy(update={"slice": {"sex": "f"}, "key": "x"}) for f in baseline(an_estimate(-1, -1.1, -0.9))]
+    found["performance.baseline"] += [
+        f.model_copy(update={"slice": {"sex": "f"}, "key": "x"}) for f in baseline(an_estimate(-1, -1.1, -0.9))
+    ]
     assert Judged(found).verdict == "pass"
 
 
 @pytest.mark.parametrize(
-    ("gap", "half", "verdict"), [(0.0, 0.01, "pass"), (0.03, 0.03, "inconclusive"), (0.04, 0.01, "pass"), (0.09, 0.01, "fail"), (-0.09, 0.01, "fail")]
+    ("gap", "half", "verdict"),
+    [(0.0, 0.01, "pass"), (0.03, 0.03, "inconclusive"), (0.04, 0.01, "pass"), (0.09, 0.01, "fail"), (-0.09, 0.01, "fail")],
 )
 def test_calibration_in_the_large_is_a_margin_on_both_sides(gap: float, half: float, verdict: str) -> None:
     found = good() | calibration(an_estimate(gap, gap - half, gap + half), {"m": CALIBRATED})
@@ -383,7 +404,19 @@ def test_only_the_allowed_reasons_are_given() -> None:
 
 def test_a_sentence_names_its_numbers_and_the_undeclared_cutoff() -> None:
     f = Judged(selection({"m": (1500, 5000), "f": (750, 5000)}), a_case(decision_declared=False)).one(SELECTION, "f")
-    for part in ("sex = f", "sex = m", "0.50", "15 %", "30 %", "5,000", "p < 0.001", "90 %", "0.80", "Not adjusted", "which nobody declared"):
+    for part in (
+        "sex = f",
+        "sex = m",
+        "0.50",
+        "15 %",
+        "30 %",
+        "5,000",
+        "p < 0.001",
+        "90 %",
+        "0.80",
+        "Not adjusted",
+        "which nobody declared",
+    ):
         assert part in f.sentence, (part, f.sentence)
     declared = Judged(selection({"m": (1500, 5000), "f": (750, 5000)})).one(SELECTION, "f")
     assert "nobody declared" not in declared.sentence

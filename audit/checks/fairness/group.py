@@ -41,8 +41,10 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
     from audit.text import message
 
     worst: tuple[float, Part, Part] | None = None
+    events = _events(ctx)
     for grouping in ctx.groupings():
-        for name, pair in _rates(ctx, grouping).items():
+        rates = _rates(ctx, grouping, events)
+        for name, pair in rates.items():
             for measurement in _rate(ctx, name, pair, grouping):
                 yield measurement
                 if (
@@ -55,7 +57,7 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
                     if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
                         worst = (ratio, measurement.parts[0], measurement.parts[1])
         if grouping.single:
-            yield from _extremes(ctx, grouping, draws)
+            yield from _extremes(ctx, grouping, rates, draws)
             if ctx.settled.task == "regression":
                 yield from _means(ctx, grouping)
     if ctx.scored.selected is None:
@@ -79,11 +81,10 @@ def _name(slice_: dict[str, str]) -> str:
 
 
 class _Events(NamedTuple):
-    """Outcome and decision as event or not, over rows that have both."""
+    """Outcome and decision as event or not: `keep` (n,) marks rows that have both, `cell` of those is 2·outcome + decision."""
 
     keep: NDArray[np.bool_]
-    y: NDArray[np.bool_]
-    pred: NDArray[np.bool_]
+    cell: NDArray[np.int32]
 
 
 def _events(ctx: Context) -> _Events | None:
@@ -94,11 +95,12 @@ def _events(ctx: Context) -> _Events | None:
     named = [settled.positive] if settled.positive is not None else settled.favourable
     if settled.task == "regression" or not named or ctx.facts.target_sql is None:
         return None
-    event = [settled.classes.index(name) for name in named]
-    return _Events(ctx.scored.usable, np.isin(ctx.scored.y, event), np.isin(ctx.scored.pred, event))
+    is_event = np.array([*(name in named for name in settled.classes), False], dtype=np.int32)  # code -1 reads the last entry
+    keep = ctx.scored.usable
+    return _Events(keep, 2 * is_event[ctx.scored.y[keep]] + is_event[ctx.scored.pred[keep]])
 
 
-def _rates(ctx: Context, grouping: Grouping) -> dict[str, Pair]:
+def _rates(ctx: Context, grouping: Grouping, events: _Events | None) -> dict[str, Pair]:
     """Rate name → (k, n) per group, int64; fairlearn's names."""
     import numpy as np
 
@@ -107,11 +109,9 @@ def _rates(ctx: Context, grouping: Grouping) -> dict[str, Pair]:
         known = ctx.scored.predicted
         n = np.bincount(grouping.codes[known], minlength=size)
         out["selection_rate"] = (np.bincount(grouping.codes[known & ctx.scored.selected], minlength=size), n)
-    events = _events(ctx)
     if events is None:
         return out
-    cell = grouping.codes[events.keep].astype(np.int64) * 4 + events.y[events.keep] * 2 + events.pred[events.keep]
-    tn, fp, fn, tp = np.bincount(cell, minlength=4 * size).reshape(size, 4).T
+    tn, fp, fn, tp = np.bincount(grouping.codes[events.keep] * 4 + events.cell, minlength=4 * size).reshape(size, 4).T
     out |= {
         "true_positive_rate": (tp, tp + fn), "false_negative_rate": (fn, tp + fn), "false_positive_rate": (fp, fp + tn), "true_negative_rate": (tn, fp + tn),
         "precision": (tp, tp + fp), "negative_predictive_value": (tn, tn + fn),
@@ -137,7 +137,7 @@ def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping) -> Iterator[M
         yield from found if grouping.single else (m for m in found if m.compare in ("ratio", "difference"))
 
 
-def _extremes(ctx: Context, grouping: Grouping, draws: int) -> Iterator[Measurement]:
+def _extremes(ctx: Context, grouping: Grouping, rates: dict[str, Pair], draws: int) -> Iterator[Measurement]:
     """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
     import numpy as np
 
@@ -145,7 +145,7 @@ def _extremes(ctx: Context, grouping: Grouping, draws: int) -> Iterator[Measurem
     from audit.result import Measurement, Test
     from audit.stats.extremes import extremes
 
-    rates, found = _rates(ctx, grouping), {}
+    found = {}
     for name, (k, n) in rates.items():
         members = [i for i in range(len(n)) if n[i] > 0 and i not in grouping.unknown]
         result = (

@@ -1,0 +1,28 @@
+"""`witnessmark train|run|verify|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {"train": "models.train", "run": "audit.run", "verify": "audit.verify", "report": "reports.generate"}
+LATER = ("compare",)
+
+
+def main() -> int:
+    """Hand the arguments to the command's own module; the commands meet here by name only."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in LATER:
+        print(f"error: {name} comes with a later version — the commands are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    if name not in COMMANDS:
+        stream = sys.stdout if name in ("-h", "--help") else sys.stderr
+        print(f"usage: witnessmark {{{'|'.join(COMMANDS)}}} …", file=stream)
+        return 0 if stream is sys.stdout else 2
+    module = importlib.import_module(COMMANDS[name])
+    status: int = module.main(sys.argv[2:])
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
