@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from audit.explain.permutation import permutation_shap
 from audit.subject.frame import Categories, Frame, rows, take
 
 if TYPE_CHECKING:
@@ -111,36 +112,20 @@ def _answer(ctx: Context, frame: Frame, output: int, unit: str) -> Floats:
 
 def _from_answers(ctx: Context, frame: Frame, background: Frame, outputs: list[int]) -> list[Explained]:
     """Permutation SHAP (Castro 2009; Mitchell 2022) from the answers alone; categories travel as codes and are decoded before the model sees them."""
-    import shap
-
     both = {name: _joined(frame[name], background[name]) for name in frame}
     n = rows(frame)
     table, decode = _as_matrix(both)
 
     def answers(x: Floats) -> Floats:
         found = ctx.answer(decode(x))
-        return found if found.ndim == 1 else found[:, outputs]
+        return found[:, None] if found.ndim == 1 else found[:, outputs]
 
-    explainer = shap.explainers.Permutation(
-        answers, shap.maskers.Independent(table[n:], max_samples=len(table) - n), seed=int(ctx.rng("permutations").integers(2**31))
-    )
-    found = explainer(table[:n], max_evals=PERMUTATIONS * (2 * table.shape[1] + 1), silent=True)
-    values, base = np.asarray(found.values, dtype=np.float64), np.asarray(found.base_values, dtype=np.float64)
+    values, base = permutation_shap(answers, table[:n], table[n:], permutations=PERMUTATIONS, rng=ctx.rng("permutations"))
     own = answers(table[:n])
     unit = "value" if ctx.settled.task == "regression" else "probability" if ctx.settled.has_scores else "label"
-    if values.ndim == 2:
-        return [Explained(list(frame), values, np.broadcast_to(base, (n,)), own, unit, "permutation_shap", len(table) - n)]
     return [
-        Explained(
-            list(frame),
-            values[:, :, i],
-            np.broadcast_to(base, (n, len(outputs)))[:, i],
-            own[:, i],
-            unit,
-            "permutation_shap",
-            len(table) - n,
-        )
-        for i in range(len(outputs))
+        Explained(list(frame), values[:, :, i], np.full(n, base[i]), own[:, i], unit, "permutation_shap", len(table) - n)
+        for i in range(values.shape[2])
     ]
 
 

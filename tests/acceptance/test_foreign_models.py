@@ -1,0 +1,125 @@
+"""Models that a script outside this project logged audit cleanly on Adult, and the numbers are those of scikit-learn and fairlearn."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import User
+
+NUMBERS = "age,fnlwgt,education-num,capital-gain,capital-loss,hours-per-week"
+INCOME = ["--target", "income", "--positive", ">50K", "--favourable", ">50K", "--label-source", "outcome"]
+CASES = {
+    "pipeline": INCOME,
+    "xgboost": [*INCOME, "--classes", "<=50K,>50K"],
+    "lightgbm": INCOME,
+    "net": [*INCOME, "--features", NUMBERS],
+    "onnx": [*INCOME, "--features", NUMBERS],
+    "rule": [*INCOME, "--trust-pickle"],
+    "multiclass": ["--target", "relationship", "--favourable", "Husband,Wife", "--label-source", "outcome"],
+    "regression": ["--target", "hours-per-week", "--favourable", "high", "--label-source", "outcome"],
+}
+
+
+@pytest.fixture(scope="module")
+def audits(user: User, foreign: str, data_folder: Path) -> dict[str, dict[str, Any]]:
+    """Every model audited once; a small sample keeps the explanations short."""
+    documents = {}
+    for name, options in CASES.items():
+        done = user.audit(
+            f"models:/{name}/1", "--tracking-uri", foreign, "--data", str(data_folder / "adult_test.parquet"), "--sensitive", "sex,race",
+            "--sample", "150", "--out", f"audit-{name}", *options,
+        )  # fmt: skip
+        assert done.status == 0, (name, done.err)
+        assert done.out.strip() == str(user.folder / f"audit-{name}"), "nothing but the path stands on stdout"
+        documents[name] = done.document
+    return documents
+
+
+def value(document: dict[str, Any], metric: str, slice_: dict[str, str] | None = None, check: str | None = None) -> float:
+    """The estimate of one finding that compares nothing."""
+    found = [
+        f for c in document["checks"] for f in c["findings"]
+        if f["metric"] == metric and f["compare"] == "value" and f["slice"] == (slice_ or {}) and check in (None, c["info"]["id"])
+    ]  # fmt: skip
+    assert found, (metric, slice_)
+    return float(found[0]["estimate"]["value"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_check_completes_and_no_number_stands_alone(audits: dict[str, dict[str, Any]], name: str) -> None:
+    for check in audits[name]["checks"]:
+        assert check["status"] == "completed", (check["info"]["id"], check["reason"])
+        for finding in check["findings"]:
+            assert finding["reason"] or finding["estimate"]["low"] <= finding["estimate"]["value"] <= finding["estimate"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [("pipeline", "binary"), ("onnx", "binary"), ("multiclass", "multiclass"), ("regression", "regression")]
+)
+def test_the_task_is_found(audits: dict[str, dict[str, Any]], name: str, task: str) -> None:
+    assert audits[name]["model"]["task"] == task
+
+
+def test_numbers_are_those_of_scikit_learn_and_fairlearn(
+    audits: dict[str, dict[str, Any]], foreign: str, user: User, data_folder: Path
+) -> None:
+    import json
+    import subprocess
+    import sys
+
+    # MLflow is imported in a process of its own: its own warnings would fail this suite.
+    script = (
+        "import json, sys, mlflow, pandas as pd; mlflow.set_tracking_uri(sys.argv[1]); m = mlflow.sklearn.load_model('models:/pipeline/1');"
+        "d = pd.read_parquet(sys.argv[2]); print(json.dumps([m.predict_proba(d)[:, 1].tolist(), m.predict(d).tolist()]))"
+    )
+    path = str(data_folder / "adult_test.parquet")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, foreign, path], env=user.environment, capture_output=True, text=True, check=True
+    )
+    score, predicted = (np.array(v) for v in json.loads(done.stdout.strip().splitlines()[-1]))
+    from fairlearn.metrics import MetricFrame, demographic_parity_difference, selection_rate, true_positive_rate
+    from sklearn import metrics
+
+    data = pd.read_parquet(path)
+    y, decided = (data["income"] == ">50K").astype(int), (predicted == ">50K").astype(int)
+    document = audits["pipeline"]
+    exact = {
+        "accuracy": metrics.accuracy_score(y, decided), "balanced_accuracy": metrics.balanced_accuracy_score(y, decided), "f1": metrics.f1_score(y, decided),
+        "roc_auc": metrics.roc_auc_score(y, score), "average_precision": metrics.average_precision_score(y, score), "log_loss": metrics.log_loss(y, score),
+        "brier_score": metrics.brier_score_loss(y, score),
+    }  # fmt: skip
+    for metric, expected in exact.items():
+        assert value(document, metric, check="performance.overall") == pytest.approx(expected, abs=1e-12), metric
+    for column in ("sex", "race"):
+        frame = MetricFrame(
+            metrics={"s": selection_rate, "t": true_positive_rate}, y_true=y, y_pred=decided, sensitive_features=data[column]
+        )
+        for level, row in frame.by_group.iterrows():
+            assert value(document, "selection_rate", {column: str(level)}) == pytest.approx(row["s"], abs=1e-12)
+            assert value(document, "true_positive_rate", {column: str(level)}) == pytest.approx(row["t"], abs=1e-12)
+        gap = demographic_parity_difference(y, decided, sensitive_features=data[column])
+        assert value(document, "demographic_parity_difference", {column: "*"}) == pytest.approx(gap, abs=1e-12)
+
+
+def test_labels_and_sensitive_columns_stay_with_the_auditor(audits: dict[str, dict[str, Any]]) -> None:
+    names = [f["name"] for f in audits["pipeline"]["model"]["features"]]
+    assert "income" not in names
+    assert not {"sex", "race"} & set(names)
+
+
+def test_code_that_comes_with_a_model_is_named(audits: dict[str, dict[str, Any]]) -> None:
+    assert audits["rule"]["model"]["load_risk"] == "code"
+    assert audits["rule"]["model"]["load_evidence"]
+    assert audits["pipeline"]["model"]["load_risk"] == "data_only"
+
+
+def test_without_trust_a_model_that_runs_code_is_refused(user: User, foreign: str, data_folder: Path) -> None:
+    done = user.audit(
+        "models:/rule/1", "--tracking-uri", foreign, "--data", str(data_folder / "adult_test.parquet"), "--out", "refused", *INCOME
+    )
+    assert done.status == 2
+    assert "--trust-pickle" in done.err
+    assert "Traceback" not in done.err
+    assert not (user.folder / "refused").exists()
