@@ -105,7 +105,10 @@ def _margin(
             "sentence": render(text),
             "sentence_msg": text,
         }
-        if verdict == "inconclusive":
+        if verdict == "inconclusive" and p < 0.001:  # the correction for many groups kept it from failing
+            why = _established(adjusted_p, f.estimate)
+            update |= {"reason": SIZE_OPEN, "reason_msg": why}
+        elif verdict == "inconclusive":
             why = message(
                 "These rows cannot tell: the value may be anything from {low:number} to {high:number}.",
                 low=f.estimate.low,
@@ -115,6 +118,13 @@ def _margin(
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
     return _conclude(answer)
+
+
+def _established(p: float, e: Estimate) -> Message:
+    return message(
+        "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
+        p=p, low=e.low, high=e.high,
+    )  # fmt: skip
 
 
 def _conclude(answer: Answer) -> Answer:
@@ -437,12 +447,8 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
     if why == SIZE_OPEN:
-        return message(
-            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
-            p=p,
-            low=low,
-            high=high,
-        )
+        unbounded = message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
+        return _established(p, e) if e is not None else unbounded
     if why == TOO_FEW:
         return message(
             "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",
