@@ -171,7 +171,8 @@ def _meaning(prediction: Prediction, classes: list[str], flavor: str) -> Outputs
     finite = values[np.isfinite(values).all(axis=1)]
     if not len(finite):
         raise AuditError(
-            f"the model returned not one finite number for the first {len(values)} rows", "check the data, and the model's inputs with --features"
+            f"the model returned not one finite number for the first {len(values)} rows",
+            "check the data, and the model's inputs with --features",
         )
     if values.shape[1] == 1 and prediction.predicted is None and {_text(v) for v in np.unique(finite)} <= set(classes):
         return "label"

@@ -447,7 +447,9 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
     if why == SIZE_OPEN:
-        unbounded = message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
+        unbounded = message(
+            "A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p
+        )
         return _established(p, e) if e is not None else unbounded
     if why == TOO_FEW:
         return message(

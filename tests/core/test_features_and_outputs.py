@@ -291,7 +291,10 @@ def test_the_order_of_classes_is_the_declared_then_the_librarys_then_sorted(tmp_
     prediction = said([[0.9, 0.1], [0.2, 0.8]])
     assert settled_for(tmp_path, ["n", "y"], prediction, positive="y").classes == ["n", "y"]
     assert settled_for(tmp_path, ["n", "y"], prediction, classes=["y", "n"], positive="y").classes == ["y", "n"]
-    assert settled_for(tmp_path, ["n", "y"], prediction, classes=["n", "y"], metadata={"classes": ["y", "n"]}, positive="y").classes == ["y", "n"]
+    assert settled_for(tmp_path, ["n", "y"], prediction, classes=["n", "y"], metadata={"classes": ["y", "n"]}, positive="y").classes == [
+        "y",
+        "n",
+    ]
     swapped = settled_for(tmp_path, ["n", "y"], prediction, metadata={"classes": ["y", "n"]}, positive="y")
     assert interpret(prediction, swapped)[0].tolist() == [0, 1], "class 0 is y"
 

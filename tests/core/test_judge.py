@@ -84,7 +84,11 @@ def test_a_screen_does_not_fail_on_a_difference_that_chance_gives() -> None:
 def test_groups_of_unknown_membership_and_intersections_are_never_judged() -> None:
     found = rates("false_negative_rate", "g", {"r": (300, 1000), MISSING: (900, 1000)})
     both = Measurement(
-        metric="false_negative_rate", compare="difference", slice={"g": "a", "h": "b"}, against={"g": "r", "h": "s"}, estimate=an_estimate(0.5, 0.4, 0.6)
+        metric="false_negative_rate",
+        compare="difference",
+        slice={"g": "a", "h": "b"},
+        against={"g": "r", "h": "s"},
+        estimate=an_estimate(0.5, 0.4, 0.6),
     )
     judged = judge_reported("fairness.group", [*found, both], with_criteria("fairness.group", FNR), judgeable=True)
     assert {f.verdict for f in judged} == {"not_judged"}
@@ -132,7 +136,9 @@ def test_a_warning_never_decides(tmp_path: Path) -> None:
     truth = rng.beta(2, 2, 20_000)
     y = (rng.random(20_000) < truth).astype(int)
     score = 0.5 + (truth - 0.5) * 0.6
-    document = set_scene(tmp_path, y=y, pred=(score >= 0.5).astype(int), score=score, groups={"sex": rng.choice(["f", "m"], 20_000)}).document()
+    document = set_scene(
+        tmp_path, y=y, pred=(score >= 0.5).astype(int), score=score, groups={"sex": rng.choice(["f", "m"], 20_000)}
+    ).document()
     slopes = [f for c in document.checks for f in c.findings if f.metric == "calibration_slope" and not f.slice]
     assert [(f.verdict, f.criterion.role) for f in slopes if f.criterion] == [("fail", "warns")]
     (check,) = [c for c in document.checks if c.info.id == "calibration.overall"]

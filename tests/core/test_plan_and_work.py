@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from audit import text, toml
 from audit import plan as plans
+from audit import text, toml
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, describe_error, write_whole
 from audit.journal import BusyError, Journal
@@ -39,7 +39,13 @@ def load(folder: Path, content: str) -> plans.Plan:
 
 def test_the_built_in_plan_is_the_one_of_the_rules() -> None:
     plan = plans.load(None)
-    assert (plan.judge.alpha_fail, plan.judge.level_pass, plan.judge.adequacy, plan.judge.common_rate, plan.judge.unknown) == (0.05, 0.95, 0.5, 0.8, 0.05)
+    assert (plan.judge.alpha_fail, plan.judge.level_pass, plan.judge.adequacy, plan.judge.common_rate, plan.judge.unknown) == (
+        0.05,
+        0.95,
+        0.5,
+        0.8,
+        0.05,
+    )
     assert (plan.materiality.tier, plan.disclosure.edition, plan.disclosure.min_group_size) == ("medium", "internal", 10)
     assert len(plan.decides) == 6
     assert (plan.decides["calibration_large"].margin, plan.decides["calibration_large"].min_rows) == (0.05, 200)
@@ -53,7 +59,9 @@ def test_no_criterion_of_the_built_in_plan_decides_or_names_an_unknown_check() -
 
 
 def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
-    plan = load(tmp_path, '[materiality]\ntier = "high"\n[decides.fairness_selection]\nmin = 0.9\n[checks."fairness.group".params]\ndraws = 50\n')
+    plan = load(
+        tmp_path, '[materiality]\ntier = "high"\n[decides.fairness_selection]\nmin = 0.9\n[checks."fairness.group".params]\ndraws = 50\n'
+    )
     assert (plan.materiality.tier, plan.materiality.chosen_by) == ("high", "not stated")
     assert (plan.decides["fairness_selection"].min, plan.decides["fairness_selection"].severity) == (0.9, "critical")
     assert plans.parameters(plan, checks()["fairness.group"]) == {"draws": 50}
@@ -83,7 +91,10 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ('[checks."fairness.group".params]\nluck = 1', "no valid parameter 'luck'"),
         ('[checks."fairness.group".params]\ndraws = "many"', "no valid parameter 'draws'"),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"', "needs min or max"),
-        ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nrole = "decides"', "only the questions under [decides] decide"),
+        (
+            '[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nrole = "decides"',
+            "only the questions under [decides] decide",
+        ),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nmax = 0.4', "min 0.5 is above max 0.4"),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = inf', "criteria.0.min"),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\ncompare = "quotient"', "criteria.0.compare"),
@@ -143,7 +154,12 @@ def without_empty(value: Any) -> Any:
 
 
 @settings(deadline=None, derandomize=True, max_examples=200)
-@given(st.dictionaries(st.text(), st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8)))
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8),
+    )
+)
 def test_any_record_written_as_toml_is_read_back(record: dict[str, Any]) -> None:
     assert without_empty(tomllib.loads(toml.dumps(record))) == without_empty(without_none(record))
 
@@ -173,7 +189,9 @@ def test_a_decision_column_may_have_any_name() -> None:
     assert parse_decision("column=final = decision").column == "final = decision"
 
 
-@pytest.mark.parametrize("rule", ["", "top=0", "top=-1", "top=0%", "top=100%", "top=1.2.3%", "score>=", "score>=.", "score>0.5", "score>=nan", "column="])
+@pytest.mark.parametrize(
+    "rule", ["", "top=0", "top=-1", "top=0%", "top=100%", "top=1.2.3%", "score>=", "score>=.", "score>0.5", "score>=nan", "column="]
+)
 def test_other_rules_are_refused(rule: str) -> None:
     with pytest.raises(AuditError, match="use predict, score>=T"):
         parse_decision(rule)
@@ -298,7 +316,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
 # --- jobs ------------------------------------------------------------------------------------------------------------------------------
 
-JOBS = '''
+JOBS = """
 import os, signal, time
 from audit.errors import AuditError
 def double(arguments, worker): return {"twice": 2 * arguments["x"]}
@@ -313,7 +331,7 @@ def die(arguments, worker): os.kill(os.getpid(), signal.SIGKILL)
 def leap(arguments, worker): os._exit(0)
 def nan(arguments, worker): return {"x": float("nan")}
 def talk(arguments, worker): print("noise"); return {}
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -428,7 +446,9 @@ def test_a_value_is_never_a_template(value: str) -> None:
 
 
 def test_an_unknown_template_stays_english() -> None:
-    assert text.render(Message(id="A sentence that nobody translated {x}.", values={"x": 1}), "zh") == "A sentence that nobody translated 1."
+    assert (
+        text.render(Message(id="A sentence that nobody translated {x}.", values={"x": 1}), "zh") == "A sentence that nobody translated 1."
+    )
     assert text.translate("A heading that nobody translated", "zh") == "A heading that nobody translated"
 
 
@@ -492,10 +512,25 @@ def test_the_digest_leaves_out_what_cannot_repeat() -> None:
         finding = {"repeatable": True, "metric": "m", "estimate": changed.pop("estimate", 1)}
         timed = {"repeatable": False, "metric": "seconds", "estimate": changed.pop("timed", 1)}
         check = {"seconds": changed.pop("seconds", 1), "summary": "s", "summary_msg": None, "findings": [finding]}
-        return {"id": "1", "started": "t", "verdict": "pass", "environment": {}, "history": {}, "checks": [check, check | {"findings": [finding, timed]}]} | changed
+        return {
+            "id": "1",
+            "started": "t",
+            "verdict": "pass",
+            "environment": {},
+            "history": {},
+            "checks": [check, check | {"findings": [finding, timed]}],
+        } | changed
 
     same = document_digest(document())
-    for change in ({"id": "2"}, {"started": "u"}, {"environment": {"python": "3"}}, {"history": {"n": 3}}, {"seconds": 9}, {"timed": 9}, {"digest": "d"}):
+    for change in (
+        {"id": "2"},
+        {"started": "u"},
+        {"environment": {"python": "3"}},
+        {"history": {"n": 3}},
+        {"seconds": 9},
+        {"timed": 9},
+        {"digest": "d"},
+    ):
         assert document_digest(document(**change)) == same, change
     for change in ({"estimate": 2}, {"verdict": "fail"}, {"plan": {}}):
         assert document_digest(document(**change)) != same, change
