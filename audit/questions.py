@@ -428,18 +428,18 @@ def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
 
 
 def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> bool:
-    """With more unknown membership than the plan allows: whether the limits hold however the unknown rows were divided."""
+    """With more unknown membership than the plan allows: whether the interval stays inside however the unknown rows were divided."""
     k, n, total = unknown
     if not total or n / total <= plan.judge.unknown:
         return True
     group, reference = pair.group, pair.reference
-    lowest = (group.k / (group.n + n - k), (reference.k + k) / (reference.n + k))
-    highest = ((group.k + k) / (group.n + k), reference.k / (reference.n + n - k))
+    # All unknown rows without the decision in the group and all with it in the reference, and the other way round.
+    lowest = (Part(slice={}, k=group.k, n=group.n + n - k), Part(slice={}, k=reference.k + k, n=reference.n + k))
+    highest = (Part(slice={}, k=group.k + k, n=group.n + k), Part(slice={}, k=reference.k, n=reference.n + n - k))
+    level = round(2 * plan.judge.level_pass - 1, 12)
     for mine, other in (lowest, highest):
-        value = mine - other if pair.compare == "difference" else mine / other if other else float("inf")
-        if (pair.criterion.min is not None and value < pair.criterion.min) or (
-            pair.criterion.max is not None and value > pair.criterion.max
-        ):
+        e = _estimate(pair._replace(group=mine, reference=other), level)
+        if e is None or not inside(e, pair.criterion):
             return False
     return True
 
