@@ -147,6 +147,25 @@ def test_a_warning_never_decides(tmp_path: Path) -> None:
     assert document.answered.fail == 0
 
 
+@pytest.mark.parametrize(
+    ("source", "favourable", "judged"),
+    [
+        ("outcome", ["1"], {"false_negative_rate", "selection_rate"}), ("human_decision", ["1"], {"selection_rate"}), (None, ["1"], {"selection_rate"}),
+        ("outcome", [], set()),
+    ],
+)  # fmt: skip
+def test_label_based_fairness_is_judged_on_outcomes_and_with_a_favourable_decision_only(
+    tmp_path: Path, source: str | None, favourable: list[str], judged: set[str]
+) -> None:
+    rng = np.random.default_rng(2)
+    y, group = rng.integers(0, 2, 2000), rng.choice(["a", "b"], 2000)
+    pred = np.where(group == "a", y, rng.integers(0, 2, 2000))
+    plan = with_criteria("fairness.group", FNR, FNR | {"metric": "selection_rate"})
+    scene = set_scene(tmp_path, y=y, pred=pred, groups={"g": group}, label_source=source, favourable=favourable, plan=plan)
+    (check,) = [c for c in scene.document().checks if c.info.id == "fairness.group"]
+    assert {f.metric for f in check.findings if f.criterion is not None and f.criterion.role == "warns"} == judged
+
+
 def test_the_soft_limit_is_kept_and_never_judged() -> None:
     rule = SLOPE | {"soft": 1.05}
     m = measure.value("calibration_slope", an_estimate(1.1, 1.06, 1.15))
