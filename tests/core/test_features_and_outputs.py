@@ -104,6 +104,21 @@ def test_text_in_a_number_column_is_counted_and_a_column_of_texts_refused(tmp_pa
         unreadable_numbers(data, specs)
 
 
+@pytest.mark.parametrize("values", [pa.array([1.0, 2.5]), pa.array([1.0, 1e19]), pa.array([1, 2**64 - 1], pa.uint64())])
+def test_what_no_integer_holds_is_refused_where_the_model_wants_one(tmp_path: Path, values: pa.Array) -> None:
+    data = dataset(tmp_path, {"x": values})
+    specs, _ = choose(data, named(x="long"), {}, [], set())
+    with pytest.raises(AuditError, match="'x' is a whole number in the model's signature"):
+        unreadable_numbers(data, specs)
+
+
+def test_whole_numbers_stored_as_reals_travel_as_integers(tmp_path: Path) -> None:
+    data = dataset(tmp_path, {"x": [1.0, 2.0]})
+    specs, _ = choose(data, named(x="long"), {}, [], set())
+    assert not unreadable_numbers(data, specs)
+    assert frame(data, named(x="long"))["x"].tolist() == [1, 2]  # type: ignore[union-attr]
+
+
 def test_a_list_column_is_refused_as_an_input(tmp_path: Path) -> None:
     data = dataset(tmp_path, {"x": [[1.0, 2.0]]})
     with pytest.raises(AuditError, match="'x' holds"):
