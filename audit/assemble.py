@@ -38,6 +38,8 @@ CONTEXT = (
 )  # fmt: skip
 #: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
 LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups")
+#: What `fairness.group` measures without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.
+LABEL_FREE = ("selection_rate", "adverse_selection_rate", "mean_prediction")
 SOURCES = {
     "human_decision": message("The outcome column holds human decisions"),
     "proxy": message("The outcome column is a proxy of the outcome"),
@@ -64,8 +66,8 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     request, facts = Request.model_validate(arguments["request"]), Facts.model_validate(arguments["facts"])
     settled = Settled.model_validate(arguments["settled"]) if arguments["settled"] else None
     plan, results = Plan.model_validate(request.plan), arguments["results"]
-    label_source = facts.roles.label_source
-    findings = {id_: _findings(id_, result, plan, label_source) for id_, result in results.items()}
+    label_source, favourable = facts.roles.label_source, bool(settled.favourable if settled else facts.roles.favourable)
+    findings = {id_: _findings(id_, result, plan, label_source, favourable) for id_, result in results.items()}
     answers = answer_all(_case(plan, facts, settled, results), findings)
     for answer in answers:
         _merge(findings, answer)
@@ -88,9 +90,14 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     return written
 
 
-def _findings(id_: str, result: Json, plan: Plan, label_source: str | None) -> list[Finding]:
+def _findings(id_: str, result: Json, plan: Plan, label_source: str | None, favourable: bool) -> list[Finding]:
     measurements = [Measurement.model_validate(m) for m in result.get("measurements", [])]
-    return judge_reported(id_, measurements, plan, judgeable=id_ not in LABEL_BASED or label_source == "outcome")
+    outcome = label_source == "outcome"
+    if id_ == "fairness.group" and id_ in plan.checks and not outcome:
+        kept = [c for c in plan.checks[id_].criteria if c.metric in LABEL_FREE]
+        plan = plan.model_copy(update={"checks": plan.checks | {id_: plan.checks[id_].model_copy(update={"criteria": kept})}})
+    judgeable = favourable if id_ == "fairness.group" else id_ not in LABEL_BASED or outcome
+    return judge_reported(id_, measurements, plan, judgeable=judgeable)
 
 
 def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, Json]) -> Case:

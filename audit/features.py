@@ -127,6 +127,18 @@ def unreadable_numbers(dataset: Dataset, specs: list[FeatureSpec]) -> list[Messa
     """Notes on text in number columns; a column without a single number is refused."""
     suspects = [s.name for s in specs if s.read == "float64" and not dataset.is_number(s.name) and dataset.types[s.name] != "BOOLEAN"]
     notes = []
+    for spec in specs:
+        if spec.read != "int64" or dataset.types[spec.name].startswith(
+            ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+        ):
+            continue
+        x = dataset.number(spec.name)
+        (wrong,) = dataset.ask({"wrong": f"count_if(isfinite({x}) AND ({x} <> trunc({x}) OR abs({x}) >= 9223372036854775808))"})[0]
+        if wrong:
+            raise AuditError(
+                f"the model input {spec.name!r} is a whole number in the model's signature, and {wrong} of its values are none or too large",
+                "check the column, or log the model with a signature of doubles",
+            )
     for name in suspects:
         given, read = dataset.ask({"given": f"count({quoted(name)})", "read": f"count({dataset.number(name)})"})[0]
         if given and not read:

@@ -121,6 +121,8 @@ class Jobs:
             raise JobError("timeout", f"it was stopped after {limit:.0f} s") from None
         except BaseException:
             self._kill(pid)
+            with contextlib.suppress(JobError, TimeoutError):  # the next job must not read this one's end
+                self._line(host, time.monotonic() + 10, None)
             raise
         if not path.exists():
             raise JobError("died", f"its process ended without a result (status {status})")

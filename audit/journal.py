@@ -63,7 +63,7 @@ class Journal:
             if not hmac.compare_digest(kept["mac"], self._mac(name, kept["body"].encode())):
                 return None
             return json.loads(kept["body"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def close(self) -> None:

@@ -47,10 +47,10 @@ def margin_p(estimate: Estimate, criterion: Criterion) -> float:
 
     z = float(norm.ppf((1 + estimate.level) / 2))
     worst = 1.0
-    for limit, towards in ((criterion.min, estimate.high - estimate.value), (criterion.max, estimate.value - estimate.low)):
+    for limit, towards, side in ((criterion.min, estimate.high - estimate.value, -1), (criterion.max, estimate.value - estimate.low, 1)):
         if limit is None:
             continue
-        beyond_by = limit - estimate.value if limit == criterion.min else estimate.value - limit
+        beyond_by = side * (estimate.value - limit)
         worst = min(worst, float(norm.sf(beyond_by * z / towards)) if towards > 0 else (0.0 if beyond_by > 0 else 1.0))
     return worst
 
@@ -70,7 +70,8 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
         criterion = Criterion(**rule.model_dump(exclude={"metric", "compare", "rule"}), rule=screen)
         held += [
             (i, criterion) for i, f in enumerate(found)
-            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and len(f.slice) <= 1 and MISSING not in f.slice.values()
+            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and len(f.slice) <= 1
+            and not {MISSING, "*"} & set(f.slice.values())  # unknown membership and extremes over groups are shown, never judged
         ]  # fmt: skip
     tested = [(i, f.test.p_value) for i, _ in held if (f := found[i]).test is not None and f.compare != "value"]
     adjusted = dict(zip([i for i, _ in tested], benjamini_hochberg([p for _, p in tested]).tolist(), strict=True)) if tested else {}
@@ -100,7 +101,8 @@ def _judged(f: Finding, criterion: Criterion, *, established: bool) -> tuple[Ver
 
 def _reason(estimate: Estimate, established: bool, test: Test | None) -> dict[str, object]:
     """Why a finding stays open, as text: a difference is established and its size open, or these rows cannot tell."""
-    if established and test is not None:
+    # A difference this plain is never "cannot tell", whatever the rule or the correction for other tests made of it.
+    if test is not None and (established or (test.null == "equality" and test.p_value < 0.001)):
         p = test.adjusted_p_value if test.adjusted_p_value is not None else test.p_value
         text = message(
             "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",

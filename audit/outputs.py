@@ -169,6 +169,11 @@ def _meaning(prediction: Prediction, classes: list[str], flavor: str) -> Outputs
 
     values = prediction.values
     finite = values[np.isfinite(values).all(axis=1)]
+    if not len(finite):
+        raise AuditError(
+            f"the model returned not one finite number for the first {len(values)} rows",
+            "check the data, and the model's inputs with --features",
+        )
     if values.shape[1] == 1 and prediction.predicted is None and {_text(v) for v in np.unique(finite)} <= set(classes):
         return "label"
     inside = bool(np.all((finite >= -1e-6) & (finite <= 1 + 1e-6)))
@@ -198,7 +203,8 @@ def interpret(prediction: Prediction, settled: Settled) -> tuple[NDArray[Any], N
     else:
         scores = values
         inside = np.logical_and.reduce([(c >= -1e-6) & (c <= 1 + 1e-6) for c in columns])
-        summing = np.abs(sum(columns) - 1) < 1e-3 if len(columns) > 1 else inside
+        with np.errstate(invalid="ignore"):  # inf − inf, in a row that is undefined anyway
+            summing = np.abs(sum(columns) - 1) < 1e-3 if len(columns) > 1 else inside
         if not np.all((inside & summing) | ~finite):
             raise UnreadableError("the model's scores are not probabilities in [0, 1] that sum to 1, as its first rows were")
     if scores.shape[1] == 1:

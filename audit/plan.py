@@ -20,10 +20,15 @@ from audit.result import Basis, Compare, Role, Rule, Severity
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Section(BaseModel):
-    """Base of the plan's sections: frozen, unknown keys refused."""
+def _ordered(low: float | None, high: float | None) -> None:
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"min {low} is above max {high}")
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Section(BaseModel):
+    """Base of the plan's sections: frozen, unknown keys, NaN and infinity refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Run(Section):
@@ -77,8 +82,13 @@ class Decides(Section):
     source: str
     min: float | None = None
     max: float | None = None
-    margin: float | None = None
-    min_rows: int | None = None
+    margin: Annotated[float, Field(gt=0)] | None = None
+    min_rows: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _limits(self) -> Decides:
+        _ordered(self.min, self.max)
+        return self
 
 
 class CriterionRule(Section):
@@ -101,8 +111,7 @@ class CriterionRule(Section):
             raise ValueError("only the questions under [decides] decide; use role = 'warns'")
         if self.min is None and self.max is None:
             raise ValueError("a criterion needs min or max")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}")
+        _ordered(self.min, self.max)
         return self
 
 
@@ -169,11 +178,19 @@ def load(path: Path | None) -> Plan:
     for column, edges in plan.bins.items():
         if sorted(set(edges)) != edges:
             raise AuditError(f"the edges of [bins] {column} must rise, got {edges}", "give each edge once, smallest first")
+    from audit.checks.fairness.group import EXTREMES
+
     known = checks()
     for id_, check_plan in plan.checks.items():
         if id_ not in known:
             raise AuditError(f"the plan names an unknown check {id_!r}", "see python -m audit.run --list")
         known[id_].parameters(check_plan.params)
+        judged = [c.metric for c in check_plan.criteria if id_ == "fairness.group" and c.metric in EXTREMES]
+        if judged:
+            raise AuditError(
+                f"the plan has a criterion for {judged[0]}, and extremes over groups are reported and never judged",
+                "hold selection_rate or true_positive_rate against the reference instead",
+            )
     return plan
 
 

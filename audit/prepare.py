@@ -140,6 +140,8 @@ def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
         quintiles = dataset.ask({"q": f"quantile_disc({x}, [0.2, 0.4, 0.6, 0.8])"}, tail=f"WHERE isfinite({x})")[0][0]
         edges = sorted(set(quintiles or []))
     low, high = dataset.ask({"low": f"min({x})", "high": f"max({x})"}, tail=f"WHERE isfinite({x})")[0]
+    if low is None:
+        return "CAST(NULL AS VARCHAR)"
     edges = [e for e in edges if low < e <= high]
     bounds = [low, *edges, high]
     cases = []
@@ -148,4 +150,4 @@ def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
         label = f"[{bounds[i]:.10g}, {bounds[i + 1]:.10g}{']' if last else ')'}"
         below = "" if last else f" AND {x} < {bounds[i + 1]!r}"
         cases.append(f"WHEN {x} >= {bounds[i]!r}{below} THEN '{label}'")
-    return f"CASE {' '.join(cases)} END" if cases else f"CAST({x} AS VARCHAR)"
+    return f"CASE WHEN NOT isfinite({x}) THEN NULL {' '.join(cases)} END"  # DuckDB sorts NaN above every number

@@ -105,7 +105,10 @@ def _margin(
             "sentence": render(text),
             "sentence_msg": text,
         }
-        if verdict == "inconclusive":
+        if verdict == "inconclusive" and p < 0.001:  # the correction for many groups kept it from failing
+            why = _established(adjusted_p, f.estimate)
+            update |= {"reason": SIZE_OPEN, "reason_msg": why}
+        elif verdict == "inconclusive":
             why = message(
                 "These rows cannot tell: the value may be anything from {low:number} to {high:number}.",
                 low=f.estimate.low,
@@ -115,6 +118,13 @@ def _margin(
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
     return _conclude(answer)
+
+
+def _established(p: float, e: Estimate) -> Message:
+    return message(
+        "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
+        p=p, low=e.low, high=e.high,
+    )  # fmt: skip
 
 
 def _conclude(answer: Answer) -> Answer:
@@ -418,18 +428,18 @@ def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
 
 
 def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> bool:
-    """With more unknown membership than the plan allows: whether the limits hold however the unknown rows were divided."""
+    """With more unknown membership than the plan allows: whether the interval stays inside however the unknown rows were divided."""
     k, n, total = unknown
     if not total or n / total <= plan.judge.unknown:
         return True
     group, reference = pair.group, pair.reference
-    lowest = (group.k / (group.n + n - k), (reference.k + k) / (reference.n + k))
-    highest = ((group.k + k) / (group.n + k), reference.k / (reference.n + n - k))
+    # All unknown rows without the decision in the group and all with it in the reference, and the other way round.
+    lowest = (Part(slice={}, k=group.k, n=group.n + n - k), Part(slice={}, k=reference.k + k, n=reference.n + k))
+    highest = (Part(slice={}, k=group.k + k, n=group.n + k), Part(slice={}, k=reference.k, n=reference.n + n - k))
+    level = round(2 * plan.judge.level_pass - 1, 12)
     for mine, other in (lowest, highest):
-        value = mine - other if pair.compare == "difference" else mine / other if other else float("inf")
-        if (pair.criterion.min is not None and value < pair.criterion.min) or (
-            pair.criterion.max is not None and value > pair.criterion.max
-        ):
+        e = _estimate(pair._replace(group=mine, reference=other), level)
+        if e is None or not inside(e, pair.criterion):
             return False
     return True
 
@@ -437,12 +447,10 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
     if why == SIZE_OPEN:
-        return message(
-            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
-            p=p,
-            low=low,
-            high=high,
+        unbounded = message(
+            "A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p
         )
+        return _established(p, e) if e is not None else unbounded
     if why == TOO_FEW:
         return message(
             "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",

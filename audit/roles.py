@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from audit.errors import AuditError
 
 Task = Literal["binary", "multiclass", "regression"]
+_NUMBER = r"[0-9]+(?:\.[0-9]*)?|\.[0-9]+"
 LABEL_SOURCES = ("outcome", "human_decision", "proxy", "selective")
 
 
@@ -67,9 +68,9 @@ def parse_decision(rule: str) -> Decision:
     text = rule.strip()
     if text == "predict":
         return Decision(kind="predict")
-    if match := re.fullmatch(r"score\s*>=\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)", text):
+    if match := re.fullmatch(rf"score\s*>=\s*([-+]?(?:{_NUMBER})(?:[eE][-+]?[0-9]+)?)", text):
         return Decision(kind="threshold", value=float(match[1]))
-    if (match := re.fullmatch(r"top\s*=\s*([0-9.]+)\s*%", text)) and 0 < float(match[1]) < 100:
+    if (match := re.fullmatch(rf"top\s*=\s*({_NUMBER})\s*%", text)) and 0 < float(match[1]) < 100:
         return Decision(kind="top_share", value=float(match[1]) / 100)
     if (match := re.fullmatch(r"top\s*=\s*([0-9]+)", text)) and int(match[1]) > 0:
         return Decision(kind="top_count", value=float(match[1]))

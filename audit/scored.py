@@ -154,15 +154,23 @@ class _Model:
         return Prediction(np.concatenate([p.values for p in parts]), np.concatenate(predicted) if predicted else None)
 
 
+def _own(name: str, facts: Facts) -> str:
+    """A name for a column of ours that none of the model's inputs has (SQL does not tell cases apart)."""
+    taken = {f.name.lower() for f in facts.features}
+    while name.lower() in taken:
+        name = f"_{name}"
+    return name
+
+
 def _columns(facts: Facts) -> dict[str, str]:
     dataset = facts.dataset()
     columns = expressions(dataset, facts.features)
     if facts.target_sql and facts.roles.target:
-        columns[_Y] = dataset.number(facts.roles.target) if facts.target_is_number and not facts.labels else facts.target_sql
+        columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if facts.target_is_number and not facts.labels else facts.target_sql
     for i, group in enumerate(facts.groups):
-        columns[f"g{i}"] = group.sql
+        columns[_own(f"g{i}", facts)] = group.sql
     if facts.decision.column:
-        columns[_DECISION] = dataset.text(facts.decision.column)
+        columns[_own(_DECISION, facts)] = dataset.text(facts.decision.column)
     return columns
 
 
@@ -173,7 +181,7 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     pred, scores = interpret(prediction, settled)
     columns: dict[str, NDArray[Any]] = {}
     if facts.target_sql:
-        column = batch.column(batch.schema.get_field_index(_Y))
+        column = batch.column(batch.schema.get_field_index(_own(_Y, facts)))
         if settled.task == "regression":
             import pyarrow as pa
 
@@ -188,9 +196,10 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     if facts.decision.kind == "threshold":
         columns["pred"] = _cut(columns["score"] >= facts.decision.value, pred, settled)
     elif facts.decision.kind == "column":
-        columns["pred"] = codes(batch.column(batch.schema.get_field_index(_DECISION)), settled.classes)
+        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))), settled.classes)
+        columns["pred"] = np.where(pred < 0, -1, decided).astype(np.int16)
     for i, group in enumerate(facts.groups):
-        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(f"g{i}")), group.levels)
+        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), group.levels)
     return columns
 
 

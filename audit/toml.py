@@ -8,7 +8,12 @@ from typing import Any
 
 
 def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _json(name)
+
+
+def _json(value: Any) -> str:
+    """JSON writes strings and numbers as TOML does, but for one control character that TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: Any) -> str:
@@ -16,7 +21,7 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_value(v) for v in value if v is not None) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
 
 
 def dumps(record: dict[str, Any], prefix: tuple[str, ...] = ()) -> str:

@@ -160,10 +160,10 @@ def set_scene(
         columns[f"g{i}"] = codes(members[group.name], group.levels)
     pq.write_table(pa.table(columns), folder / "scored.parquet", compression="none", use_dictionary=False)
     inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
-    facts = _facts(folder, inputs, outcome, names, members, found, regression, dict(
-        target=None if y is None else "outcome", positive=positive, favourable=list(favourable), decision=decision, label_source=label_source,
-        task=task, sensitive=list(members), context=dict(context or {}),
-    ))  # fmt: skip
+    facts = _facts(folder, inputs, outcome, names, members, found, regression, {
+        "target": None if y is None else "outcome", "positive": positive, "favourable": list(favourable), "decision": decision, "label_source": label_source,
+        "task": task, "sensitive": list(members), "context": dict(context or {}),
+    })  # fmt: skip
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)
     sample = {f"x{i}": v[rows] for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
@@ -182,7 +182,7 @@ def set_scene(
 
 
 def _group(name: str, values: Sequence[str], reference: str | None) -> Groups:
-    counted = sorted(((-values.count(v), v) for v in set(values)))
+    counted = sorted((-values.count(v), v) for v in set(values))
     levels = [v for _, v in counted]
     known = [v for v in levels if v != MISSING]
     return Groups(

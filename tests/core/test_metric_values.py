@@ -282,6 +282,16 @@ def test_the_event_may_be_the_first_class(tmp_path: Path) -> None:
     assert large == close(float(bad.mean() - (y == 0).mean()))
 
 
+def test_an_event_that_is_never_predicted_has_an_f1_of_zero(tmp_path: Path) -> None:
+    """One event in 200 rows: a third of the resampled tables have none, which makes F1 uncertain and not undefined."""
+    y = np.array([1] + [0] * 199)
+    found = Pick(set_scene(tmp_path, y=y, pred=np.zeros(200, int)).measure("performance.overall", replicates=50))
+    assert found.value("f1") == sm.f1_score(y, np.zeros(200), zero_division=0) == 0.0
+    assert found.value("balanced_accuracy") == 0.5
+    never = Pick(set_scene(tmp_path, y=np.zeros(200, int), pred=np.zeros(200, int)).measure("performance.overall", replicates=50))
+    assert never("f1").estimate is None
+
+
 def test_a_metric_that_is_undefined_says_so_where_the_libraries_say_zero(tmp_path: Path) -> None:
     """fairlearn gives a group without positives a TPR of 0.0, and one group a parity difference of 0.0: neither is a measurement."""
     y = np.array([0] * 20 + [0, 1] * 20)

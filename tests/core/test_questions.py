@@ -290,6 +290,13 @@ def test_above_five_percent_a_pass_needs_the_worst_case_to_pass() -> None:
     assert bearable.one(SELECTION, "f").verdict == "pass"
 
 
+def test_the_worst_case_has_an_interval_too() -> None:
+    """At worst 1,500 of 5,470 against 1,730 of 5,230: the ratio .829 is inside, and its interval is not."""
+    judged = Judged(selection({MISSING: (230, 700), "m": (1500, 5000), "f": (1500, 5000)}))
+    assert (1500 / 5470) / (1730 / 5230) > 0.80
+    assert judged.one(SELECTION, "f").verdict == "inconclusive"
+
+
 def test_unknown_membership_does_not_save_from_a_fail() -> None:
     assert Judged(selection({MISSING: (450, 1500), "m": (1500, 5000), "f": (700, 5000)})).verdict == "fail"
 

@@ -165,7 +165,10 @@ def _from_cells(ctx: Context, cells: NDArray[np.int64], replicates: int) -> dict
         balanced = np.nanmean(np.where(actual > 0, recall, np.nan), axis=1)
         if settled.positive is not None:
             event = settled.classes.index(settled.positive)
-            return np.stack([balanced, f1[:, event]], axis=1)
+            ever = (
+                cells[event].any() or cells[:, event].any()
+            )  # if so, F1 is 0 in a resampled table without the event, as scikit-learn has it
+            return np.stack([balanced, np.where(seen[:, event], f1[:, event], 0.0 if ever else np.nan)], axis=1)
         means = [np.nanmean(np.where(seen, np.nan_to_num(values), np.nan), axis=1) for values in (precision, recall, f1)]
         return np.stack([balanced, means[2], means[0], means[1]], axis=1)
 

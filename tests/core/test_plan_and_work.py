@@ -1,0 +1,544 @@
+"""Plans, roles, journal, jobs, texts and the schema of the document."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from audit import plan as plans
+from audit import text, toml
+from audit.errors import AuditError
+from audit.jobs import JobError, Jobs, describe_error, write_whole
+from audit.journal import BusyError, Journal
+from audit.registry import checks
+from audit.result import AuditResult, CheckInfo, CheckResult, Criterion, Estimate, Finding, Measurement, Message, document_digest
+from audit.roles import parse_decision
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+# --- plan ------------------------------------------------------------------------------------------------------------------------------
+
+
+def load(folder: Path, content: str) -> plans.Plan:
+    path = folder / "plan.toml"
+    path.write_text(content)
+    return plans.load(path)
+
+
+def test_the_built_in_plan_is_the_one_of_the_rules() -> None:
+    plan = plans.load(None)
+    assert (plan.judge.alpha_fail, plan.judge.level_pass, plan.judge.adequacy, plan.judge.common_rate, plan.judge.unknown) == (
+        0.05,
+        0.95,
+        0.5,
+        0.8,
+        0.05,
+    )
+    assert (plan.materiality.tier, plan.disclosure.edition, plan.disclosure.min_group_size) == ("medium", "internal", 10)
+    assert len(plan.decides) == 6
+    assert (plan.decides["calibration_large"].margin, plan.decides["calibration_large"].min_rows) == (0.05, 200)
+    assert (plan.audit.seed, plan.audit.sample, plan.audit.rows) == (0, 2000, False)
+
+
+def test_no_criterion_of_the_built_in_plan_decides_or_names_an_unknown_check() -> None:
+    plan = plans.load(None)
+    assert set(plan.checks) <= set(checks())
+    assert {c.role for check in plan.checks.values() for c in check.criteria} == {"warns"}
+
+
+def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
+    plan = load(
+        tmp_path, '[materiality]\ntier = "high"\n[decides.fairness_selection]\nmin = 0.9\n[checks."fairness.group".params]\ndraws = 50\n'
+    )
+    assert (plan.materiality.tier, plan.materiality.chosen_by) == ("high", "not stated")
+    assert (plan.decides["fairness_selection"].min, plan.decides["fairness_selection"].severity) == (0.9, "critical")
+    assert plans.parameters(plan, checks()["fairness.group"]) == {"draws": 50}
+    assert plan.judge == plans.load(None).judge
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[audit]\nseeds = 1", "audit.seeds"),
+        ("[odd]\nx = 1", "'odd'"),
+        ('[audit]\nseed = "one"', "audit.seed"),
+        ("[audit]\nseed = -1", "audit.seed"),
+        ("[audit]\nsample = 0", "audit.sample"),
+        ("[audit]\nrows = true", "audit.rows"),
+        ("[judge]\nalpha_fail = 0", "judge.alpha_fail"),
+        ("[judge]\nalpha_fail = 1.5", "judge.alpha_fail"),
+        ("[judge]\nlevel_pass = nan", "judge.level_pass"),
+        ('[materiality]\ntier = "extreme"', "materiality.tier"),
+        ('[disclosure]\nedition = "secret"', "disclosure.edition"),
+        ("[decides.luck]\nmin = 1", "unknown questions"),
+        ("[decides.fairness_selection]\nmin = nan", "decides.fairness_selection.min"),
+        ("[decides.fairness_selection]\nmin = 1.25\nmax = 0.8", "min 1.25 is above max 0.8"),
+        ("[decides.calibration_large]\nmargin = -0.05", "decides.calibration_large.margin"),
+        ("[decides.calibration_large]\nmin_rows = 0", "decides.calibration_large.min_rows"),
+        ('[checks."fairness.luck"]\nenabled = false', "unknown check 'fairness.luck'"),
+        ('[checks."fairness.group".params]\nluck = 1', "no valid parameter 'luck'"),
+        ('[checks."fairness.group".params]\ndraws = "many"', "no valid parameter 'draws'"),
+        ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"', "needs min or max"),
+        (
+            '[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nrole = "decides"',
+            "only the questions under [decides] decide",
+        ),
+        ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nmax = 0.4', "min 0.5 is above max 0.4"),
+        ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = inf', "criteria.0.min"),
+        ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\ncompare = "quotient"', "criteria.0.compare"),
+        ('[[checks."fairness.group".criteria]]\nmetric = "demographic_parity_ratio"\nmin = 0.8', "never judged"),
+        ("[bins]\nage = [40, 30]", "must rise"),
+        ("[bins]\nage = [30, 30]", "must rise"),
+        ('[slices]\nx = "y"', "later version"),
+        ("not toml", "cannot read the plan"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_refused_before_anything_is_loaded(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(AuditError) as error:
+        load(tmp_path, content + "\n")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert " — " in str(error.value)
+
+
+def test_a_plan_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AuditError, match="cannot read the plan"):
+        plans.load(tmp_path / "none.toml")
+
+
+def test_checks_are_chosen_by_id_and_family() -> None:
+    plan, known = plans.load(None), set(checks())
+    assert plans.select(None, option="--checks") is None
+    assert plans.select("fairness, data.profile", option="--checks") == {"fairness.group", "fairness.inputs", "data.profile"}
+    assert plans.select("privacy", option="--skip") == {c for c in known if c.startswith("privacy.")}
+    for wrong in ("fairness.luck", "luck", ""):
+        with pytest.raises(AuditError, match="no check and no family"):
+            plans.select(wrong, option="--checks")
+    asked = plans.asked(plan, {"fairness.group", "data.profile"}, {"data.profile"})
+    assert set(asked) == known
+    assert {name for name, yes in asked.items() if yes} == {"fairness.group"}
+
+
+def test_the_digest_of_a_plan_does_not_depend_on_the_order_of_its_keys() -> None:
+    assert plans.digest({"a": 1, "b": {"c": 0.1, "d": "x"}}) == plans.digest({"b": {"d": "x", "c": 0.1}, "a": 1})
+    assert plans.digest({"a": 1}) != plans.digest({"a": 2})
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+def without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: without_none(v) for k, v in value.items() if v is not None}
+    return [without_none(v) for v in value if v is not None] if isinstance(value, list) else value
+
+
+def without_empty(value: Any) -> Any:
+    """A table that holds nothing but None may vanish: nothing was said in it."""
+    if not isinstance(value, dict):
+        return value
+    kept = {k: without_empty(v) for k, v in value.items()}
+    return {k: v for k, v in kept.items() if v != {}}
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=8),
+    )
+)
+def test_any_record_written_as_toml_is_read_back(record: dict[str, Any]) -> None:
+    assert without_empty(tomllib.loads(toml.dumps(record))) == without_empty(without_none(record))
+
+
+def test_a_printed_plan_can_be_given_back(tmp_path: Path) -> None:
+    plan = plans.load(None)
+    again = load(tmp_path, toml.dumps(plan.model_dump(mode="json")))
+    assert again == plan
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "value"),
+    [
+        ("predict", "predict", None), ("score>=0.5", "threshold", 0.5), ("score >= -1e-3", "threshold", -0.001), ("score>=.5", "threshold", 0.5),
+        ("top=100", "top_count", 100.0), ("top=5%", "top_share", 0.05), (" top = 2.5 % ", "top_share", 0.025),
+    ],
+)  # fmt: skip
+def test_decision_rules_are_read(rule: str, kind: str, value: float | None) -> None:
+    decision = parse_decision(rule)
+    assert (decision.kind, decision.value) == (kind, pytest.approx(value) if value is not None else None)
+
+
+def test_a_decision_column_may_have_any_name() -> None:
+    assert parse_decision("column=final = decision").column == "final = decision"
+
+
+@pytest.mark.parametrize(
+    "rule", ["", "top=0", "top=-1", "top=0%", "top=100%", "top=1.2.3%", "score>=", "score>=.", "score>0.5", "score>=nan", "column="]
+)
+def test_other_rules_are_refused(rule: str) -> None:
+    with pytest.raises(AuditError, match="use predict, score>=T"):
+        parse_decision(rule)
+
+
+# --- journal ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def journal(tmp_path: Path, state: Path) -> Iterator[Journal]:
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    opened = Journal(folder)
+    opened.binding = "model/data/plan"
+    yield opened
+    if opened.folder.exists():
+        opened.close()
+
+
+def entry(journal: Journal, name: str = "a.b") -> Path:
+    return journal.folder / f"{name}.json"
+
+
+def test_an_entry_comes_back_as_it_was(journal: Journal) -> None:
+    content = {"x": [1, 0.1, None, "ü"], "y": {"z": True}}
+    journal.write("a.b", content)
+    assert journal.read("a.b") == content
+    assert journal.read("other") is None
+
+
+def test_the_key_is_private_and_stays(journal: Journal, state: Path) -> None:
+    key = state / "witnessmark" / "journal.key"
+    assert (key.stat().st_mode & 0o777, len(key.read_bytes())) == (0o600, 32)
+    assert not list(journal.folder.glob("*key*"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"null", b"[]", b"{}", b'"x"', b'{"body": "{}"}', b'{"mac": "x", "body": "{}"}', b'{"mac": 1, "body": "{}"}',
+        b'{"mac": "\xc3\xbc", "body": "{}"}', b'{"mac": "x", "body": {}}', b'{"mac": "x", "body": null}', b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_a_torn_or_foreign_entry_is_not_believed(journal: Journal, content: bytes) -> None:
+    entry(journal).write_bytes(content)
+    assert journal.read("a.b") is None
+
+
+def test_an_edited_entry_is_not_believed(journal: Journal) -> None:
+    journal.write("a.b", {"verdict": "fail"})
+    whole = entry(journal).read_bytes()
+    entry(journal).write_bytes(whole.replace(b"fail", b"pass"))
+    assert journal.read("a.b") is None
+    for cut in (len(whole) // 2, len(whole) - 1):
+        entry(journal).write_bytes(whole[:cut])
+        assert journal.read("a.b") is None
+    entry(journal).write_bytes(whole)
+    assert journal.read("a.b") == {"verdict": "fail"}
+
+
+def test_an_entry_of_another_check_model_data_or_plan_is_not_believed(journal: Journal) -> None:
+    journal.write("a.b", 1)
+    entry(journal, "a.c").write_bytes(entry(journal).read_bytes())
+    assert journal.read("a.c") is None
+    journal.binding = "model/data/other plan"
+    assert journal.read("a.b") is None
+
+
+def test_an_entry_made_with_another_key_is_not_believed(journal: Journal, state: Path) -> None:
+    journal.write("a.b", 1)
+    folder = journal.folder.parent
+    journal.close()
+    (state / "witnessmark" / "journal.key").write_bytes(bytes(32))
+    again = Journal(folder)
+    again.binding = "model/data/plan"
+    assert again.read("a.b") is None
+    again.remove()
+
+
+def test_numbers_that_are_none_are_not_written(journal: Journal) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        journal.write("a.b", math.nan)
+    assert journal.read("a.b") is None
+
+
+def test_a_folder_has_one_writer(journal: Journal) -> None:
+    with pytest.raises(BusyError):
+        Journal(journal.folder.parent)
+    folder = journal.folder.parent
+    journal.close()
+    Journal(folder).remove()
+    assert not (folder / ".journal").exists()
+
+
+def test_temporary_files_of_a_killed_audit_are_removed(tmp_path: Path, state: Path) -> None:
+    (tmp_path / ".journal").mkdir()
+    (tmp_path / ".journal" / ".tmp-x.json-123").write_text("half")
+    opened = Journal(tmp_path)
+    assert not list(opened.folder.glob(".tmp-*"))
+    opened.remove()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    write_whole(path, b"old")
+
+    def fail(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------------------------
+
+JOBS = """
+import os, signal, time
+from audit.errors import AuditError
+def double(arguments, worker): return {"twice": 2 * arguments["x"]}
+def refuse(arguments, worker): raise AuditError("bad column", "name another")
+def stumble(arguments, worker): raise ValueError("the value of a person: 123")
+def hang(arguments, worker): time.sleep(60)
+def leave(arguments, worker):
+    if os.fork() == 0:
+        time.sleep(60); os._exit(0)
+    open(arguments["mark"], "w").write("x"); time.sleep(60)
+def die(arguments, worker): os.kill(os.getpid(), signal.SIGKILL)
+def leap(arguments, worker): os._exit(0)
+def nan(arguments, worker): return {"x": float("nan")}
+def talk(arguments, worker): print("noise"); return {}
+"""
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "tried_jobs.py").write_text(JOBS)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    with Jobs(folder) as running:
+        yield running
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
+def test_a_job_gives_its_result(jobs: Jobs) -> None:
+    assert jobs.run("tried_jobs:double", {"x": 21}, limit=60) == {"twice": 42}
+    assert jobs.run("tried_jobs:double", {"x": "y" * 300_000}, limit=60) == {"twice": "y" * 600_000}
+
+
+def test_a_refusal_of_a_job_is_a_refusal(jobs: Jobs) -> None:
+    with pytest.raises(AuditError) as error:
+        jobs.run("tried_jobs:refuse", {}, limit=60)
+    assert (error.value.what, error.value.mend) == ("bad column", "name another")
+
+
+def test_an_error_of_a_job_says_where_and_quotes_no_value(jobs: Jobs) -> None:
+    with pytest.raises(JobError) as error:
+        jobs.run("tried_jobs:stumble", {}, limit=60)
+    assert error.value.kind == "error"
+    assert "ValueError at " in error.value.message
+    assert "123" not in error.value.message
+
+
+@pytest.mark.parametrize("name", ["die", "leap", "nan", "no_such_function"])
+def test_a_job_without_a_result_is_an_error_and_the_next_one_runs(jobs: Jobs, name: str) -> None:
+    with pytest.raises(JobError) as error:
+        jobs.run(f"tried_jobs:{name}", {}, limit=60)
+    assert error.value.kind == ("error" if name == "no_such_function" else "died")
+    assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
+
+
+def test_a_job_that_hangs_is_killed_with_what_it_started(jobs: Jobs, tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(JobError) as error:
+        jobs.run("tried_jobs:hang", {}, limit=0.5)
+    assert error.value.kind == "timeout"
+    with pytest.raises(JobError):
+        jobs.run("tried_jobs:leave", {"mark": str(tmp_path / "mark")}, limit=1.0)
+    assert (tmp_path / "mark").exists()
+    assert time.monotonic() - began < 20
+    assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
+
+
+def test_waiting_is_told(jobs: Jobs) -> None:
+    ticks: list[float] = []
+    with pytest.raises(JobError):
+        jobs.run("tried_jobs:hang", {}, limit=0.6, tick=lambda: ticks.append(time.monotonic()))
+    assert len(ticks) >= 3
+
+
+def test_a_job_is_interrupted_and_the_next_one_hears_nothing_of_it(jobs: Jobs) -> None:
+    calls: list[int] = []
+
+    def interrupt() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run("tried_jobs:hang", {}, limit=60, tick=interrupt)
+    assert jobs.run("tried_jobs:double", {"x": 4}, limit=60) == {"twice": 8}
+
+
+def test_what_a_job_prints_does_not_reach_stdout(jobs: Jobs, capfd: pytest.CaptureFixture[str]) -> None:
+    assert jobs.run("tried_jobs:talk", {}, limit=60) == {}
+    assert capfd.readouterr().out == ""
+
+
+def test_an_error_is_described_without_its_message() -> None:
+    assert describe_error(AuditError("a", "b")) == {"kind": "audit", "what": "a", "mend": "b"}
+    assert describe_error(KeyError("secret")) == {"kind": "error", "message": "KeyError at unknown place"}
+
+
+# --- texts -----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "shown"),
+    [
+        ("percent", 0.3251, "32.5 %"), ("percent", 1, "100 %"), ("percent", 0.0, "0 %"), ("percent", -0.00001, "0 %"), ("percent", 0.05, "5 %"),
+        ("ratio", 0.754, "0.75"), ("ratio", 2, "2.00"), ("p", 0.0004, "< 0.001"), ("p", 0.0123, "0.012"), ("p", 1.0, "1"), ("p", 0.0, "< 0.001"),
+        ("count", 1234567, "1,234,567"), ("count", 3.0, "3"), ("number", 0, "0"), ("number", 1234.5, "1,234"), ("number", 0.01234, "0.0123"),
+        ("number", 1e-9, "1e-09"), ("number", 2.5e9, "2.5e+09"), ("signed", 0.5, "+0.500"), ("signed", -0.5, "−0.500"), ("signed", 0, "0"),
+        ("points", 0.052, "+5.2"), ("points", -0.052, "−5.2"), ("points", 0.0001, "0.0"), ("points", -0.0001, "0.0"),
+    ],
+)  # fmt: skip
+def test_numbers_are_written_in_one_way(spec: str, value: float, shown: str) -> None:
+    assert text.render(text.message(f"{{x:{spec}}}", x=value)) == shown
+
+
+def test_messages_nest_and_list() -> None:
+    inner = text.message("{n:count} rows", n=1200)
+    assert text.render(text.message("{a}; {b}", a=inner, b=["x", "y"])) == "1,200 rows; x, y"
+    assert text.render(text.message("{b}", b=["x", "y"]), "zh") == "x、y"
+
+
+@pytest.mark.parametrize("value", ["{n:count}", "{", "}}", "{0}", "%s", "{a.__class__}", "\u202e"])
+def test_a_value_is_never_a_template(value: str) -> None:
+    assert text.render(text.message("«{x}»", x=value)) == f"«{value}»"
+
+
+def test_an_unknown_template_stays_english() -> None:
+    assert (
+        text.render(Message(id="A sentence that nobody translated {x}.", values={"x": 1}), "zh") == "A sentence that nobody translated 1."
+    )
+    assert text.translate("A heading that nobody translated", "zh") == "A heading that nobody translated"
+
+
+def test_every_translation_names_the_values_of_its_template() -> None:
+    import string
+
+    for english, chinese in text.catalogue("zh").items():
+        try:
+            fields = [{name for _, name, _, _ in string.Formatter().parse(t) if name} for t in (english, chinese)]
+        except ValueError:
+            continue
+        assert fields[0] == fields[1], english
+
+
+# --- the document ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_of_the_document_is_the_golden_one() -> None:
+    """A change of the schema is a decision: rewrite the file with WITNESSMARK_REWRITE_GOLDEN=1 and read the difference."""
+    schema = json.dumps(AuditResult.model_json_schema(mode="serialization"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    path = GOLDEN / "schema.json"
+    if os.environ.get("WITNESSMARK_REWRITE_GOLDEN"):
+        path.write_text(schema, encoding="utf-8")
+    assert schema == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_no_number_of_the_document_is_nan_or_infinite(bad: float) -> None:
+    given = {"value": 0.5, "low": 0.4, "high": 0.6, "level": 0.9, "method": "m", "n": 3}
+    for name in ("value", "low", "high", "level"):
+        with pytest.raises(ValidationError):
+            Estimate(**given | {name: bad})
+    with pytest.raises(ValidationError):
+        Criterion(min=bad)
+    with pytest.raises(ValidationError):
+        Message(id="x", values={"x": bad})
+
+
+def test_records_hold_together() -> None:
+    with pytest.raises(ValidationError, match="needs a reason"):
+        Measurement(metric="x")
+    with pytest.raises(ValidationError, match="'against' is set exactly where"):
+        Measurement(metric="x", compare="ratio", reason="r")
+    with pytest.raises(ValidationError, match="'against' is set exactly where"):
+        Measurement(metric="x", against={"a": "b"}, reason="r")
+    info = CheckInfo(id="a.b", title="T", meaning="m", limits="l", unit="u", direction="none")
+    for status in ("skipped", "errored"):
+        with pytest.raises(ValidationError, match="needs a reason and is never a pass"):
+            CheckResult(info=info, status=status, summary="s")
+        with pytest.raises(ValidationError, match="needs a reason and is never a pass"):
+            CheckResult(info=info, status=status, reason="r", verdict="pass", summary="s")
+    for wrong in ("A.b", "a", "a.b.c", "a.b-c", "a1.b"):
+        with pytest.raises(ValidationError):
+            CheckInfo(id=wrong, title="T", meaning="m", limits="l", unit="u", direction="none")
+    with pytest.raises(ValidationError):
+        info.title = "other"
+
+
+def test_the_digest_leaves_out_what_cannot_repeat() -> None:
+    def document(**changed: Any) -> dict[str, Any]:
+        finding = {"repeatable": True, "metric": "m", "estimate": changed.pop("estimate", 1)}
+        timed = {"repeatable": False, "metric": "seconds", "estimate": changed.pop("timed", 1)}
+        check = {"seconds": changed.pop("seconds", 1), "summary": "s", "summary_msg": None, "findings": [finding]}
+        return {
+            "id": "1",
+            "started": "t",
+            "verdict": "pass",
+            "environment": {},
+            "history": {},
+            "checks": [check, check | {"findings": [finding, timed]}],
+        } | changed
+
+    same = document_digest(document())
+    for change in (
+        {"id": "2"},
+        {"started": "u"},
+        {"environment": {"python": "3"}},
+        {"history": {"n": 3}},
+        {"seconds": 9},
+        {"timed": 9},
+        {"digest": "d"},
+    ):
+        assert document_digest(document(**change)) == same, change
+    for change in ({"estimate": 2}, {"verdict": "fail"}, {"plan": {}}):
+        assert document_digest(document(**change)) != same, change
+
+
+def test_an_error_is_one_line() -> None:
+    assert str(AuditError("two\nlines", "mend\n\nthis")) == "error: two lines — mend this"
+
+
+def test_a_finding_keeps_everything_of_its_measurement() -> None:
+    assert set(Measurement.model_fields) < set(Finding.model_fields)
