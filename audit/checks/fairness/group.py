@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]:
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
-    from audit.text import message
+    from audit.text import beside, message, who
 
     worst: tuple[float, Part, Part] | None = None
     events = _events(ctx)
@@ -70,14 +70,10 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
     else:
         _, mine, other = worst
         yield message(
-            "The favourable decision falls to {rate:percent} of {group} and to {other_rate:percent} of {other} ({n:count} and {other_n:count} rows): "
-            "the largest ratio between a group and its reference.",
-            rate=mine.k / mine.n, group=_name(mine.slice), other_rate=other.k / other.n, other=_name(other.slice), n=mine.n, other_n=other.n,
+            "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other} ({n:count} and {other_n:count} rows). "
+            "No other group is further from its reference.",
+            rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
         )  # fmt: skip
-
-
-def _name(slice_: dict[str, str]) -> str:
-    return ", ".join(f"{column} = {level}" for column, level in slice_.items())
 
 
 class _Events(NamedTuple):
@@ -190,7 +186,7 @@ def _chance(value: float, quantile: float) -> Evidence:
     from audit.result import Column, Table
 
     columns = [
-        Column(name="seen", label="seen", kind="number"),
+        Column(name="seen", label="observed", kind="number"),
         Column(name="chance", label="95 % quantile under exact equality", kind="number"),
     ]
     return Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[value, quantile]])
