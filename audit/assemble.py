@@ -163,7 +163,7 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
         declared = SOURCES.get(source or "", message("Nobody declared what the outcome column holds"))
         notes.append(
             message(
-                "{declared}: what is measured against it is agreement, not correctness. Fairness of errors and calibration are therefore not judged.",
+                "{declared}: agreement with past decisions, not correctness. Fairness of errors and calibration are therefore not judged.",
                 declared=declared,
             )
         )

@@ -210,10 +210,12 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
             )
         )
         if verdict == "fail":
-            return message("{gap}, beyond the limit of {margin:points} points either way.", gap=gap, margin=margin)
+            return message("{gap}, beyond the limits of {low:points} and {high:points} points.", gap=gap, low=-margin, high=margin)
         if verdict == "pass":
-            return message("{gap}, within the limit of {margin:points} points either way.", gap=gap, margin=margin)
-        return message("{gap}. Whether it exceeds the limit of {margin:points} points either way is open.", gap=gap, margin=margin)
+            return message("{gap}, within the limits of {low:points} and {high:points} points.", gap=gap, low=-margin, high=margin)
+        return message(
+            "{gap}. Whether it exceeds the limits of {low:points} and {high:points} points is open.", gap=gap, low=-margin, high=margin
+        )
 
     result = _margin(answer, overall + [f for f in of_groups if f not in small], criterion, alpha, strict=False, sentence=sentence)
     if case.sensitive and "calibration.groups" in case.unjudged and result.verdict == "pass":
@@ -513,7 +515,7 @@ def _round(rows: int) -> int:
 
 def _few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
     return message("Too small to judge for {what}: {names} ({people:count} rows in all).",
-                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices])  # fmt: skip
+                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
 
 
 def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case) -> Message:

@@ -21,7 +21,7 @@ LOCALES = {"en": None, "zh": "zh_Hans"}
 LEVELS = {"(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups"}
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {"(class)": "class {value}", "(prediction)": "prediction {value}", "(feature)": None}
-BARE = {"true", "false", "yes", "no", "y", "n", "t", "f"}  # values that mean nothing without their column
+BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
 
 def percent(x: float) -> str:
@@ -156,9 +156,8 @@ def _one(column: str, value: str) -> Message:
 
 def beside(slice_: Mapping[str, str], against: Mapping[str, str]) -> Message:
     """The second of two that are compared, `against`: its value alone where the first names the column."""
-    value = next(iter(against.values()), "")
-    if len(against) == 1 and list(slice_) == list(against) and speaks(value):
-        return level(value)
+    if len(against) == 1 and list(slice_) == list(against) and all(map(speaks, (*slice_.values(), *against.values()))):
+        return level(next(iter(against.values())))
     return who(against)
 
 
