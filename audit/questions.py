@@ -421,7 +421,7 @@ def _judge_pair(
         plain = established or (test is not None and test[0] < 0.001)
         why = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
         update |= {"reason": why, "reason_msg": _why(why, pair, e, adjusted_p, unknown, case)}
-    text = _sentence(metric, pair, e, adjusted_p, verdict, case)
+    text = _sentence(metric, pair, e, adjusted_p, verdict, case, established=update.get("reason") == SIZE_OPEN)
     return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})
 
 
@@ -518,7 +518,7 @@ def _few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
                    what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
 
 
-def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case) -> Message:
+def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case, *, established: bool) -> Message:
     """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
     numbers = {
         "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
@@ -554,6 +554,10 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: st
         )
     elif verdict == "pass":
         text = message("{comparison}, within the limit of {line}.", comparison=comparison, line=line)
+    elif established:
+        text = message(
+            "{comparison}. A difference is established; whether it exceeds the limit of {line} is open.", comparison=comparison, line=line
+        )
     else:
         text = message("{comparison}. Whether it exceeds the limit of {line} is open.", comparison=comparison, line=line)
     if case.decision_declared:

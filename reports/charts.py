@@ -37,7 +37,7 @@ CONFIG: Spec = {
         "tickColor": MUTED,
         "labelLimit": 210,
         "titlePadding": 8,
-        "labelPadding": 6,
+        "labelPadding": 10,
     },
     "legend": {"labelFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 150, "orient": "right", "symbolStrokeWidth": 2.5},
     "text": {"fontSize": 12, "color": INK},

@@ -18,7 +18,22 @@ from reports.said import Said, quoted
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
 from reports.view import UNSTATED, anchor, context_of, family_of, first_screen, source_text, state_of, words_of
-from reports.words import COLOURS, CONTEXT, EXCLUDED, FAMILIES, KINDS, LABEL_SOURCES, LOOKS, SOURCES, TASKS, Look, Speaker, clean, number
+from reports.words import (
+    COLOURS,
+    CONTEXT,
+    EXCLUDED,
+    FAMILIES,
+    KINDS,
+    LABEL_SOURCES,
+    LOOKS,
+    OBSERVED,
+    SOURCES,
+    TASKS,
+    Look,
+    Speaker,
+    clean,
+    number,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000
@@ -176,9 +191,9 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
     environment = [
         ("Python", quoted(env.python, "environment.python")),
         (say.t("Platform"), quoted(env.platform, "environment.platform")),
-        (say.t("Isolation asked for"), quoted(env.isolation, "environment.isolation")),
+        (say.t("Isolation asked for"), Said(say.known(env.isolation, OBSERVED), "environment.isolation")),
         *(
-            (say.t("Observed: {what}", what=clean(k, 80)), quoted(v, f"environment.observed.{clean(k, 80)}"))
+            (say.t("Observed: {what}", what=say.known(k, OBSERVED)), Said(say.known(v, OBSERVED), f"environment.observed.{clean(k, 80)}"))
             for k, v in env.observed.items()
         ),
         (say.t("Packages"), quoted(", ".join(f"{k} {v}" for k, v in env.packages.items()), "environment.packages")),

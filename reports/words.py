@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -233,6 +233,14 @@ CELLS = {
 }
 #: Lines of stored curves that are ours and not groups: curve → name.
 LINES = {"roc": mark("model"), "reliability": mark("observed"), "fit": mark("mean outcome")}
+#: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.
+OBSERVED = {
+    mark("namespaces"), mark("scratch limit"), mark("limits"), mark("capabilities"), mark("seccomp stage 2"), mark("read /etc/passwd"),
+    mark("read environment of parent"), mark("read environment of process 1"), mark("list home"), mark("list working directory of parent"),
+    mark("write outside scratch"), mark("write model"), mark("write packages"), mark("write shared memory"), mark("signal parent"),
+    mark("start a process"), mark("network"), mark("environment"), mark("on"), mark("off"), mark("dropped"), mark("denied"), mark("possible"),
+    mark("clean"), mark("best-effort"), mark("required"), mark("none"),
+}  # fmt: skip
 EXCLUDED = {"missing_outcome": mark("rows without an outcome"), "undefined_score": mark("rows whose prediction is undefined")}
 SOURCES = {mark("the evaluation data logged with the model")}
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
@@ -319,6 +327,10 @@ class Speaker:
     def told(self, title: str, text: str) -> str:
         """A title as a sentence, and what follows it."""
         return f"{title}。{text}" if self.lang == "zh" else f"{title}. {text}"
+
+    def known(self, text: str, names: Collection[str]) -> str:
+        """One of our own words, translated, or a text as it is."""
+        return self.t(text) if text in names else clean(text)
 
     def slice(self, slice_: dict[str, str]) -> str:
         """Who a finding is about: everybody, or values of columns."""

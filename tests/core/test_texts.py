@@ -84,6 +84,9 @@ def templates() -> set[str]:
     built_in = tomllib.loads((AUDIT / "plans" / "default.toml").read_text("utf-8"))
     criteria = [c for check in built_in["checks"].values() for c in check.get("criteria", [])]
     found |= {c["source"] for c in [*built_in["decides"].values(), *criteria]}
+    judge = ast.parse((AUDIT / "questions.py").read_text("utf-8"))
+    assigned = [n for n in ast.walk(judge) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "source"]
+    found |= {str(n.value.value) for n in assigned if isinstance(n.value, ast.Constant)}
     return (found | set(NEEDS.values()) | UNITS | RUNNER) - {""}
 
 
