@@ -267,7 +267,7 @@ def audited(document: AuditResult, say: Speaker) -> list[Said]:
     return [
         Said(say.t("Model {name}", name=clean(m.name or m.uri, 120)), "model.name"),
         Said(version, "model.version"),
-        Said(say.t("data {source}", source=source_text(document, say)), "data.source"),
+        Said(say.t("data: {source}", source=source_text(document, say)), "data.source"),
         Said(say.t("{n} rows", n=rows.text), "data.rows", numeric=True),
         Said(clean(document.started[:10], 10), "started"),
         Said(say.t("auditor not stated") if auditor in UNSTATED else say.t("by {auditor}", auditor=words_of(auditor)), "context.auditor"),

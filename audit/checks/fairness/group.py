@@ -254,6 +254,7 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
 
     from audit.result import Curve, Series
     from audit.stats.rates import wilson_limits
+    from audit.text import message, render
 
     if ctx.settled.task != "binary" or not ctx.settled.has_scores or ctx.scored.selected is None:
         return []
@@ -270,10 +271,12 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
         series.append(Series(name=name, x=x, y=[float(v) for v in k / n], low=[float(v) for v in low], high=[float(v) for v in high]))
     if not series:
         return []
+    caption = message("Favourable decisions over all cutoffs of the score, by {column}", column=grouping.columns[0])
     return [
         Curve(
             name="cutoffs",
-            caption="Favourable decisions over all cutoffs of the score",
+            caption=render(caption),
+            caption_msg=caption,
             x_label="cutoff",
             y_label="selection rate",
             y_kind="percent",
@@ -287,6 +290,7 @@ def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
     import numpy as np
 
     from audit.result import Histogram
+    from audit.text import message, render
 
     if ctx.settled.task != "binary" or not ctx.settled.has_scores:
         return []
@@ -310,4 +314,5 @@ def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
         edges[-1] = 100
     names = [next(iter(grouping.slices[i].values())) for i in np.flatnonzero(large)]
     series = {name: [int(column[j]) for column in kept] for j, name in enumerate(names)}
-    return [Histogram(caption="Scores by group", x_label="score", edges=[e / 100 for e in edges], series=series)]
+    caption = message("Scores by {column}", column=grouping.columns[0])
+    return [Histogram(caption=render(caption), caption_msg=caption, x_label="score", edges=[e / 100 for e in edges], series=series)]
