@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import socket
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -42,7 +43,7 @@ LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups"
 LABEL_FREE = ("selection_rate", "adverse_selection_rate", "mean_prediction")
 SOURCES = {
     "human_decision": message("The outcome column holds human decisions"),
-    "proxy": message("The outcome column is a proxy of the outcome"),
+    "proxy": message("The outcome column holds a proxy of the outcome"),
     "selective": message("The outcome is known only for those who were selected"),
 }
 PACKAGES = (
@@ -74,7 +75,7 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     questions = [a.question() for a in answers]
     verdict, answered = audit_verdict(questions)
     why = _why(questions, findings, verdict)
-    not_assessed = [m for a in answers for m in a.not_assessed]
+    not_assessed = _not_assessed(m for a in answers for m in a.not_assessed)
     notes = _notes(facts, arguments["scoring"], settled, plan)
     finished = arguments["finished"]
     document = AuditResult(
@@ -122,6 +123,25 @@ def _merge(findings: dict[str, list[Finding]], answer: Answer) -> None:
     findings[answer.check] = findings.get(answer.check, []) + answer.added
 
 
+def _not_assessed(messages: Iterable[Message]) -> list[Message]:
+    """Groups that are too small for several questions are named once, with the most rows that any of them could use."""
+    merged: dict[str, Message] = {}
+    for m in messages:
+        names = render(message("{names}", names=m.values["names"]))
+        other = merged.get(names)
+        if other is not None:
+            what = list(dict.fromkeys(render(w) for w in [*_messages(other, "what"), *_messages(m, "what")]))
+            people = max(other.values["people"], m.values["people"])  # type: ignore[type-var]
+            m = message(m.id, **m.values | {"what": [message(w) for w in what], "people": people})
+        merged[names] = m
+    return list(merged.values())
+
+
+def _messages(m: Message, name: str) -> list[Message]:
+    found = m.values[name]
+    return [v for v in found if isinstance(v, Message)] if isinstance(found, list) else []
+
+
 def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict: str) -> Message:
     """One sentence for the verdict."""
     by_key = {f.key: f for found in findings.values() for f in found}
@@ -147,14 +167,10 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
         notes.append(message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision."))
     source = facts.roles.label_source
     if facts.target_sql is not None and source != "outcome":
-        declared = (
-            message("The outcome column holds {source}", source=source.replace("_", " ") + "s")
-            if source
-            else message("Nobody declared what the outcome column is")
-        )
+        declared = SOURCES.get(source or "", message("Nobody declared what the outcome column holds"))
         notes.append(
             message(
-                "{declared}: agreement with past decisions, not correctness. Label-based fairness and calibration are not judged.",
+                "{declared}: agreement with past decisions, not correctness. Fairness of errors and calibration are therefore not judged.",
                 declared=declared,
             )
         )

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from audit.context import Context
 
 NOT_DEFINED = "It is not defined on these rows."
+#: How skill and what takes its place are called in a sentence.
+SKILLS = {
+    "brier_skill": "skill in the Brier score",
+    "log_loss_skill": "skill in log loss",
+    "r2": "share of the variation explained (R²)",
+    "informedness": "recall and specificity above guessing (informedness)",
+}
 
 
 def undefined(

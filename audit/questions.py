@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, Answer, finding, inside, margin_p, outside, worst
+from audit.measure import SKILLS
 from audit.plan import Decides, Plan
 from audit.result import Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
-from audit.text import message, render
+from audit.text import beside, message, render, who
 
 OTHERS = "(all other groups)"
 TITLES = {
@@ -22,6 +23,13 @@ TITLES = {
     "fairness_selection": "Do groups get the favourable decision about equally often?",
     "fairness_opportunity": "Do those who deserve the favourable decision get it about equally often in each group?",
     "calibration_large": "Do probabilities match what happened, overall and for each group?",
+}
+#: What a group that is too small was not judged for.
+JUDGED_FOR = {
+    "selection_rate": "the favourable decision",
+    "true_positive_rate": "equal opportunity",
+    "true_negative_rate": "equal opportunity",
+    "calibration": "calibration",
 }
 
 
@@ -134,8 +142,12 @@ def _conclude(answer: Answer) -> Answer:
     answer.answered = bool(judged)
     answer.verdict = worst(f.verdict for f in judged) if judged else "inconclusive"
     if answer.verdict == "inconclusive" and answer.reason is None:
-        still_open = next((f for f in judged if f.verdict == "inconclusive"), None)
-        answer.reason = still_open.reason_msg if still_open else message("Nothing could be measured on these rows.")
+        open_ = sorted((f for f in judged if f.verdict == "inconclusive"), key=lambda f: f.reason != SIZE_OPEN)
+        reason = open_[0].reason_msg if open_ else None
+        if reason is None:
+            answer.reason = message("Nothing could be measured on these rows.")
+        else:
+            answer.reason = message("{who}: {reason}", who=who(open_[0].slice), reason=reason) if open_[0].slice else reason
     return answer
 
 
@@ -154,19 +166,19 @@ def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> A
     def sentence(f: Finding, verdict: str) -> Message:
         e = f.estimate
         assert e is not None
-        numbers = {"metric": f.metric, "skill": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
+        numbers = {"metric": message(SKILLS[f.metric]), "skill": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
         if verdict == "pass":
             return message(
-                "The model is better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+                "The model is better than a trivial forecast: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
                 **numbers,
             )
         if verdict == "fail":
             return message(
-                "The model is no better than a trivial forecast: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+                "The model is no better than a trivial forecast: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
                 **numbers,
             )
         return message(
-            "Whether the model is better than a trivial forecast is open: skill {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+            "Whether the model is better than a trivial forecast is open: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
             **numbers,
         )
 
@@ -195,25 +207,30 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
     def sentence(f: Finding, verdict: str) -> Message:
         e = f.estimate
         assert e is not None
-        numbers = {"who": _who(f.slice), "gap": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
-        gap = message(
-            "For {who}, the mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows)",
-            **numbers,
+        numbers = {"who": who(f.slice), "gap": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n}
+        gap = (
+            message(
+                "{who}: the mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows)",
+                **numbers,
+            )
+            if f.slice
+            else message(
+                "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows)",
+                **numbers,
+            )
         )
         if verdict == "fail":
-            return message("{gap}, beyond the limit of {margin:points} points.", gap=gap, margin=margin)
+            return message("{gap}, beyond the limits of {low:points} and {high:points} points.", gap=gap, low=-margin, high=margin)
         if verdict == "pass":
-            return message("{gap}, inside the limit of {margin:points} points.", gap=gap, margin=margin)
-        return message("{gap}; whether it exceeds {margin:points} points is open.", gap=gap, margin=margin)
+            return message("{gap}, within the limits of {low:points} and {high:points} points.", gap=gap, low=-margin, high=margin)
+        return message(
+            "{gap}. Whether it exceeds the limits of {low:points} and {high:points} points is open.", gap=gap, low=-margin, high=margin
+        )
 
     result = _margin(answer, overall + [f for f in of_groups if f not in small], criterion, alpha, strict=False, sentence=sentence)
     if case.sensitive and "calibration.groups" in case.unjudged and result.verdict == "pass":
         return _open(id_, "calibration.groups", case.unjudged["calibration.groups"], error="calibration.groups" in case.errored)
     return result
-
-
-def _who(slice_: dict[str, str]) -> Message | str:
-    return ", ".join(f"{c} = {v}" for c, v in slice_.items()) if slice_ else message("everybody")
 
 
 def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
@@ -226,7 +243,7 @@ def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Ans
     verdict = "pass" if f.estimate.value == 0 else "fail"
     text = (
         message("No sensitive column is used by the model without a declared reason.") if verdict == "pass"
-        else message("The model uses sensitive columns without a declared reason: {n:count}.", n=f.estimate.value)
+        else message("Sensitive columns that the model uses without a declared reason: {n:count}.", n=f.estimate.value)
     )  # fmt: skip
     criterion = _criterion(case.plan, id_, "margin", None, 0.0)
     answer.judged[f.key] = f.model_copy(update={"criterion": criterion, "verdict": verdict, "sentence": render(text), "sentence_msg": text})
@@ -414,7 +431,7 @@ def _judge_pair(
         plain = established or (test is not None and test[0] < 0.001)
         why = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
         update |= {"reason": why, "reason_msg": _why(why, pair, e, adjusted_p, unknown, case)}
-    text = _sentence(metric, pair, e, adjusted_p, verdict, case)
+    text = _sentence(metric, pair, e, adjusted_p, verdict, case, established=update.get("reason") == SIZE_OPEN)
     return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})
 
 
@@ -446,11 +463,24 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
-    if why == SIZE_OPEN:
-        unbounded = message(
-            "A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p
+    if why == SIZE_OPEN and e is None:
+        return message(
+            "A difference is established (p {p:p}); how large it is cannot be stated, because the reference has a rate of 0.", p=p
         )
-        return _established(p, e) if e is not None else unbounded
+    if why == SIZE_OPEN and pair.compare == "difference":
+        return message(
+            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:points}, at most {high:points} points.",
+            p=p,
+            low=low,
+            high=high,
+        )
+    if why == SIZE_OPEN:
+        return message(
+            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:ratio}, at most {high:ratio} times.",
+            p=p,
+            low=low,
+            high=high,
+        )
     if why == TOO_FEW:
         return message(
             "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",
@@ -460,7 +490,11 @@ def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int,
     if e is not None and inside(e, pair.criterion):
         return message("These rows cannot tell: membership is unknown for {share:percent} of the rows, and the limit would not hold however they were divided.",
                        share=unknown[1] / unknown[2])  # fmt: skip
-    return message("These rows cannot tell: the value may be anything from {low:number} to {high:number}.", low=low, high=high)
+    if pair.compare == "difference":
+        return message(
+            "These rows cannot tell: the difference may be anything from {low:points} to {high:points} points.", low=low, high=high
+        )
+    return message("These rows cannot tell: the ratio may be anything from {low:ratio} to {high:ratio}.", low=low, high=high)
 
 
 def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) -> Message:
@@ -490,46 +524,52 @@ def _round(rows: int) -> int:
 
 
 def _few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
-    names = [", ".join(f"{c} = {v}" for c, v in s.items()) for s, _ in slices]
-    return message("Not assessed ({what}): {people:count} rows in {groups:count} groups too small to judge: {names}.",
-                   what=what, people=sum(n for _, n in slices), groups=len(slices), names=names)  # fmt: skip
+    return message("Too small to judge for {what}: {names} ({people:count} rows in all).",
+                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
 
 
-def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case) -> Message:
+def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case, *, established: bool) -> Message:
     """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
-    group, reference = _who(pair.group.slice), _who(pair.reference.slice)
     numbers = {
-        "group": group, "reference": reference, "rate": pair.group.k / pair.group.n, "rate0": pair.reference.k / pair.reference.n,
-        "n": pair.group.n, "n0": pair.reference.n, "p": p,
+        "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
+        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "p": p,
     }  # fmt: skip
     if e is None:
-        return message("{group}: {rate:percent}; {reference}: {rate0:percent} ({n:count} and {n0:count} rows; p {p:p}).", **numbers)
+        return message(
+            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; p {p:p}).", **numbers
+        )
     numbers |= {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
     limit = (pair.criterion.min if e.value < (0 if pair.compare == "difference" else 1) else pair.criterion.max) or 0.0
     if metric == "selection_rate" and pair.compare == "ratio":
         comparison = message(
-            "{group}: favourable decisions fall {value:ratio} times as often as for {reference} ({rate:percent} against {rate0:percent}; {n:count} and {n0:count} rows; "
-            "p {p:p}; {level:percent} interval {low:ratio} to {high:ratio})", **numbers,
+            "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; that is {value:ratio} times as often "
+            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
         )  # fmt: skip
     elif metric == "selection_rate":
         comparison = message(
-            "{group}: favourable decisions differ by {value:points} points from {reference} ({rate:percent} against {rate0:percent}; {n:count} and {n0:count} rows; p {p:p}; "
-            "{level:percent} interval {low:points} to {high:points})", **numbers,
+            "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of {value:points} points "
+            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
         )  # fmt: skip
     else:
         comparison = message(
-            "{group}: those with the favourable outcome get the favourable decision in {rate:percent} of cases, for {reference} in {rate0:percent} ({n:count} and {n0:count} "
-            "rows; p {p:p}; {level:percent} interval of the difference {low:points} to {high:points} points)", **numbers,
+            "{group}: of those with the favourable outcome, {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of "
+            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
         )  # fmt: skip
-    line = message("{limit:points}-point", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
+    line = message("{limit:points} points", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
     if verdict == "fail":
         text = message(
-            "{comparison}, beyond the {line} line. Not adjusted for what may legitimately differ.", comparison=comparison, line=line
+            "{comparison}, beyond the limit of {line}. Not adjusted for what may legitimately differ between the groups.",
+            comparison=comparison,
+            line=line,
         )
     elif verdict == "pass":
-        text = message("{comparison}, inside the {line} line.", comparison=comparison, line=line)
+        text = message("{comparison}, within the limit of {line}.", comparison=comparison, line=line)
+    elif established:
+        text = message(
+            "{comparison}. A difference is established; whether it exceeds the limit of {line} is open.", comparison=comparison, line=line
+        )
     else:
-        text = message("{comparison}; whether the {line} line is crossed is open.", comparison=comparison, line=line)
+        text = message("{comparison}. Whether it exceeds the limit of {line} is open.", comparison=comparison, line=line)
     if case.decision_declared:
         return text
-    return message("{sentence} At the model's built-in cutoff, which nobody declared.", sentence=text)
+    return message("{sentence} Decided at the model's built-in cutoff, which nobody declared.", sentence=text)

@@ -17,6 +17,11 @@ from typing import Any
 from audit.result import Message
 
 LOCALES = {"en": None, "zh": "zh_Hans"}
+#: Values of a slice that are ours and not the data's.
+LEVELS = {"(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups"}
+#: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
+PARTS = {"(class)": "class {value}", "(prediction)": "prediction {value}", "(feature)": None}
+BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
 
 def percent(x: float) -> str:
@@ -118,6 +123,42 @@ def render(message: Message, lang: str = "en") -> str:
         return _Formatter(lang).vformat(template, (), message.values)
     except ValueError:  # a template that is none, such as one with a single brace: shown as it is
         return template
+
+
+def level(value: str) -> Message:
+    """A value of a slice: one of ours in words, one of the data's as it is."""
+    return message(LEVELS[value]) if value in LEVELS else message("{value}", value=value)
+
+
+def speaks(value: str) -> bool:
+    """Whether a value names people without its column: black, and not 1, true or [25, 37)."""
+    return value in LEVELS or (any(c.isalpha() for c in value) and not value.startswith("[") and value.lower() not in BARE)
+
+
+def who(slice_: Mapping[str, str]) -> Message:
+    """Who is meant: everybody; black (race); black, female (race, sex); approved = 1 where the value says nothing alone."""
+    if not slice_:
+        return message("everybody")
+    own = {column: value for column, value in slice_.items() if column not in PARTS}
+    said = [message(PARTS[c] or "{value}", value=v) for c, v in slice_.items() if c in PARTS]
+    if len(own) > 1 and all(speaks(value) for value in own.values()):
+        said.insert(0, message("{values} ({columns})", values=[level(v) for v in own.values()], columns=list(own)))
+    else:
+        said = [_one(column, value) for column, value in own.items()] + said
+    return said[0] if len(said) == 1 else message("{parts}", parts=said)
+
+
+def _one(column: str, value: str) -> Message:
+    if speaks(value):
+        return message("{value} ({column})", value=level(value), column=column)
+    return message("{column} = {value}", column=column, value=value)
+
+
+def beside(slice_: Mapping[str, str], against: Mapping[str, str]) -> Message:
+    """The second of two that are compared, `against`: its value alone where the first names the column."""
+    if len(against) == 1 and list(slice_) == list(against) and all(map(speaks, (*slice_.values(), *against.values()))):
+        return level(next(iter(against.values())))
+    return who(against)
 
 
 def translate(template: str, lang: str) -> str:

@@ -37,7 +37,7 @@ CONFIG: Spec = {
         "tickColor": MUTED,
         "labelLimit": 210,
         "titlePadding": 8,
-        "labelPadding": 6,
+        "labelPadding": 10,
     },
     "legend": {"labelFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 150, "orient": "right", "symbolStrokeWidth": 2.5},
     "text": {"fontSize": 12, "color": INK},
@@ -241,7 +241,7 @@ def attribution(evidence: Attribution, unit: str, most: int = 15) -> Spec:
             "low": evidence.low[i] if evidence.low else v,
             "high": evidence.high[i] if evidence.high else v,
             "colour": OKABE_ITO[0] if v >= 0 else OKABE_ITO[1],
-            "text": number(v, "signed"),
+            "text": number(v, "signed" if min(evidence.values) < 0 else "number"),
         }
         for i, (n, v) in enumerate(zip(names, evidence.values, strict=False))
     ]

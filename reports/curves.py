@@ -38,7 +38,7 @@ def curve(evidence: Curve, colours: Sequence[str], titles: tuple[str, str], belo
         layers.append(
             {
                 "mark": {"type": "area", "opacity": 0.16},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "fill": {**colour, "legend": None}},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
             }
         )
     dash = {"strokeDash": key("line", names, [DASHES[i % len(DASHES)] for i in range(len(names))], legend=many)} if many else {}

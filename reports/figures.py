@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit.result import Attribution, AuditResult, CheckResult, Curve, Evidence, Finding, Heatmap, Histogram
+from audit.text import speaks
 from reports import charts, curves
 from reports.charts import Chart, Dot
-from reports.tables import limit_text, own_rows
+from reports.tables import limit_text, line_name, own_rows
 from reports.view import capital, method_name
 from reports.words import COMPARE, METRICS, Speaker, clean, kind_of, number
 
@@ -90,22 +91,22 @@ def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Spe
     limits = [v for v in (criterion.min, criterion.max) if v is not None] if criterion else []
     parts = [level_text(measured, say)]
     if criterion and limits:
-        source = clean(criterion.source, 120) or say.t("no source")
+        source = clean(say.stored(criterion.source, None), 120) or say.t("no source")
         parts.append(say.t("dashed: limit {limit}, {source}", limit=limit_text(criterion, kind, say), source=source))
     if any(d.hollow for d in dots):
         parts.append(say.t("hollow: a small group"))
     if first.against:
         parts.insert(0, say.t("against {against}", against=say.slice(first.against)))
     title = forest_title(measured, kind, say, by_metric=by_metric)
-    told = say.join([f"{name(f)}: {interval_text(f, kind, say)}" for f in measured])
+    told = say.join([say.pair(name(f), interval_text(f, kind, say)) for f in measured])
     spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare))
-    return Chart(title, say.join(parts), brief(f"{title}. {told}"), spec, path)
+    return Chart(title, say.join(parts), brief(say.told(title, told)), spec, path)
 
 
 def label_of(f: Finding, found: Sequence[Finding], say: Speaker) -> str:
     """The values alone where all rows are about the same columns."""
-    same = len({tuple(g.slice) for g in found}) == 1 and f.slice
-    return " · ".join(clean(v, 60) for v in f.slice.values()) if same else say.slice(f.slice)
+    same = len({tuple(g.slice) for g in found}) == 1 and f.slice and all(speaks(v) for g in found for v in g.slice.values())
+    return " · ".join(say.level(v) for v in f.slice.values()) if same else say.slice(f.slice)
 
 
 def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric: bool) -> str:
@@ -184,12 +185,15 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
         if len(rows) > 1 and len(groups) > 1:
             worst = max(rows, key=lambda m: max(rows[m].values()) - min(rows[m].values()))
             title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)
-            told = say.join([f"{m}: " + ", ".join(f"{clean(g, 40)} {number(v, 'percent')}" for g, v in c.items()) for m, c in rows.items()])
-            spec = charts.dumbbell(rows, {g: palette.of({column: g}) for g in groups}, "percent")
+            told = say.join(
+                [say.pair(m, say.list(f"{say.level(g)} {number(v, 'percent')}" for g, v in c.items())) for m, c in rows.items()]
+            )
+            shown = {m: {say.level(g): v for g, v in c.items()} for m, c in rows.items()}
+            spec = charts.dumbbell(shown, {say.level(g): palette.of({column: g}) for g in groups}, "percent")
             parts = [say.t("estimates only; the intervals are in the table")]
             if column in left_out:
                 parts.append(say.t("without rates from fewer than {n:count} rows", n=SMALL))
-            made.append(Chart(title, say.join(parts), brief(f"{title}. {told}"), spec, path))
+            made.append(Chart(title, say.join(parts), brief(say.told(title, told)), spec, path))
     return made
 
 
@@ -211,30 +215,34 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
     if isinstance(e, Histogram) and e.series:
         if any(isinstance(b, Curve) and b.name == "reliability" for b in beside):
             return None  # drawn under the curve
-        labels = [f"{clean(n, 40)}: n {number(sum(c), 'count')}" for n, c in e.series.items()]
+        labels = [say.pair(say.level(n), f"n {number(sum(c), 'count')}") for n, c in e.series.items()]
         spec = curves.histogram(e, palette.named(list(e.series)), labels, say.stored(e.x_label, None))
-        return Chart(title, say.t("share of each group's rows in a bin"), brief(f"{title}. {say.join(labels)}"), spec, path)
+        return Chart(title, say.t("share of each group's rows in a bin"), brief(say.told(title, say.join(labels))), spec, path)
     if isinstance(e, Heatmap) and 0 < len(e.rows) <= 12 and 0 < len(e.columns) <= 12:
         names = (say.stored(e.row_label, None), say.stored(e.column_label, None))
+        kind = "count" if all(v == int(v) for line in e.values for v in line) else "percent"
         told = say.join(
             [
-                f"{clean(r, 40)}: " + ", ".join(f"{clean(c, 40)} {number(v, 'number')}" for c, v in zip(e.columns, line, strict=False))
+                say.pair(clean(r, 40), say.list(f"{clean(c, 40)} {number(v, kind)}" for c, v in zip(e.columns, line, strict=False)))
                 for r, line in zip(e.rows, e.values, strict=False)
             ]
         )
-        return Chart(title, say.t("cells are shaded by their share of the row"), brief(f"{title}. {told}"), charts.heatmap(e, names), path)
+        return Chart(
+            title, say.t("cells are shaded by their share of the row"), brief(say.told(title, told)), charts.heatmap(e, names), path
+        )
     if isinstance(e, Attribution) and e.features:
-        told = say.join([f"{clean(f, 60)} {number(v, 'signed')}" for f, v in zip(e.features[:15], e.values, strict=False)])
+        kind = "signed" if min(e.values) < 0 else "number"
+        told = say.join([f"{clean(f, 60)} {number(v, kind)}" for f, v in zip(e.features[:15], e.values, strict=False)])
         subtitle = say.join([title, say.t("whiskers: intervals") if e.low else "", say.t("unit: {unit}", unit=say.stored(e.unit, None))])
         top = max(zip(e.features, e.values, strict=False), key=lambda p: abs(p[1]))
-        name = say.t("{feature} moves the output most ({value:signed})", feature=clean(top[0], 60), value=top[1])
-        return Chart(name, subtitle, brief(f"{name}. {told}"), charts.attribution(e, say.stored(e.unit, None)), path)
+        name = say.t("{feature} moves the output most ({value})", feature=clean(top[0], 60), value=number(top[1], kind))
+        return Chart(name, subtitle, brief(say.told(name, told)), charts.attribution(e, say.stored(e.unit, None)), path)
     return None
 
 
 def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palette: Palette, say: Speaker) -> Chart:
-    names = [s.name for s in e.series]
-    colours = palette.named(names)
+    colours = palette.named([s.name for s in e.series])
+    e = e.model_copy(update={"series": [s.model_copy(update={"name": line_name(e.name, s.name, say)}) for s in e.series]})
     below = None
     if under is not None:
         counts = [sum(c) for c in zip(*under.series.values(), strict=False)]
@@ -246,8 +254,8 @@ def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palett
     told = []
     for s in e.series:
         picks = range(0, len(s.x), max(1, len(s.x) // 6))
-        told.append(f"{clean(s.name, 40)}: " + ", ".join(f"{number(s.x[i], e.x_kind)} → {number(s.y[i], e.y_kind)}" for i in picks))
-    return Chart(title, say.join(parts), brief(f"{title}. {say.join(told)}"), curves.curve(e, colours, titles, below), path)
+        told.append(say.pair(clean(s.name, 40), say.list(f"{number(s.x[i], e.x_kind)} → {number(s.y[i], e.y_kind)}" for i in picks)))
+    return Chart(title, say.join(parts), brief(say.told(title, say.join(told))), curves.curve(e, colours, titles, below), path)
 
 
 def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:

@@ -17,8 +17,23 @@ from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
-from reports.view import UNSTATED, anchor, context_of, family_of, first_screen, state_of, words_of
-from reports.words import COLOURS, CONTEXT, FAMILIES, LABEL_SOURCES, LOOKS, Look, Speaker, clean, number
+from reports.view import UNSTATED, anchor, context_of, family_of, first_screen, source_text, state_of, words_of
+from reports.words import (
+    COLOURS,
+    CONTEXT,
+    EXCLUDED,
+    FAMILIES,
+    KINDS,
+    LABEL_SOURCES,
+    LOOKS,
+    OBSERVED,
+    SOURCES,
+    TASKS,
+    Look,
+    Speaker,
+    clean,
+    number,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000
@@ -117,7 +132,7 @@ def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[s
 def command(document: AuditResult) -> str:
     """The command line that asks for this audit again."""
     d = document.data
-    words: list[str] = ["python", "-m", "audit.run", document.model.uri, "--data", d.source]
+    words: list[str] = ["python", "-m", "audit.run", document.model.uri, *([] if d.source in SOURCES else ["--data", d.source])]
     for option, value in (
         ("--target", d.target),
         ("--positive", d.positive),
@@ -144,35 +159,41 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         (clean(k, 80), Said(words_of(v), f"context.{clean(k, 80)}")) for k, v in context.items() if k not in CONTEXT and v not in UNSTATED
     ]
     data = [
-        (say.t("Source"), quoted(d.source, "data.source")),
+        (say.t("Source"), Said(source_text(document, say), "data.source")),
         (say.t("Rows"), Said(number(d.rows, "count"), "data.rows", numeric=True)),
         *(
-            (say.t("Left out: {what}", what=clean(k, 80)), Said(number(v, "count"), f"data.excluded.{clean(k, 80)}", numeric=True))
+            (say.t("Left out: {what}", what=say.name(k, EXCLUDED)), Said(number(v, "count"), f"data.excluded.{clean(k, 80)}", numeric=True))
             for k, v in d.excluded.items()
         ),
         (say.t("Target"), quoted(d.target or "–", "data.target")),
         (say.t("Positive"), quoted(d.positive or "–", "data.positive")),
-        (say.t("Favourable"), quoted(", ".join(d.favourable) or "–", "data.favourable")),
+        (say.t("Favourable"), quoted(say.list(d.favourable) or "–", "data.favourable")),
         (say.t("What the target is"), Said(say.name(d.label_source, LABEL_SOURCES), "data.label_source")),
         (say.t("Decision rule"), Said(clean(d.decision, 200) + ("" if d.decision_declared else say.t(" (not declared)")), "data.decision")),
-        (say.t("Sensitive columns"), quoted(", ".join(d.sensitive) or "–", "data.sensitive")),
-        (say.t("Reference groups"), quoted(", ".join(f"{k} = {v}" for k, v in d.reference.items()) or "–", "data.reference")),
-        (say.t("Columns"), quoted(", ".join(clean(c, 60) for c in d.columns[:200]), "data.columns")),
+        (say.t("Sensitive columns"), quoted(say.list(d.sensitive) or "–", "data.sensitive")),
+        (say.t("Reference groups"), quoted(say.list(say.slice({k: v}) for k, v in d.reference.items()) or "–", "data.reference")),
+        (say.t("Columns"), quoted(say.list(clean(c, 60) for c in d.columns[:200]), "data.columns")),
     ]
     model = [
         (say.t("Address"), quoted(m.uri, "model.uri")),
         (say.t("Format"), quoted(m.flavor, "model.flavor")),
-        (say.t("Task"), quoted(m.task, "model.task")),
+        (say.t("Task"), quoted(say.name(m.task, TASKS), "model.task")),
         (say.t("Trained numbers"), Said("–" if m.parameters is None else number(m.parameters, "count"), "model.parameters", numeric=True)),
-        (say.t("Inputs"), quoted(", ".join(f"{clean(f.name, 60)} ({f.kind})" for f in m.features[:200]), "model.features")),
-        (say.t("Classes"), quoted(", ".join(m.classes[:100]) or "–", "model.classes")),
+        (
+            say.t("Inputs"),
+            quoted(
+                say.list(say.t("{name} ({kind})", name=clean(f.name, 60), kind=say.name(f.kind, KINDS)) for f in m.features[:200]),
+                "model.features",
+            ),
+        ),
+        (say.t("Classes"), quoted(say.list(m.classes[:100]) or "–", "model.classes")),
     ]
     environment = [
         ("Python", quoted(env.python, "environment.python")),
         (say.t("Platform"), quoted(env.platform, "environment.platform")),
-        (say.t("Isolation asked for"), quoted(env.isolation, "environment.isolation")),
+        (say.t("Isolation asked for"), Said(say.known(env.isolation, OBSERVED), "environment.isolation")),
         *(
-            (say.t("Observed: {what}", what=clean(k, 80)), quoted(v, f"environment.observed.{clean(k, 80)}"))
+            (say.t("Observed: {what}", what=say.known(k, OBSERVED)), Said(say.known(v, OBSERVED), f"environment.observed.{clean(k, 80)}"))
             for k, v in env.observed.items()
         ),
         (say.t("Packages"), quoted(", ".join(f"{k} {v}" for k, v in env.packages.items()), "environment.packages")),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
 from reports.said import Said, figure, quoted
-from reports.view import capital, method_name, reason_text
-from reports.words import BASES, COMPARE, LOOKS, METRICS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, kind_of, number
+from reports.view import capital, method_name, reason_text, state_of_finding
+from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, METRICS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, kind_of, number
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool)
         high=figure(e.high if e and not exact else None, kind, f"{path}.estimate.high", ""),
         note=Said(note, f"{path}.estimate.method" if note else ""),
         p=figure(p, "p", f"{path}.test.{p_path}"),
-        look=LOOKS[f.verdict],
+        look=LOOKS[state_of_finding(f)],
         reason=Said(reason_text(f, say), f"{path}.reason" if f.reason else ""),
     )
 
@@ -159,21 +159,26 @@ FORMAT_OF = {"integer": "count", "number": "number", "percent": "percent", "rati
 def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
     """A stored table."""
 
-    def cell(value: object, kind: str, where: str) -> Said:
+    def cell(value: object, k: int, where: str) -> Said:
+        kind = kinds[k] if k < len(kinds) else "text"
         if value is None:
             return Said("–", where)
         if isinstance(value, (int, float)) and kind in FORMAT_OF:
-            return figure(value, FORMAT_OF[kind], where)
-        return quoted(value, where)
+            whole = kind == "number" and value == int(value)
+            return figure(value, "count" if whole else FORMAT_OF[kind], where)
+        own = CELLS.get((table.columns[k].name, str(value))) if k < len(kinds) else None
+        return Said(say.t(own), where) if own else quoted(value, where)
 
     kinds = [c.kind for c in table.columns]
-    rows = [
-        [cell(v, kinds[k] if k < len(kinds) else "text", f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)]
-        for r, row in enumerate(table.rows[:most])
-    ]
+    rows = [[cell(v, k, f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)] for r, row in enumerate(table.rows[:most])]
     heads = [quoted(say.stored(c.label, None), f"{path}.columns[{k}].label") for k, c in enumerate(table.columns)]
     caption = Said(say.stored(table.caption, table.caption_msg), f"{path}.caption")
     return Grid(caption, heads, [k != "text" for k in kinds], rows, max(0, len(table.rows) - most))
+
+
+def line_name(curve: str, name: str, say: Speaker) -> str:
+    """A line of a stored curve: a group's name, or one of ours in the reader's language."""
+    return say.t(name) if LINES.get(curve) == name else say.level(name)
 
 
 def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
@@ -191,7 +196,7 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
                 low, high = (b[j] if b and j < len(b) else None for b in (line.low, line.high))
                 rows.append(
                     [
-                        quoted(line.name, f"{here}.name"),
+                        Said(line_name(evidence.name, line.name, say), f"{here}.name"),
                         figure(x, evidence.x_kind, f"{here}.x[{j}]"),
                         figure(y, evidence.y_kind, f"{here}.y[{j}]"),
                         figure(low, evidence.y_kind, f"{here}.low[{j}]"),
@@ -199,7 +204,7 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
                     ]
                 )
     elif evidence.kind == "histogram":
-        heads = [say.t("From"), say.t("To"), *(clean(n, 80) for n in evidence.series)]
+        heads = [say.t("From"), say.t("To"), *(say.level(n) for n in evidence.series)]
         for j in range(len(evidence.edges) - 1):
             ends = [figure(evidence.edges[k], "number", f"{path}.edges[{k}]") for k in (j, j + 1)]
             rows.append(
@@ -217,11 +222,10 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
             rows.append([quoted(name, f"{path}.rows[{r}]"), *cells])
     else:
         heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]
+        kind = "signed" if min(evidence.values, default=0) < 0 else "number"
         for j, (name, v) in enumerate(zip(evidence.features, evidence.values, strict=False)):
-            bounds = [
-                figure(b[j] if b else None, "signed", f"{path}.{k}[{j}]") for k, b in (("low", evidence.low), ("high", evidence.high))
-            ]
-            rows.append([quoted(name, f"{path}.features[{j}]"), figure(v, "signed", f"{path}.values[{j}]"), *bounds])
+            bounds = [figure(b[j] if b else None, kind, f"{path}.{k}[{j}]") for k, b in (("low", evidence.low), ("high", evidence.high))]
+            rows.append([quoted(name, f"{path}.features[{j}]"), figure(v, kind, f"{path}.values[{j}]"), *bounds])
     first_text = evidence.kind != "histogram"
     return Grid(
         caption, [Said(h) for h in heads], [not (first_text and k == 0) for k in range(len(heads))], rows[:most], max(0, len(rows) - most)

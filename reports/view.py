@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.result import AuditResult, CheckResult, Finding
+from audit.result import AuditResult, CheckResult, Finding, Question
+from audit.text import speaks
 from reports.said import Said, figure
 from reports.words import (
     COMPARE,
@@ -17,6 +19,7 @@ from reports.words import (
     METRICS,
     REASONS,
     SEVERITIES,
+    SOURCES,
     Look,
     Speaker,
     clean,
@@ -84,15 +87,49 @@ def family_of(check: str) -> str:
     return check.split(".", 1)[0]
 
 
+SIZE_OPEN = "difference_established_size_open"
+#: Which findings a question rests on, where they were too few to be listed as its answer.
+RESTS_ON = {"fairness_selection": ("selection_rate",), "fairness_opportunity": ("true_positive_rate", "true_negative_rate")}
+
+
+def _open(verdict: str, findings: Iterable[Finding]) -> str:
+    """The key of the look of a verdict: one that is open although a difference is established never says that nobody can tell."""
+    established = verdict == "inconclusive" and any(f.verdict == "inconclusive" and f.reason == SIZE_OPEN for f in findings)
+    return "size_open" if established else verdict
+
+
+def state_of_finding(finding: Finding) -> str:
+    """The key of its look."""
+    return _open(finding.verdict, [finding])
+
+
 def state_of(check: CheckResult) -> str:
     """The key of its look: the verdict where it ran, else what happened to it."""
-    return check.verdict if check.status == "completed" else check.status
+    return _open(check.verdict, check.findings) if check.status == "completed" else check.status
+
+
+def state_of_question(question: Question, document: AuditResult) -> str:
+    """The key of its look."""
+    rests = [
+        f
+        for c in document.checks
+        for f in c.findings
+        if f.key in question.findings
+        or (c.info.id == question.check and f.criterion and f.criterion.role == "decides" and f.metric in RESTS_ON.get(question.id, ()))
+    ]
+    return _open(question.verdict, rests)
+
+
+def state_of_audit(document: AuditResult) -> str:
+    """The key of its look."""
+    states = [state_of_question(q, document) for q in document.questions]
+    return "size_open" if document.verdict == "inconclusive" and "size_open" in states else document.verdict
 
 
 def reason_text(finding: Finding, say: Speaker) -> str:
     """Why the verdict of a finding is what it is, in words."""
     e, test = finding.estimate, finding.test
-    if finding.reason == "difference_established_size_open" and e and test:
+    if finding.reason == SIZE_OPEN and e and test:
         p = test.p_value if test.adjusted_p_value is None else test.adjusted_p_value
         kind = kind_of(finding.metric, finding.compare)
         return say.t(
@@ -115,9 +152,9 @@ def pair_text(finding: Finding, say: Speaker) -> str:
     a, b = finding.slice, finding.against
     if b is None:
         return say.slice(a)
-    if len(a) == 1 and list(a) == list(b):
+    if len(a) == 1 and list(a) == list(b) and all(map(speaks, (*a.values(), *b.values()))):
         column = next(iter(a))
-        return say.t("{who} against {against} ({column})", who=clean(a[column], 80), against=clean(b[column], 80), column=clean(column, 60))
+        return say.t("{who} against {against} ({column})", who=say.level(a[column]), against=say.level(b[column]), column=clean(column, 60))
     return say.t("{who} against {against}", who=say.slice(a), against=say.slice(b))
 
 
@@ -156,9 +193,10 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged
         if same not in seen:
             seen.add(same)
             path = f"checks[{i}].findings[{j}]"
-            detail = "" if f.verdict in ("pass", "fail") or f.estimate is None else reason_text(f, say)
+            own = f.sentence and state_of_finding(f) == "size_open"  # its sentence says so itself
+            detail = "" if f.verdict in ("pass", "fail") or f.estimate is None or own else reason_text(f, say)
             text = Said(sentence(f, say), f"{path}.sentence" if f.sentence else path)
-            shown.append(Flagged(LOOKS[f.verdict], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id)))
+            shown.append(Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id)))
     return shown[:most]
 
 
@@ -166,7 +204,7 @@ def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
     """The questions that decide, in the plan's order; one that was not answered says why."""
     return [
         Flagged(
-            LOOKS[q.verdict],
+            LOOKS[state_of_question(q, document)],
             Said(say.stored(q.title, q.title_msg), f"questions[{i}].title"),
             Said(
                 say.t(REASONS[q.reason]) if q.reason in REASONS else say.stored(q.reason, q.reason_msg),
@@ -189,7 +227,7 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
         state = min((state_of(c) for _, c in members), key=lambda s: LOOKS[s].rank)
         open_ = [
             Said(
-                f"{say.stored(c.info.title, None)}: {say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)}",
+                say.pair(say.stored(c.info.title, None), say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)),
                 f"checks[{j}].reason",
             )
             for j, c in members
@@ -216,6 +254,11 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     return lines
 
 
+def source_text(document: AuditResult, say: Speaker) -> str:
+    """Where the data come from: a name of theirs, or a text of ours."""
+    return say.t(document.data.source) if document.data.source in SOURCES else clean(document.data.source, 120)
+
+
 def audited(document: AuditResult, say: Speaker) -> list[Said]:
     """The one line that says what was audited."""
     m, d, auditor = document.model, document.data, context_of(document).get("auditor")
@@ -224,7 +267,7 @@ def audited(document: AuditResult, say: Speaker) -> list[Said]:
     return [
         Said(say.t("Model {name}", name=clean(m.name or m.uri, 120)), "model.name"),
         Said(version, "model.version"),
-        Said(say.t("data {source}", source=clean(d.source, 120)), "data.source"),
+        Said(say.t("data: {source}", source=source_text(document, say)), "data.source"),
         Said(say.t("{n} rows", n=rows.text), "data.rows", numeric=True),
         Said(clean(document.started[:10], 10), "started"),
         Said(say.t("auditor not stated") if auditor in UNSTATED else say.t("by {auditor}", auditor=words_of(auditor)), "context.auditor"),
@@ -241,7 +284,7 @@ def purpose(document: AuditResult, say: Speaker) -> str:
     """For what use, on which data of which period."""
     context, unstated = context_of(document), say.t("not stated")
     use, period = ((unstated if context.get(k) in UNSTATED else words_of(context[k])) for k in ("intended_use", "period"))
-    return say.t("for use: {use}; on {data}, period: {period}", use=use.rstrip(".。"), data=clean(document.data.source, 120), period=period)
+    return say.t("for use: {use}; on {data}, period: {period}", use=use.rstrip(".。"), data=source_text(document, say), period=period)
 
 
 def unstated(document: AuditResult, say: Speaker) -> list[str]:
@@ -257,7 +300,7 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         history = say.t("These data have judged {n:count} models; the levels are divided by that number.", n=models)
     return FirstScreen(
         audited=audited(document, say),
-        look=LOOKS[document.verdict],
+        look=LOOKS[state_of_audit(document)],
         answered=Said(answered_text(document, say), "answered", numeric=True),
         purpose=Said(purpose(document, say), "context"),
         why=Said(say.stored(document.why, document.why_msg), "why"),

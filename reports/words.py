@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from audit.result import Message
-from audit.text import FORMATS, catalogue, message, render
+from audit.text import FORMATS, catalogue, level, message, render, who
 
 TEXT_LIMIT = 2000
 SPELT_OUT = ("Cc", "Cf", "Cs", "Co")  # control, format (direction, zero width), surrogate, private use
@@ -37,6 +38,7 @@ LOOKS = {
     "error": Look(mark("Could not run"), "!", "errored", 1),
     "errored": Look(mark("Could not run"), "!", "errored", 1),
     "inconclusive": Look(mark("Cannot tell yet"), "?", "inconclusive", 2),
+    "size_open": Look(mark("Difference established, size open"), "?", "inconclusive", 2),
     "pass": Look(mark("Passes"), "✓", "pass", 3),
     "not_judged": Look(mark("Reported"), "·", "reported", 4),
     "skipped": Look(mark("Not run"), "–", "skipped", 5),
@@ -79,10 +81,11 @@ METRICS = {
     "selection_rate": mark("who gets the favourable decision (selection rate)"),
     "adverse_rate": mark("who gets the unfavourable decision (adverse rate)"),
     "roc_auc": mark("how well the score ranks (ROC AUC)"),
+    "roc_auc_ovr_macro": mark("how well the scores rank, averaged over the classes (macro ROC AUC)"),
     "average_precision": mark("how well the score finds positives (average precision)"),
     "log_loss": mark("error of the probabilities (log loss)"),
     "brier_score": mark("squared error of the probabilities (Brier score)"),
-    "log_loss_skill": mark("log loss saved against the base rate (skill)"),
+    "log_loss_skill": mark("log loss saved against the base rate (log loss skill)"),
     "brier_skill": mark("squared error saved against the base rate (Brier skill)"),
     "calibration_slope": mark("whether probabilities are too bold or too timid (calibration slope)"),
     "calibration_in_the_large": mark("predicted minus observed share (calibration in the large)"),
@@ -107,6 +110,7 @@ METRICS = {
     "completeness_gap": mark("what the attributions leave unexplained (completeness gap)"),
     "top_reason_share": mark("rows for which an input is the main reason (top reason share)"),
     "mean_prediction": mark("average prediction (mean prediction)"),
+    "prediction_rate": mark("how often each class is predicted (prediction rate)"),
     "parameters": mark("trained numbers (parameters)"),
     "bytes_on_disk": mark("bytes on disk"),
     "flops_per_row": mark("operations for one row (FLOPs)"),
@@ -114,6 +118,9 @@ METRICS = {
     "rows_per_second": mark("rows per second"),
     "sensitive_inputs": mark("sensitive columns among the inputs"),
     "mean_absolute_error": mark("typical error (mean absolute error)"),
+    "root_mean_squared_error": mark("error that weighs large misses more (root mean squared error)"),
+    "mean_error": mark("prediction minus outcome on average (mean error)"),
+    "informedness": mark("recall and specificity above guessing (informedness)"),
     "r2": mark("share of the variation explained (R²)"),
 }
 
@@ -125,6 +132,7 @@ METHODS = {
     "miettinen_nurminen_odds": "Miettinen–Nurminen",
     "newcombe": "Newcombe",
     "delong": "DeLong",
+    "mean_of_delong": mark("mean of DeLong intervals"),
     "delong_logit": mark("DeLong on the logit scale"),
     "influence_logit": mark("influence function on the logit scale"),
     "cornfield": "Cornfield",
@@ -184,6 +192,7 @@ CONTEXT = {
     "domain": mark("domain"),
     "jurisdictions": mark("jurisdictions"),
     "tier": mark("materiality tier"),
+    "tier_chosen_by": mark("who chose the tier"),
     "population": mark("population"),
     "period": mark("period of the data"),
     "sampling": mark("sampling"),
@@ -194,6 +203,46 @@ CONTEXT = {
     "cost_of_errors": mark("cost of errors"),
     "known_limits": mark("known limits"),
 }
+TASKS = {
+    "binary": mark("choose between two classes"),
+    "multiclass": mark("choose among several classes"),
+    "regression": mark("estimate a quantity"),
+    "unknown": mark("not known"),
+}
+KINDS = {
+    "number": mark("number"),
+    "category": mark("category"),
+    "text": mark("text"),
+    "image": mark("image"),
+    "sequence": mark("sequence"),
+    "audio": mark("audio"),
+}
+#: Cells of stored tables that are ours and not the data's: (column, cell) → text.
+CELLS = {
+    ("input", "yes"): mark("yes"),
+    ("input", "no"): mark("no"),
+    **{
+        ("type", t): mark("whole number")
+        for t in ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint")
+    },
+    **{("type", t): mark("number") for t in ("float", "double")},
+    ("type", "boolean"): mark("true or false"),
+    ("type", "varchar"): mark("text"),
+    ("type", "date"): mark("date"),
+    ("type", "timestamp"): mark("time"),
+}
+#: Lines of stored curves that are ours and not groups: curve → name.
+LINES = {"roc": mark("model"), "reliability": mark("observed"), "fit": mark("mean outcome")}
+#: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.
+OBSERVED = {
+    mark("namespaces"), mark("scratch limit"), mark("limits"), mark("capabilities"), mark("seccomp stage 2"), mark("read /etc/passwd"),
+    mark("read environment of parent"), mark("read environment of process 1"), mark("list home"), mark("list working directory of parent"),
+    mark("write outside scratch"), mark("write model"), mark("write packages"), mark("write shared memory"), mark("signal parent"),
+    mark("start a process"), mark("network"), mark("environment"), mark("on"), mark("off"), mark("dropped"), mark("denied"), mark("possible"),
+    mark("clean"), mark("best-effort"), mark("required"), mark("none"),
+}  # fmt: skip
+EXCLUDED = {"missing_outcome": mark("rows without an outcome"), "undefined_score": mark("rows whose prediction is undefined")}
+SOURCES = {mark("the evaluation data logged with the model")}
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
 
 RATES = {
@@ -267,8 +316,26 @@ class Speaker:
     def join(self, parts: list[str]) -> str:
         return ("；" if self.lang == "zh" else "; ").join(p for p in parts if p)
 
+    def list(self, parts: Iterable[str]) -> str:
+        """Names in a row."""
+        return ("、" if self.lang == "zh" else ", ").join(parts)
+
+    def pair(self, name: str, value: str) -> str:
+        """What a thing is called, and what it is."""
+        return f"{name}：{value}" if self.lang == "zh" else f"{name}: {value}"
+
+    def told(self, title: str, text: str) -> str:
+        """A title as a sentence, and what follows it."""
+        return f"{title}。{text}" if self.lang == "zh" else f"{title}. {text}"
+
+    def known(self, text: str, names: Collection[str]) -> str:
+        """One of our own words, translated, or a text as it is."""
+        return self.t(text) if text in names else clean(text)
+
     def slice(self, slice_: dict[str, str]) -> str:
         """Who a finding is about: everybody, or values of columns."""
-        if not slice_:
-            return self.t(mark("everybody"))
-        return ", ".join(f"{clean(k, 60)} = {clean(v, 80)}" for k, v in slice_.items())
+        return clean(render(who({clean(k, 60): clean(v, 80) for k, v in slice_.items()}), self.lang), 400)
+
+    def level(self, value: str) -> str:
+        """A value of a column, by itself."""
+        return clean(render(level(clean(value, 80)), self.lang), 80)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.show import SIGNED, UNSIGNED, flag_text, found_audits, plain, problems, speaker
-from reports.view import answered_text
+from reports.view import answered_text, source_text, state_of_audit
 from reports.words import LOOKS, clean, number
 
 say = speaker()
@@ -19,10 +19,10 @@ else:
     data = {
         "model": [clean(d.model.name or d.model.uri, 120) for d in documents],
         "version": [clean(d.model.version or "–", 40) for d in documents],
-        "verdict": [flag_text(LOOKS[d.verdict], say) for d in documents],
+        "verdict": [flag_text(LOOKS[state_of_audit(d)], say) for d in documents],
         "answered": [answered_text(d, say) for d in documents],
         "rows": [number(d.data.rows, "count") for d in documents],
-        "data": [clean(d.data.source, 120) for d in documents],
+        "data": [source_text(d, say) for d in documents],
         "date": [clean(d.started[:10], 10) for d in documents],
         "signed": [say.t(SIGNED if entry.signed else UNSIGNED) for entry in found.entries],
     }

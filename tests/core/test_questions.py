@@ -31,6 +31,7 @@ from audit.questions import OTHERS
 from audit.result import finding_key
 from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
+from audit.text import who
 
 SELECTION, OPPORTUNITY, CALIBRATION = "fairness_selection", "fairness_opportunity", "calibration_large"
 EQUAL_TPR = rates("true_positive_rate", "sex", {"m": (1000, 1500), "f": (1000, 1500)})
@@ -229,7 +230,7 @@ def test_a_group_too_small_to_judge_is_listed_and_leaves_the_pass() -> None:
     assert judged.one(SELECTION, "x").verdict == "inconclusive"
     assert judged.one(SELECTION, "x").key not in judged.questions[SELECTION].findings
     (listed,) = judged.answers[SELECTION].not_assessed
-    assert (listed.values["people"], listed.values["groups"], listed.values["names"]) == (12, 1, ["sex = x"])
+    assert (listed.values["people"], listed.values["groups"], listed.values["names"]) == (12, 1, [who({"sex": "x"})])
 
 
 def test_small_groups_are_pooled_and_the_pool_decides() -> None:
@@ -366,7 +367,7 @@ def test_calibration_of_groups_decides_from_two_hundred_rows() -> None:
     small = Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, "f": off.model_copy(update={"n": 199})}))
     assert small.verdict == "pass"
     (listed,) = small.answers[CALIBRATION].not_assessed
-    assert (listed.values["people"], listed.values["names"]) == (199, ["sex = f"])
+    assert (listed.values["people"], listed.values["names"]) == (199, [who({"sex": "f"})])
 
 
 def test_calibration_of_unknown_membership_is_not_judged() -> None:
@@ -412,8 +413,8 @@ def test_only_the_allowed_reasons_are_given() -> None:
 def test_a_sentence_names_its_numbers_and_the_undeclared_cutoff() -> None:
     f = Judged(selection({"m": (1500, 5000), "f": (750, 5000)}), a_case(decision_declared=False)).one(SELECTION, "f")
     for part in (
-        "sex = f",
-        "sex = m",
+        "f (sex): ",
+        "for m;",
         "0.50",
         "15 %",
         "30 %",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from pieces import IMG
@@ -94,3 +95,10 @@ def test_an_empty_histogram_is_drawn_without_dividing_by_zero() -> None:
 
     spec = histogram(Histogram(caption="", x_label="", edges=[0, 1], series={"a": [0]}), ["#000"], ["a"], "x")
     assert spec["vconcat"][0]["data"]["values"] == [{"from": 0, "to": 1, "share": 0}]
+
+
+def test_lines_with_bands_are_named_in_a_legend() -> None:
+    drawings = [svg(c, i) for i, c in enumerate(charts("fairness.group")) if "Separation by race" in c.title]
+    assert drawings
+    for drawing in drawings:
+        assert {"white", "black", "hispan"} <= set(re.findall(r">([^<>]+)</text>", drawing))

@@ -35,7 +35,7 @@ def groups(ctx: Context) -> Iterable[Measurement | Message]:
 
 
 def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit.text import message
+    from audit.text import message, who
 
     widest: tuple[float, dict[str, str], float, int] | None = None
     for grouping in ctx.groupings(intersection=False):
@@ -55,12 +55,17 @@ def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
     if widest is None:
         yield message("No group has enough rows with an outcome to be shown.")
         return
-    group = ", ".join(f"{c} = {v}" for c, v in widest[1].items())
+    group = who(widest[1])
     if ctx.settled.task == "regression":
-        yield message("The widest gap is {gap:signed} for {group} ({n:count} rows).", gap=widest[2], group=group, n=widest[3])
+        yield message(
+            "{group}: the widest gap between prediction and outcome, {gap:signed} on average ({n:count} rows).",
+            gap=widest[2],
+            group=group,
+            n=widest[3],
+        )
     else:
         yield message(
-            "The widest gap between probability and observed rate is {gap:points} points, for {group} ({n:count} rows).",
+            "{group}: the widest gap between mean probability and observed rate, {gap:points} points ({n:count} rows).",
             gap=widest[2],
             group=group,
             n=widest[3],

@@ -52,7 +52,7 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
         return
     bias = mean_loss(residual, level=ctx.level("mean_error"))
     yield value("mean_error", bias)
-    yield message("On average the prediction is {bias:signed} from the outcome ({level:percent} interval {low:signed} to {high:signed}).",
+    yield message("On average the prediction differs from the outcome by {bias:signed} ({level:percent} interval {low:signed} to {high:signed}).",
                   bias=bias.value, low=bias.low, high=bias.high, level=bias.level)  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         return
     numbers = {"gap": large.value, "low": large.low, "high": large.high, "level": large.level, "n": table.rows}
     yield message(
-        "The mean probability lies {gap:points} points from the observed rate ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
+        "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
         **numbers,
     )
 

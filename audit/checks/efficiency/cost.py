@@ -38,7 +38,7 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
     rate = rows / max(ctx.scoring.seconds, 1e-9)
     yield value("rows_per_second", exact(rate, rows)).model_copy(update={"repeatable": False})
     yield message(
-        "The model takes {size:number} MB on disk and scored {rows:count} rows at {rate:count} rows a second here.",
+        "The model takes {size:number} MB on disk and scored {rows:count} rows here, at {rate:count} rows a second.",
         size=size / 1e6,
         rows=rows,
         rate=rate,

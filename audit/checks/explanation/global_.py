@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from audit.result import Measurement, Message
 
 
+METHODS = {"tree_shap": "tree SHAP", "integrated_gradients": "Integrated Gradients", "permutation_shap": "permutation SHAP"}
+
+
 @check(
     "explanation.global",
     title="What moves the model's answers",
@@ -59,6 +62,6 @@ def global_(ctx: Context, *, rows: int = 2000, background: int = 50, budget: int
     yield gap(ctx, found).model_copy(update={"computed_in": where})
     top = [first.features[j] for j in order[:3]]
     yield message(
-        "The answers move most with {names} ({method}, {n:count} rows, {background:count} background rows; unit: {unit}).",
-        names=top, method=first.method.replace("_", " "), n=len(size), background=first.background, unit=message(first.unit),
+        "The inputs that move the answers most: {names} ({method}; {n:count} rows against {background:count} background rows; unit: {unit}).",
+        names=top, method=message(METHODS[first.method]), n=len(size), background=first.background, unit=message(first.unit),
     )  # fmt: skip

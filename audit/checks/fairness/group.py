@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]:
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
-    from audit.text import message
+    from audit.text import beside, message, who
 
     worst: tuple[float, Part, Part] | None = None
     events = _events(ctx)
@@ -70,14 +70,10 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
     else:
         _, mine, other = worst
         yield message(
-            "The favourable decision falls to {rate:percent} of {group} and to {other_rate:percent} of {other} ({n:count} and {other_n:count} rows): "
-            "the largest ratio between a group and its reference.",
-            rate=mine.k / mine.n, group=_name(mine.slice), other_rate=other.k / other.n, other=_name(other.slice), n=mine.n, other_n=other.n,
+            "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other} ({n:count} and {other_n:count} rows). "
+            "No other group is further from its reference.",
+            rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
         )  # fmt: skip
-
-
-def _name(slice_: dict[str, str]) -> str:
-    return ", ".join(f"{column} = {level}" for column, level in slice_.items())
 
 
 class _Events(NamedTuple):
@@ -190,7 +186,7 @@ def _chance(value: float, quantile: float) -> Evidence:
     from audit.result import Column, Table
 
     columns = [
-        Column(name="seen", label="seen", kind="number"),
+        Column(name="seen", label="observed", kind="number"),
         Column(name="chance", label="95 % quantile under exact equality", kind="number"),
     ]
     return Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[value, quantile]])
@@ -258,6 +254,7 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
 
     from audit.result import Curve, Series
     from audit.stats.rates import wilson_limits
+    from audit.text import message, render
 
     if ctx.settled.task != "binary" or not ctx.settled.has_scores or ctx.scored.selected is None:
         return []
@@ -274,10 +271,12 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
         series.append(Series(name=name, x=x, y=[float(v) for v in k / n], low=[float(v) for v in low], high=[float(v) for v in high]))
     if not series:
         return []
+    caption = message("Favourable decisions over all cutoffs of the score, by {column}", column=grouping.columns[0])
     return [
         Curve(
             name="cutoffs",
-            caption="Favourable decisions over all cutoffs of the score",
+            caption=render(caption),
+            caption_msg=caption,
             x_label="cutoff",
             y_label="selection rate",
             y_kind="percent",
@@ -291,6 +290,7 @@ def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
     import numpy as np
 
     from audit.result import Histogram
+    from audit.text import message, render
 
     if ctx.settled.task != "binary" or not ctx.settled.has_scores:
         return []
@@ -314,4 +314,5 @@ def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
         edges[-1] = 100
     names = [next(iter(grouping.slices[i].values())) for i in np.flatnonzero(large)]
     series = {name: [int(column[j]) for column in kept] for j, name in enumerate(names)}
-    return [Histogram(caption="Scores by group", x_label="score", edges=[e / 100 for e in edges], series=series)]
+    caption = message("Scores by {column}", column=grouping.columns[0])
+    return [Histogram(caption=render(caption), caption_msg=caption, x_label="score", edges=[e / 100 for e in edges], series=series)]

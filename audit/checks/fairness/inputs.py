@@ -41,6 +41,6 @@ def inputs(ctx: Context) -> Iterable[Measurement | Message]:
     table = Table(caption="Sensitive columns and the model's inputs", columns=columns, rows=rows)
     yield value("sensitive_inputs", exact(len(open_), len(sensitive)), evidence=[table])
     if open_:
-        yield message("The model uses {names} and no reason for it was declared.", names=open_)
+        yield message("The model uses {names}, and no reason for it was declared.", names=open_)
     else:
-        yield message("None of the {n:count} sensitive columns is used without a declared reason.", n=len(sensitive))
+        yield message("No sensitive column is used without a declared reason (sensitive columns: {n:count}).", n=len(sensitive))

@@ -35,6 +35,7 @@ def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     """Skill overall and per group, in log loss and Brier score, R² or informedness."""
     import numpy as np
 
+    from audit.measure import SKILLS
     from audit.text import message
 
     losses = _losses(ctx)
@@ -52,8 +53,8 @@ def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     else:
         metric, estimate = headline
         yield message(
-            "Against a forecast that knows only the base rate, the model's skill is {skill:percent} ({metric}, {level:percent} interval {low:percent} to {high:percent}).",
-            metric=metric, skill=estimate.value, low=estimate.low, high=estimate.high, level=estimate.level,
+            "Against a forecast that knows only the base rate, the model gains {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}).",
+            metric=message(SKILLS[metric]), skill=estimate.value, low=estimate.low, high=estimate.high, level=estimate.level,
         )  # fmt: skip
 
 

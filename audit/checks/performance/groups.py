@@ -40,7 +40,7 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
 
     from audit.measure import comparisons, rate
     from audit.result import Part
-    from audit.text import message
+    from audit.text import message, who
 
     right = ctx.scored.usable & (ctx.scored.y == ctx.scored.pred)
     worst: tuple[float, dict[str, str], int] | None = None
@@ -61,15 +61,11 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
         yield message("No group has enough rows to be shown.")
     else:
         yield message(
-            "The decision matches the outcome least often for {group}: {rate:percent} of {n:count} rows.",
-            group=_name(worst[1]),
+            "{group}: the decision matches the outcome least often, in {rate:percent} of {n:count} rows.",
+            group=who(worst[1]),
             rate=worst[0],
             n=worst[2],
         )
-
-
-def _name(slice_: dict[str, str]) -> str:
-    return ", ".join(f"{column} = {level}" for column, level in slice_.items())
 
 
 def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
@@ -101,7 +97,7 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
     from audit.result import Measurement, Test
     from audit.stats import losses
     from audit.stats.compare import mean_difference, mean_test
-    from audit.text import message
+    from audit.text import message, who
 
     error = np.abs(ctx.scored.y - ctx.scored.pred)
     worst: tuple[float, dict[str, str], int] = (-1.0, {}, 0)
@@ -130,8 +126,8 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
         yield message("No group has enough rows to be shown.")
     else:
         yield message(
-            "The prediction is furthest off for {group}: on average by {error:number} ({n:count} rows).",
-            group=_name(worst[1]),
+            "{group}: the prediction is furthest off, on average by {error:number} ({n:count} rows).",
+            group=who(worst[1]),
             error=worst[0],
             n=worst[2],
         )
