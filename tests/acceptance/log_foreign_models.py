@@ -13,7 +13,6 @@ os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
 import lightgbm
 import mlflow
 import numpy as np
-import onnx
 import pandas as pd
 import torch
 import xgboost

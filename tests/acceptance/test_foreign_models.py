@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import User
+from at_terminal import User
 
 NUMBERS = "age,fnlwgt,education-num,capital-gain,capital-loss,hours-per-week"
 INCOME = ["--target", "income", "--positive", ">50K", "--favourable", ">50K", "--label-source", "outcome"]

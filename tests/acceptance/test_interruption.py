@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import User
+from at_terminal import User
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Done, User
+from at_terminal import Done, User
 
 
 @pytest.fixture(scope="module", params=["credit", "credit-trees"])
