@@ -188,7 +188,8 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
     if scoring and scoring["undefined_score"]:
         notes.append(
             message(
-                "Rows whose prediction is undefined (not a finite number): {n:count}. They were left out.", n=scoring["undefined_score"]
+                "Rows without a usable prediction (refused by the model, no finite number, or no known class): {n:count}. They were left out.",
+                n=scoring["undefined_score"],
             )
         )
     if scoring and scoring["halved"]:

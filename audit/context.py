@@ -168,11 +168,12 @@ class Context:
         """What the model says of these rows as numbers to explain or compare: (n,) probability of the event or the value; (n, classes) otherwise."""
         import numpy as np
 
+        from audit.asking import predict
         from audit.subject.frame import rows, take
 
         parts = []
         for start in range(0, rows(frame), 65_536):
-            prediction = self.client.predict(take(frame, slice(start, start + 65_536)))
+            prediction = predict(self.client, take(frame, slice(start, start + 65_536)))
             codes, scores = interpret(prediction, self.settled)
             if scores is None:
                 parts.append(np.asarray(codes, dtype=np.float64))

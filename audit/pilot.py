@@ -15,6 +15,7 @@ PILOT_ROWS = 1000
 
 def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
     """Job: load the model, ask it about the first rows, and settle task, classes and outputs."""
+    from audit.asking import predict
     from audit.subject.client import Client
     from audit.subject.frame import take
 
@@ -23,7 +24,7 @@ def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     client = Client(worker)
     description = client.describe(timeout=arguments["timeout"])
     batch = next(facts.dataset().stream(expressions(facts.dataset(), facts.features)))
-    prediction = client.predict(take(to_frame(batch, facts.features), slice(0, PILOT_ROWS)), timeout=arguments["timeout"])
+    prediction = predict(client, take(to_frame(batch, facts.features), slice(0, PILOT_ROWS)), timeout=arguments["timeout"])
     settled = settle(description, prediction, facts, arguments["metadata"], arguments["flavor"])
     _check_decision(facts, settled.task, settled.has_scores, settled.classes)
     return settled.model_dump(mode="json")

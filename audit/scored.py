@@ -132,6 +132,7 @@ class _Model:
     def predict(self, frame: Frame) -> Prediction:
         import numpy as np
 
+        from audit.asking import predict
         from audit.subject.client import Prediction, WorkerError
         from audit.subject.frame import rows, take
 
@@ -140,7 +141,7 @@ class _Model:
             part = take(frame, slice(start, start + self.size)) if self.size < n else frame
             began = time.monotonic()
             try:
-                parts.append(self.client.predict(part, timeout=self.timeout))
+                parts.append(predict(self.client, part, timeout=self.timeout))
             except WorkerError as error:
                 if error.kind != "memory" or self.size <= MIN_BATCH:
                     raise

@@ -50,10 +50,12 @@ class Explained(NamedTuple):
 def explain(ctx: Context, size: int, background: int) -> list[Explained]:
     """Attributions of up to `size` sampled rows against `background` others: of the event, of the value, or of each class in turn."""
     drawn = ctx.sample(ctx.plan.audit.sample)
-    total = rows(drawn.frame)
+    defined = np.isfinite(drawn.pred) if ctx.settled.task == "regression" else drawn.pred >= 0
+    whole = take(drawn.frame, np.flatnonzero(defined))  # what the model refuses cannot be explained
+    total = rows(whole)
     order = ctx.rng("background").permutation(total)
     reference, explained = order[: min(background, max(1, total // 2))], np.sort(order[min(background, total // 2) :][:size])
-    frame, base = take(drawn.frame, explained), take(drawn.frame, reference)
+    frame, base = take(whole, explained), take(whole, reference)
     if ctx.settled.task == "regression" or not ctx.settled.has_scores:
         outputs = [0]
     elif ctx.settled.positive is not None:
