@@ -464,9 +464,7 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
     low, high = (e.low, e.high) if e else (0.0, 0.0)
     if why == SIZE_OPEN and e is None:
-        return message(
-            "A difference is established (p {p:p}); how large it is cannot be stated, because the reference has a rate of 0.", p=p
-        )
+        return message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
     if why == SIZE_OPEN and pair.compare == "difference":
         return message(
             "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:points}, at most {high:points} points.",

@@ -38,13 +38,18 @@ def curve(evidence: Curve, colours: Sequence[str], titles: tuple[str, str], belo
         layers.append(
             {
                 "mark": {"type": "area", "opacity": 0.16},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "fill": {**colour, "legend": None}},
             }
         )
     dash = {"strokeDash": key("line", names, [DASHES[i % len(DASHES)] for i in range(len(names))], legend=many)} if many else {}
     dots = {"point": {"size": 36, "filled": True}} if square and all(len(s.x) <= 12 for s in evidence.series) else {}
     layers.append({"mark": {"type": "line", "strokeWidth": 2.2, **dots}, "encoding": {"x": x, "y": y, "color": colour, **dash}})
     top: Spec = {"width": 300, "height": 300 if square else 220, "data": {"values": points}, "layer": layers}
+    # Bands have no legend; without this they would take that of the lines with them.
+    top["resolve"] = {
+        "scale": {"fill": "independent"},
+        "legend": {"fill": "independent"},
+    }
     return whole(top if below is None else {"vconcat": [top, below], "spacing": 10, "resolve": {"scale": {"color": "independent"}}})
 
 

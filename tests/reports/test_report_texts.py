@@ -8,8 +8,10 @@ import string
 from pathlib import Path
 
 import pytest
+from sample import sample
 
 from audit.text import catalogue
+from reports.view import SIZE_OPEN, first_screen, reason_text
 from reports.words import Speaker, clean, kind_of, number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -83,3 +85,24 @@ def test_each_metric_is_written_in_its_way(metric: str, compare: str, kind: str)
 def test_percent_signs_stay_with_their_numbers() -> None:
     assert number(0.3251, "percent") == "32.5\u00a0%"
     assert Speaker("en").t("{x:percent} of all", x=0.5) == "50\u00a0% of all"
+
+
+@pytest.mark.parametrize(
+    ("lang", "label", "never"), [("en", "Difference established, size open", "annot tell"), ("zh", "差异成立，幅度未定", "尚无定论")]
+)
+def test_an_established_difference_of_open_size_is_never_called_undecided(lang: str, label: str, never: str) -> None:
+    document = sample(verdict="inconclusive")
+    asked = [q.model_copy(update={"verdict": "inconclusive"}) for q in document.questions if q.id == "selection"]
+    document = document.model_copy(update={"questions": asked})
+    say = Speaker(lang)
+    screen = first_screen(document, say)
+    open_ = next(f for c in document.checks for f in c.findings if f.reason == SIZE_OPEN)
+    deciding = next(d for d in screen.deciding if "hispan" in str(d.text))
+    for look, beside in (
+        (screen.look, ""),
+        (screen.questions[0].look, str(screen.questions[0].detail)),
+        (deciding.look, str(deciding.detail)),
+    ):
+        assert say.t(look.word) == label
+        assert never not in beside
+    assert never not in reason_text(open_, say)
