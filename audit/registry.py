@@ -43,6 +43,7 @@ class Check:
     info: CheckInfo
     run: CheckFunction
     defaults: Mapping[str, Any]
+    reported_only: frozenset[str] = frozenset()
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as the plan gives them over the defaults; an unknown name or a wrong type is refused."""
@@ -80,8 +81,10 @@ def check(
     references: Iterable[str] = (),
     about: About = "model",
     probing: bool = False,
+    reported_only: Iterable[str] = (),
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample.
+    """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample;
+    `reported_only` are metrics that no plan may hold against a criterion.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
@@ -98,7 +101,7 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(needs), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults)
+        _registered[id] = Check(info, function, defaults, frozenset(reported_only))
         return function
 
     return register

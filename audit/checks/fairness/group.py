@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
     Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 
+#: fairlearn's extremes over groups → the rates that they are taken from.
+EXTREMES = {
+    "demographic_parity_difference": ("selection_rate",),
+    "demographic_parity_ratio": ("selection_rate",),
+    "equalized_odds_difference": ("true_positive_rate", "false_positive_rate"),
+    "equalized_odds_ratio": ("true_positive_rate", "false_positive_rate"),
+    "equal_opportunity_difference": ("true_positive_rate",),
+    "equal_opportunity_ratio": ("true_positive_rate",),
+}
+
 
 @check(
     "fairness.group",
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
     unit="share of rows; ratios against the reference",
     direction="target",
     needs=["sensitive"],
+    reported_only=EXTREMES,
     references=[
         "Miettinen and Nurminen 1985", "Newcombe 1998", "Wilson 1927", "Hardt, Price and Srebro 2016", "Bird et al. 2020 (fairlearn)", "29 CFR 1607.4(D)",
     ],
@@ -170,16 +181,6 @@ def _extremes(ctx: Context, grouping: Grouping, rates: dict[str, Pair], draws: i
             test=test,
             evidence=[] if quantile is None else [_chance(value, quantile)],
         )
-
-
-EXTREMES = {
-    "demographic_parity_difference": ("selection_rate",),
-    "demographic_parity_ratio": ("selection_rate",),
-    "equalized_odds_difference": ("true_positive_rate", "false_positive_rate"),
-    "equalized_odds_ratio": ("true_positive_rate", "false_positive_rate"),
-    "equal_opportunity_difference": ("true_positive_rate",),
-    "equal_opportunity_ratio": ("true_positive_rate",),
-}
 
 
 def _chance(value: float, quantile: float) -> Evidence:
