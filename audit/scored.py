@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +287,11 @@ def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
     pred = _cut(chosen, table["pred"].to_numpy(), settled)
     with _private(path) as sink:
         pq.write_table(
-            table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)), sink, compression="none", use_dictionary=False
+            table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)),
+            sink,
+            compression="none",
+            use_dictionary=False,
+            row_group_size=BATCH,
         )
     return float(scores[order[-1]])
 
@@ -304,85 +306,3 @@ def _write_sample(path: Path, parts: list[pyarrow.RecordBatch], scored: Path | N
         table = table.set_column(table.schema.get_field_index("pred"), "pred", pred)
     with _private(path) as sink:
         pq.write_table(table, sink)
-
-
-@dataclass
-class Scored:
-    """The scored table, read a column at a time."""
-
-    path: Path
-    facts: Facts
-    settled: Settled
-
-    @cached_property
-    def _file(self) -> Any:
-        import pyarrow.parquet as pq
-
-        return pq.ParquetFile(self.path, memory_map=True)
-
-    @cached_property
-    def rows(self) -> int:
-        """Number of rows, those without outcome included."""
-        return int(self._file.metadata.num_rows)
-
-    def column(self, name: str) -> NDArray[Any]:
-        """One column of all rows, read-only."""
-        values: NDArray[Any] = self._file.read(columns=[name], use_threads=False)[name].to_numpy()
-        return values
-
-    @cached_property
-    def y(self) -> NDArray[Any]:
-        """Outcome: class codes (n,) int16 with -1 for missing, or values with NaN."""
-        return self.column("y")
-
-    @cached_property
-    def pred(self) -> NDArray[Any]:
-        """Prediction after the decision rule: class codes (n,) int16 with -1 for undefined, or values."""
-        return self.column("pred")
-
-    @cached_property
-    def usable(self) -> NDArray[np.bool_]:
-        """Rows with an outcome and a defined prediction, (n,)."""
-        import numpy as np
-
-        if self.settled.task == "regression":
-            return np.asarray(np.isfinite(self.y) & np.isfinite(self.pred))
-        return np.asarray((self.y >= 0) & (self.pred >= 0))
-
-    @cached_property
-    def predicted(self) -> NDArray[np.bool_]:
-        """Rows with a defined prediction, (n,)."""
-        import numpy as np
-
-        return np.asarray(np.isfinite(self.pred) if self.settled.task == "regression" else self.pred >= 0)
-
-    @cached_property
-    def score(self) -> NDArray[np.float64]:
-        """Probability of the event, (n,), NaN where undefined; binary only."""
-        return self.column("score")
-
-    def scores(self) -> NDArray[np.float64]:
-        """Probabilities (n, classes)."""
-        import numpy as np
-
-        if self.settled.task == "binary":
-            event = self.settled.classes.index(self.settled.positive or "")
-            return np.stack([1 - self.score, self.score] if event == 1 else [self.score, 1 - self.score], axis=1)
-        return np.stack([self.column(f"score_{i}") for i in range(len(self.settled.classes))], axis=1)
-
-    def group(self, index: int) -> NDArray[np.int16]:
-        """Codes of the sensitive column `facts.groups[index]`, (n,)."""
-        return self.column(f"g{index}")
-
-    @cached_property
-    def selected(self) -> NDArray[np.bool_] | None:
-        """Rows whose decision is favourable, (n,); None where nobody declared what is favourable."""
-        import numpy as np
-
-        if not self.settled.favourable:
-            return None
-        if self.settled.task == "regression":
-            median = np.median(self.pred[self.predicted]) if self.predicted.any() else np.inf
-            return np.asarray(self.pred > median if self.settled.favourable == ["high"] else self.pred < median)
-        favourable = np.array([*(c in self.settled.favourable for c in self.settled.classes), False])  # code -1 reads the last entry
-        return np.asarray(favourable[self.pred])
