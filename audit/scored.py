@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.dataset import BATCH
+from audit.dataset import BATCH, MISSING, literal
 from audit.features import expressions, to_frame
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
@@ -92,7 +92,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     model = _Model(Client(worker), arguments.get("batch_timeout"))
     missing = undefined = position = 0
     samples: list[pyarrow.RecordBatch] = []
-    columns = _columns(facts)
+    columns = _columns(facts, settled)
     with _private(table) as sink:
         writer: pq.ParquetWriter | None = None
         for batch in facts.dataset().stream(columns):
@@ -160,15 +160,16 @@ def _own(name: str, facts: Facts) -> str:
     return name
 
 
-def _columns(facts: Facts) -> dict[str, str]:
+def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
     dataset = facts.dataset()
     columns = expressions(dataset, facts.features)
     if facts.target_sql and facts.roles.target:
-        columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if facts.target_is_number and not facts.labels else facts.target_sql
+        number = settled.task == "regression"
+        columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if number else coded(facts.target_sql, settled.classes)
     for i, group in enumerate(facts.groups):
-        columns[_own(f"g{i}", facts)] = group.sql
+        columns[_own(f"g{i}", facts)] = coded(group.sql, group.levels)
     if facts.decision.column:
-        columns[_own(_DECISION, facts)] = dataset.text(facts.decision.column)
+        columns[_own(_DECISION, facts)] = coded(dataset.text(facts.decision.column), settled.classes)
     return columns
 
 
@@ -185,7 +186,7 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
 
             columns["y"] = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
         else:
-            columns["y"] = codes(column, settled.classes)
+            columns["y"] = codes(column)
     columns["pred"] = pred
     if scores is not None and settled.positive is not None:
         columns["score"] = np.ascontiguousarray(scores[:, settled.classes.index(settled.positive)])
@@ -194,10 +195,11 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     if facts.decision.kind == "threshold":
         columns["pred"] = _cut(columns["score"] >= facts.decision.value, pred, settled)
     elif facts.decision.kind == "column":
-        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))), settled.classes)
+        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
         columns["pred"] = np.where(pred < 0, -1, decided).astype(np.int16)
     for i, group in enumerate(facts.groups):
-        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), group.levels)
+        missing = group.levels.index(MISSING) if MISSING in group.levels else -1
+        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), missing)
     return columns
 
 
@@ -210,16 +212,19 @@ def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDA
     return np.where(pred < 0, -1, np.where(chosen, event, 1 - event)).astype(np.int16)
 
 
-def codes(column: pyarrow.Array, levels: list[str]) -> NDArray[np.int16]:
-    """Texts as positions in `levels`; -1 where missing or not among them."""
+def coded(sql: str, levels: list[str]) -> str:
+    """SQL for a text as its position in `levels`, NULL where missing or not among them: DuckDB looks each distinct text up once."""
+    return f"TRY_CAST({sql} AS ENUM({', '.join(literal(level) for level in levels)}))"
+
+
+def codes(column: pyarrow.Array, missing: int = -1) -> NDArray[np.int16]:
+    """A column of `coded` as numbers; `missing` where it is NULL."""
     import numpy as np
 
-    from audit.features import categories
-
-    found = categories(column)
-    place = {level: i for i, level in enumerate(levels)}
-    table = np.array([place.get(v, -1) for v in found.vocabulary] + [-1], dtype=np.int16)
-    return table[found.codes]
+    found: NDArray[np.int16] = column.indices.fill_null(0).to_numpy().astype(np.int16)
+    if column.null_count:
+        found[column.is_null().to_numpy(zero_copy_only=False)] = missing
+    return found
 
 
 def _count(values: NDArray[Any], what: str) -> int:
