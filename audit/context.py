@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,8 @@ from audit.outputs import Settled, interpret
 from audit.plan import Plan
 from audit.prepare import Facts
 from audit.result import Slice
-from audit.scored import Scored, Scoring
+from audit.scored import Scoring
+from audit.table import Block, Scored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from audit.subject.client import Client
     from audit.subject.frame import Frame
 
+#: Up to so many combinations of levels a table of all of them is kept for a block.
+DENSE = 1 << 20
+#: A code for each row of a block, (k,).
+Coding = Callable[["Block"], "NDArray[np.int64]"]
 #: (check, metric, compare) of the findings that answer a deciding question: their intervals are at the judged level.
 DECIDING = {
     ("performance.baseline", "brier_skill", "value"), ("performance.baseline", "log_loss_skill", "value"),
@@ -36,13 +42,15 @@ DECIDING = {
 
 
 class Grouping(NamedTuple):
-    """Rows divided by one sensitive column, or by all of them together.
+    """Rows divided by one sensitive column, or by all of them together: the values of each slice.
 
-    `codes` (n,) points into `slices`; `reference` is the position of the reference group; `unknown` are positions of missing membership.
+    `places` are the columns' positions in `facts.groups`, `keys` (slices,) the mixed-radix number of each slice's levels, in rising order;
+    `reference` is the position of the reference group; `unknown` are positions of missing membership.
     """
 
     columns: tuple[str, ...]
-    codes: NDArray[np.int32]
+    places: tuple[int, ...]
+    keys: NDArray[np.int64]
     slices: list[Slice]
     reference: int | None
     unknown: frozenset[int]
@@ -113,36 +121,81 @@ class Context:
         import numpy as np
 
         for i, group in enumerate(self.facts.groups):
-            reference = group.levels.index(group.reference) if group.reference is not None else None
-            unknown = frozenset(j for j, level in enumerate(group.levels) if level == MISSING)
-            slices = [{group.name: level} for level in group.levels]
-            yield Grouping((group.name,), self.scored.group(i).astype(np.int32), slices, reference, unknown)
+            yield self._grouping((i,), np.arange(len(group.levels)))
         if intersection and len(self.facts.groups) > 1:
-            yield self._intersection()
+            yield self._grouping(tuple(range(len(self.facts.groups))), self._combinations)
 
-    def _intersection(self) -> Grouping:
-        import numpy as np
-
-        groups = self.facts.groups
-        key = np.zeros(self.scored.rows, dtype=np.int64)
-        for i, group in enumerate(groups):
-            key = key * len(group.levels) + self.scored.group(i)
-        found = np.flatnonzero(np.bincount(key))
-        place = np.zeros(int(found[-1]) + 1, dtype=np.int32)
-        place[found] = np.arange(len(found), dtype=np.int32)
-        codes = place[key]
+    def _grouping(self, places: tuple[int, ...], keys: NDArray[np.int64]) -> Grouping:
+        groups = [self.facts.groups[i] for i in places]
         slices, unknown, reference = [], set(), None
-        for position, value in enumerate(found.tolist()):
+        for position, key in enumerate(keys.tolist()):
             levels = []
             for group in reversed(groups):
-                value, level = divmod(value, len(group.levels))
+                key, level = divmod(key, len(group.levels))
                 levels.append(group.levels[level])
             slices.append({g.name: level for g, level in zip(groups, reversed(levels), strict=True)})
             if MISSING in levels:
                 unknown.add(position)
             if slices[-1] == {g.name: g.reference for g in groups}:
                 reference = position
-        return Grouping(tuple(g.name for g in groups), codes, slices, reference, frozenset(unknown))
+        return Grouping(tuple(g.name for g in groups), places, keys, slices, reference, frozenset(unknown))
+
+    @cached_property
+    def _combinations(self) -> NDArray[np.int64]:
+        """The combinations of levels that some row has, as mixed-radix numbers in rising order."""
+        import numpy as np
+
+        columns = tuple(range(len(self.facts.groups)))
+        found = [np.zeros(0, np.int64)]
+        for block in self.scored.blocks([f"g{i}" for i in columns]):
+            found.append(_distinct(self._key(block, columns), math.prod(len(g.levels) for g in self.facts.groups)))
+        return np.unique(np.concatenate(found))
+
+    def _key(self, block: Block, columns: tuple[int, ...]) -> NDArray[np.int64]:
+        """The levels of each row as one mixed-radix number, (k,)."""
+        import numpy as np
+
+        key = block[f"g{columns[0]}"].astype(np.int64)
+        for i in columns[1:]:
+            key *= len(self.facts.groups[i].levels)
+            key += block[f"g{i}"]
+        return key
+
+    def _place(self, block: Block, grouping: Grouping) -> NDArray[np.int64]:
+        """The slice of each row of a block, (k,)."""
+        import numpy as np
+
+        key = self._key(block, grouping.places)
+        if grouping.single or len(grouping.keys) == math.prod(len(self.facts.groups[i].levels) for i in grouping.places):
+            return key
+        return np.searchsorted(grouping.keys, key)
+
+    def codes(self, grouping: Grouping) -> NDArray[np.int32]:
+        """The slice of every row, (n,)."""
+        import numpy as np
+
+        parts = [self._place(block, grouping).astype(np.int32) for block in self.scored.blocks([f"g{i}" for i in grouping.places])]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int32)
+
+    def counted(
+        self, codings: Mapping[str, tuple[Coding, int]], names: Sequence[str], *, intersection: bool = True
+    ) -> Iterator[tuple[Grouping, dict[str, NDArray[np.int64]]]]:
+        """Each grouping with the rows counted by slice and code, (slices, size), for each of the codings; one pass over the rows.
+
+        A coding is a function that gives each row of a block a code, (k,), and how many codes there are. `names` are the columns that it reads.
+        """
+        import numpy as np
+
+        groupings = list(self.groupings(intersection=intersection))
+        cells = [{name: np.zeros(len(g.slices) * size, np.int64) for name, (_, size) in codings.items()} for g in groupings]
+        for block in self.scored.blocks([*names, *(f"g{i}" for i in range(len(self.facts.groups)))]):
+            codes = {name: coding(block) for name, (coding, _) in codings.items()}
+            for grouping, sums in zip(groupings, cells, strict=True):
+                place = self._place(block, grouping)
+                for name, (_, size) in codings.items():
+                    sums[name] += np.bincount(place * size + codes[name], minlength=len(sums[name]))
+        for grouping, sums in zip(groupings, cells, strict=True):
+            yield grouping, {name: sums[name].reshape(-1, size) for name, (_, size) in codings.items()}
 
     def sample(self, size: int) -> Sample:
         """The first `size` rows of the sample by their hash order, which the row ids stand for (decisions.md 11)."""
@@ -182,3 +235,10 @@ class Context:
             else:
                 parts.append(scores)
         return np.concatenate(parts)
+
+
+def _distinct(key: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The numbers below `size` that occur, in rising order."""
+    import numpy as np
+
+    return np.flatnonzero(np.bincount(key)) if size <= DENSE else np.unique(key)

@@ -241,5 +241,8 @@ def _probabilities(logits: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.asarray(expit(logits))
         if logits.shape[1] == 2:
             odds = logits[:, 1] - logits[:, 0]
-            return np.stack([expit(-odds), expit(odds)], axis=1)
+            scores = np.empty(logits.shape, order="F")  # what reads a column of it need not copy
+            expit(odds, out=scores[:, 1])
+            expit(np.negative(odds, out=odds), out=scores[:, 0])
+            return scores
         return np.asarray(softmax(logits, axis=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from typing import Any
 
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
@@ -19,7 +20,10 @@ MAX_LABELS = 1000
 
 
 class Groups(Frozen):
-    """A sensitive column: its values in order of size, the largest first, or the edges of its bins."""
+    """A sensitive column: its values in order of size, the largest first, or the edges of its bins.
+
+    `sql` is NULL where membership is missing, which `levels` calls `MISSING`.
+    """
 
     name: str
     sql: str
@@ -112,24 +116,29 @@ def _target(dataset: Dataset, target: str | None) -> tuple[str | None, list[str]
 
 def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[float]]) -> Groups:
     sql = dataset.text(name)
-    values = dataset.levels(name, limit=MAX_VALUES)
-    if dataset.is_number(name) and (name in bins or len(values) > MAX_VALUES):
+    if dataset.is_number(name) and (name in bins or len(dataset.levels(name, limit=MAX_VALUES)) > MAX_VALUES):
         sql = _binned(dataset, name, bins.get(name))
-    sql = f"coalesce({sql}, '{MISSING}')"
-    counted = dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS + 1}")
+    counted: Counter[str] = Counter()
+    for value, n in dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 LIMIT {MAX_GROUPS + 2}"):
+        counted[MISSING if value is None else str(value)] += int(n)
     if len(counted) > MAX_GROUPS:
         raise AuditError(
             f"the sensitive column {name!r} has more than {MAX_GROUPS} values",
             "name a column of groups, not of identifiers, or set its [bins] in the plan",
         )
-    levels = [str(value) for value, _ in counted]
+    levels = sorted(counted, key=lambda level: (-counted[level], level))
     known = [value for value in levels if value != MISSING]
     declared = roles.reference.get(name)
     if declared is not None and declared not in known:
         raise AuditError(f"the reference {name}={declared} is a value that no row has", f"its values are {', '.join(known[:20])}")
     reference = declared or (known[0] if known else None)
     return Groups(
-        name=name, sql=sql, levels=levels, sizes=[int(n) for _, n in counted], reference=reference, reference_declared=declared is not None
+        name=name,
+        sql=sql,
+        levels=levels,
+        sizes=[counted[level] for level in levels],
+        reference=reference,
+        reference_declared=declared is not None,
     )
 
 
@@ -148,6 +157,6 @@ def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
     for i in range(len(bounds) - 1):
         last = i == len(bounds) - 2
         label = f"[{bounds[i]:.10g}, {bounds[i + 1]:.10g}{']' if last else ')'}"
-        below = "" if last else f" AND {x} < {bounds[i + 1]!r}"
+        below = f" AND {x} {'<=' if last else '<'} {bounds[i + 1]!r}"  # NaN is above all numbers in DuckDB
         cases.append(f"WHEN {x} >= {bounds[i]!r}{below} THEN '{label}'")
     return f"CASE WHEN NOT isfinite({x}) THEN NULL {' '.join(cases)} END"  # DuckDB sorts NaN above every number

@@ -10,12 +10,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.dataset import BATCH
+from audit.dataset import BATCH, MISSING, literal
 from audit.features import expressions, to_frame
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
@@ -94,7 +92,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     model = _Model(Client(worker), arguments.get("batch_timeout"))
     missing = undefined = position = 0
     samples: list[pyarrow.RecordBatch] = []
-    columns = _columns(facts)
+    columns = _columns(facts, settled)
     with _private(table) as sink:
         writer: pq.ParquetWriter | None = None
         for batch in facts.dataset().stream(columns):
@@ -163,15 +161,16 @@ def _own(name: str, facts: Facts) -> str:
     return name
 
 
-def _columns(facts: Facts) -> dict[str, str]:
+def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
     dataset = facts.dataset()
     columns = expressions(dataset, facts.features)
     if facts.target_sql and facts.roles.target:
-        columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if facts.target_is_number and not facts.labels else facts.target_sql
+        number = settled.task == "regression"
+        columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if number else coded(facts.target_sql, settled.classes)
     for i, group in enumerate(facts.groups):
-        columns[_own(f"g{i}", facts)] = group.sql
+        columns[_own(f"g{i}", facts)] = coded(group.sql, group.levels)
     if facts.decision.column:
-        columns[_own(_DECISION, facts)] = dataset.text(facts.decision.column)
+        columns[_own(_DECISION, facts)] = coded(dataset.text(facts.decision.column), settled.classes)
     return columns
 
 
@@ -188,7 +187,7 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
 
             columns["y"] = np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
         else:
-            columns["y"] = codes(column, settled.classes)
+            columns["y"] = codes(column)
     columns["pred"] = pred
     if scores is not None and settled.positive is not None:
         columns["score"] = np.ascontiguousarray(scores[:, settled.classes.index(settled.positive)])
@@ -197,10 +196,11 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     if facts.decision.kind == "threshold":
         columns["pred"] = _cut(columns["score"] >= facts.decision.value, pred, settled)
     elif facts.decision.kind == "column":
-        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))), settled.classes)
+        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
         columns["pred"] = np.where(pred < 0, -1, decided).astype(np.int16)
     for i, group in enumerate(facts.groups):
-        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), group.levels)
+        missing = group.levels.index(MISSING) if MISSING in group.levels else -1
+        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), missing)
     return columns
 
 
@@ -213,16 +213,19 @@ def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDA
     return np.where(pred < 0, -1, np.where(chosen, event, 1 - event)).astype(np.int16)
 
 
-def codes(column: pyarrow.Array, levels: list[str]) -> NDArray[np.int16]:
-    """Texts as positions in `levels`; -1 where missing or not among them."""
+def coded(sql: str, levels: list[str]) -> str:
+    """SQL for a text as its position in `levels`, NULL where missing or not among them: DuckDB looks each distinct text up once."""
+    return f"TRY_CAST({sql} AS ENUM({', '.join(literal(level) for level in levels)}))"
+
+
+def codes(column: pyarrow.Array, missing: int = -1) -> NDArray[np.int16]:
+    """A column of `coded` as numbers; `missing` where it is NULL."""
     import numpy as np
 
-    from audit.features import categories
-
-    found = categories(column)
-    place = {level: i for i, level in enumerate(levels)}
-    table = np.array([place.get(v, -1) for v in found.vocabulary] + [-1], dtype=np.int16)
-    return table[found.codes]
+    found: NDArray[np.int16] = column.indices.fill_null(0).to_numpy().astype(np.int16)
+    if column.null_count:
+        found[column.is_null().to_numpy(zero_copy_only=False)] = missing
+    return found
 
 
 def _count(values: NDArray[Any], what: str) -> int:
@@ -290,7 +293,11 @@ def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
     pred = _cut(chosen, table["pred"].to_numpy(), settled)
     with _private(path) as sink:
         pq.write_table(
-            table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)), sink, compression="none", use_dictionary=False
+            table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)),
+            sink,
+            compression="none",
+            use_dictionary=False,
+            row_group_size=BATCH,
         )
     return float(scores[order[-1]])
 
@@ -305,85 +312,3 @@ def _write_sample(path: Path, parts: list[pyarrow.RecordBatch], scored: Path | N
         table = table.set_column(table.schema.get_field_index("pred"), "pred", pred)
     with _private(path) as sink:
         pq.write_table(table, sink)
-
-
-@dataclass
-class Scored:
-    """The scored table, read a column at a time."""
-
-    path: Path
-    facts: Facts
-    settled: Settled
-
-    @cached_property
-    def _file(self) -> Any:
-        import pyarrow.parquet as pq
-
-        return pq.ParquetFile(self.path, memory_map=True)
-
-    @cached_property
-    def rows(self) -> int:
-        """Number of rows, those without outcome included."""
-        return int(self._file.metadata.num_rows)
-
-    def column(self, name: str) -> NDArray[Any]:
-        """One column of all rows, read-only."""
-        values: NDArray[Any] = self._file.read(columns=[name], use_threads=False)[name].to_numpy()
-        return values
-
-    @cached_property
-    def y(self) -> NDArray[Any]:
-        """Outcome: class codes (n,) int16 with -1 for missing, or values with NaN."""
-        return self.column("y")
-
-    @cached_property
-    def pred(self) -> NDArray[Any]:
-        """Prediction after the decision rule: class codes (n,) int16 with -1 for undefined, or values."""
-        return self.column("pred")
-
-    @cached_property
-    def usable(self) -> NDArray[np.bool_]:
-        """Rows with an outcome and a defined prediction, (n,)."""
-        import numpy as np
-
-        if self.settled.task == "regression":
-            return np.asarray(np.isfinite(self.y) & np.isfinite(self.pred))
-        return np.asarray((self.y >= 0) & (self.pred >= 0))
-
-    @cached_property
-    def predicted(self) -> NDArray[np.bool_]:
-        """Rows with a defined prediction, (n,)."""
-        import numpy as np
-
-        return np.asarray(np.isfinite(self.pred) if self.settled.task == "regression" else self.pred >= 0)
-
-    @cached_property
-    def score(self) -> NDArray[np.float64]:
-        """Probability of the event, (n,), NaN where undefined; binary only."""
-        return self.column("score")
-
-    def scores(self) -> NDArray[np.float64]:
-        """Probabilities (n, classes)."""
-        import numpy as np
-
-        if self.settled.task == "binary":
-            event = self.settled.classes.index(self.settled.positive or "")
-            return np.stack([1 - self.score, self.score] if event == 1 else [self.score, 1 - self.score], axis=1)
-        return np.stack([self.column(f"score_{i}") for i in range(len(self.settled.classes))], axis=1)
-
-    def group(self, index: int) -> NDArray[np.int16]:
-        """Codes of the sensitive column `facts.groups[index]`, (n,)."""
-        return self.column(f"g{index}")
-
-    @cached_property
-    def selected(self) -> NDArray[np.bool_] | None:
-        """Rows whose decision is favourable, (n,); None where nobody declared what is favourable."""
-        import numpy as np
-
-        if not self.settled.favourable:
-            return None
-        if self.settled.task == "regression":
-            median = np.median(self.pred[self.predicted]) if self.predicted.any() else np.inf
-            return np.asarray(self.pred > median if self.settled.favourable == ["high"] else self.pred < median)
-        favourable = np.array([*(c in self.settled.favourable for c in self.settled.classes), False])  # code -1 reads the last entry
-        return np.asarray(favourable[self.pred])

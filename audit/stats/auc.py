@@ -52,23 +52,26 @@ def _score_interval(auc: float, m: int, n: int, z: float) -> tuple[float, float]
     return low, high
 
 
+def auc_estimate(parts: tuple[float, float | None] | None, m: int, n: int, *, level: float) -> Estimate | None:
+    """AUC with its interval from (AUC, variance) of `m` positives and `n` negatives; see `roc_auc_ranked`."""
+    z = normal_quantile(level)
+    if parts is None:
+        return None
+    auc, variance = parts
+    if not variance or auc in (0.0, 1.0):
+        low, high = _score_interval(auc, m, n, z)
+        return estimate(auc, low, high, level=level, method="newcombe_auc", n=m + n)
+    low, high = _logit_interval(auc, variance, z)
+    return estimate(auc, low, high, level=level, method="delong_logit", n=m + n)
+
+
 def roc_auc_ranked(table: Ranked, *, level: float) -> Estimate | None:
     """AUC in [0, 1] with DeLong's logit interval; 0.5 means that scores say nothing of the outcome. None where a class is empty.
 
     Where DeLong's variance is 0 or unknown (classes separated, one score for all, a class of one row) the interval is Newcombe's score
     interval: perfect separation of a few rows is no proof of perfection.
     """
-    z = normal_quantile(level)
-    parts = delong(table)
-    if parts is None:
-        return None
-    auc, variance = parts
-    m, n = int(table.positives.sum()), int(table.negatives.sum())
-    if not variance or auc in (0.0, 1.0):
-        low, high = _score_interval(auc, m, n, z)
-        return estimate(auc, low, high, level=level, method="newcombe_auc", n=m + n)
-    low, high = _logit_interval(auc, variance, z)
-    return estimate(auc, low, high, level=level, method="delong_logit", n=m + n)
+    return auc_estimate(delong(table), int(table.positives.sum()), int(table.negatives.sum()), level=level)
 
 
 def roc_auc(pos: ArrayLike, neg: ArrayLike, *, level: float) -> Estimate | None:
@@ -98,7 +101,7 @@ def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
     share of positives. Where the value is 1, the lower limit is Wilson's for m of m positives above all negatives.
     None where a class is empty.
     """
-    z = normal_quantile(level)
+    check_share("level", level)
     pos, n = table.positives, table.rows
     m = int(pos.sum())
     if m in (0, n):
@@ -114,9 +117,14 @@ def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:
     if_one -= shared
     if_one -= value
     variance = (float(np.dot(pos, np.square(if_one))) + float(np.dot(table.negatives, np.square(shared)))) / m**2
+    return precision_estimate(value, variance, m, n, level=level)
+
+
+def precision_estimate(value: float, variance: float, m: int, n: int, *, level: float) -> Estimate | None:
+    """Average precision of `m` positives among `n` rows with its interval; see `average_precision_ranked`."""
     if value >= 1.0 or variance <= 0.0:
         return estimate(value, float(wilson_limits(m, m, level=level)[0]) * value, 1.0, level=level, method="wilson", n=n)
-    low, high = _logit_interval(value, variance, z)
+    low, high = _logit_interval(value, variance, normal_quantile(level))
     return estimate(value, low, high, level=level, method="influence_logit", n=n)
 
 

@@ -5,11 +5,14 @@ All functions take whole columns: `p` (n,) probabilities, `y` (n,) outcomes. Sum
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from audit.result import Estimate
 from audit.stats._inputs import normal_quantile
+from audit.stats.sums import Moments
 
 Floats = NDArray[np.float64]
 #: Probabilities are clipped this far from 0 and 1 before a logarithm is taken, as scikit-learn does.
@@ -26,6 +29,12 @@ def from_influence(value: float, influence: Floats, *, level: float, method: str
 def mean_loss(losses: Floats, *, level: float) -> Estimate:
     """The mean of per-row losses (n,) with the normal interval of a mean."""
     return from_influence(float(np.mean(losses)), losses, level=level, method="normal")
+
+
+def mean_of(moments: Moments, *, level: float) -> Estimate:
+    """As `mean_loss`, from the moments of the losses."""
+    half = normal_quantile(level) * math.sqrt(moments.variance / moments.n)
+    return Estimate(value=moments.mean, low=moments.mean - half, high=moments.mean + half, level=level, method="normal", n=moments.n)
 
 
 def log_losses(p_true: Floats) -> Floats:

@@ -22,20 +22,28 @@ class Moments(NamedTuple):
     variance: float
 
 
-def _blocks(pieces: Iterable[ArrayLike]) -> Iterator[Floats]:
-    """The rows of all pieces in order, cut anew every 65,536 rows."""
-    held: list[Floats] = []
-    size = 0
-    for piece in pieces:
+class _Cutter:
+    """Pieces of any length in, blocks of 65,536 rows out, in order."""
+
+    def __init__(self) -> None:
+        self._held: list[Floats] = []
+        self._size = 0
+
+    def cut(self, piece: ArrayLike) -> Iterator[Floats]:
+        """The blocks that this piece fills."""
         rest = finite("values", piece).astype(np.float64, copy=False)
-        while size + rest.size >= BLOCK:
-            yield np.concatenate([*held, rest[: BLOCK - size]])
-            rest, held, size = rest[BLOCK - size :], [], 0
+        while self._size + rest.size >= BLOCK:
+            head = rest[: BLOCK - self._size]
+            yield np.concatenate([*self._held, head])
+            rest, self._held, self._size = rest[head.size :], [], 0
         if rest.size:
-            held.append(rest)
-            size += rest.size
-    if held:
-        yield np.concatenate(held)
+            self._held.append(rest.copy())  # the caller may fill its array anew
+            self._size += rest.size
+
+    def rest(self) -> Iterator[Floats]:
+        """The last block, where rows are left."""
+        if self._held:
+            yield np.concatenate(self._held)
 
 
 def _finite_sum(name: str, terms: list[float]) -> float:
@@ -48,37 +56,56 @@ def _finite_sum(name: str, terms: list[float]) -> float:
     return total
 
 
-def moments_of_pieces(pieces: Iterable[ArrayLike]) -> Moments | None:
-    """Mean and variance of the rows of all pieces, in their order; where the pieces were cut does not matter. None for no rows.
+class Summing:
+    """Mean and variance of rows that arrive in pieces, in their order; where the pieces were cut does not matter.
 
     Sums of blocks of 65,536 rows and their squared deviations, each added up exactly (Shewchuk 1997, `math.fsum`); blocks are merged after
     Chan, Golub and LeVeque 1983. ValueError where a value is not finite or a sum is beyond the range of floats.
     """
-    sizes: list[int] = []
-    sums: list[float] = []
-    squares: list[float] = []
+
+    def __init__(self) -> None:
+        self._cutter = _Cutter()
+        self._blocks: list[tuple[int, float, float]] = []  # rows, sum, squared deviations
+
+    def add(self, piece: ArrayLike) -> None:
+        """More rows, of shape (k,)."""
+        self._blocks += [_summed(block) for block in self._cutter.cut(piece)]
+
+    def moments(self) -> Moments | None:
+        """Of all rows so far; None for no rows."""
+        blocks = self._blocks + [_summed(block) for block in self._cutter.rest()]
+        n = sum(size for size, _, _ in blocks)
+        if n == 0:
+            return None
+        mean = _finite_sum("sum", [total for _, total, _ in blocks]) / n
+        if n == 1:
+            return Moments(1, mean, 0.0)
+        between = [size * (total / size - mean) * (total / size - mean) for size, total, _ in blocks]
+        return Moments(n, mean, _finite_sum("sum of squares", [*(squares for _, _, squares in blocks), *between]) / (n - 1))
+
+
+def _summed(block: Floats) -> tuple[int, float, float]:
     with np.errstate(over="ignore", invalid="ignore"):
-        for block in _blocks(pieces):
-            total = float(np.sum(block))
-            sizes.append(block.size)
-            sums.append(total)
-            squares.append(float(np.sum((block - total / block.size) ** 2)))
-    n = sum(sizes)
-    if n == 0:
-        return None
-    mean = _finite_sum("sum", sums) / n
-    if n == 1:
-        return Moments(1, mean, 0.0)
-    between = [size * (total / size - mean) * (total / size - mean) for size, total in zip(sizes, sums, strict=True)]
-    return Moments(n, mean, _finite_sum("sum of squares", [*squares, *between]) / (n - 1))
+        total = float(np.sum(block))
+        return block.size, total, float(np.sum((block - total / block.size) ** 2))
+
+
+def moments_of_pieces(pieces: Iterable[ArrayLike]) -> Moments | None:
+    """Mean and variance of the rows of all pieces, as `Summing` has them. None for no rows."""
+    summing = Summing()
+    for piece in pieces:
+        summing.add(piece)
+    return summing.moments()
 
 
 def moments(values: ArrayLike) -> Moments | None:
-    """Mean and variance of one column of shape (n,); see `moments_of_pieces`."""
+    """Mean and variance of one column of shape (n,); see `Summing`."""
     return moments_of_pieces([values])
 
 
 def total(values: ArrayLike) -> float:
-    """Sum of one column by the same blocks; 0 for no rows. ValueError as for `moments_of_pieces`."""
+    """Sum of one column by the same blocks; 0 for no rows. ValueError as for `Summing`."""
+    cutter = _Cutter()
     with np.errstate(over="ignore", invalid="ignore"):
-        return _finite_sum("sum", [float(np.sum(block)) for block in _blocks([values])])
+        sums = [float(np.sum(block)) for block in cutter.cut(values)]
+        return _finite_sum("sum", sums + [float(np.sum(block)) for block in cutter.rest()])

@@ -2,9 +2,14 @@
 
     python -m tests.benchmarks.ten_million [--rows 10000000]
 
-The job is that of the three checks data.profile, performance.overall and fairness.group on a PyTorch network. CPU is that of all processes of the
-audit; what an audit of 1,000 rows costs (imports, loading, report) is measured in the same run and taken away. Memory is the largest peak of the
-auditor's processes, the model's worker apart.
+The job is that of the three checks data.profile, performance.overall and fairness.group on a PyTorch network of 17 inputs: every row is read from
+parquet, scored, and counted by group; ROC AUC and average precision are exact, with DeLong's and the influence function's intervals.
+
+cpu_s is user and system time of all processes of the audit, the model's worker included; rows_per_cpu_s_after_fixed leaves out what an audit of
+1,000 rows costs (imports, loading the model, report): the smallest of three in the same run. auditor_mb is the largest resident size (VmHWM, 10^6 bytes) that
+any one process of the auditor reached, worker_mb the same of the model's worker; neither should grow with the rows. The time of writing the data
+is not in it. One line of JSON for each number of rows. Promised: 700,000 rows per CPU-second, and an auditor under 1,500 MB that is as small at
+ten million rows as at one.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ import time
 from pathlib import Path
 
 CHECKS = "data.profile,performance.overall,fairness.group"
+REPEATS = 3  # of the fixed cost; the smallest counts
 FEATURES = [f"x{i}" for i in range(17)]
 
 
@@ -125,7 +131,8 @@ def main() -> None:
         for n in (1_000, rows // 10, rows):
             data = root / f"{n}.parquet"
             write_data(data, n)
-            results[n] = audit(root / "model", data, root / f"audit-{n}")
+            runs = [audit(root / "model", data, root / f"audit-{n}-{i}") for i in range(REPEATS if n == 1_000 else 1)]
+            results[n] = min(runs, key=lambda run: run["cpu_s"])
             data.unlink()
     fixed = results[1_000]["cpu_s"]
     for n, result in results.items():

@@ -15,7 +15,9 @@ import pytest
 
 from audit.dataset import BATCH, Dataset, data_digest, find_files, open_dataset
 from audit.errors import AuditError
-from audit.scored import _hash, sample_rows
+from audit.prepare import _groups
+from audit.roles import Roles
+from audit.scored import _hash, coded, codes, sample_rows
 
 
 def csv(folder: Path, text: str | bytes, name: str = "d.csv") -> Dataset:
@@ -413,3 +415,29 @@ def test_number_types_are_numbers(kind: str) -> None:
     assert dataset.is_number("x")
     assert dataset.is_scalar("x")
     assert not dataset.is_scalar("l")
+
+
+# --- missing numbers, and codes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+def test_nan_in_parquet_is_missing(tmp_path, kind):
+    """The file's statistics do not count NaN, and the audit does not believe them."""
+    values = [0.5, float("nan"), *(0.5 * v for v in range(100))]
+    pq.write_table(pa.table({"x": pa.array(values, kind)}), tmp_path / "d.parquet")
+    dataset = open_dataset(str(tmp_path / "d.parquet"))
+    assert dataset.ask({"n": f"count_if(isnan({dataset.number('x')}))"}) == [(1,)]
+    assert texts(dataset, "x").count(None) == 1
+    binned = _groups(dataset, "x", Roles(), {"x": [10.0]})
+    assert dict(zip(binned.levels, binned.sizes, strict=True)) == {"[0, 10)": 21, "[10, 49.5]": 80, "(missing)": 1}
+
+
+def test_texts_become_their_position(tmp_path):
+    pq.write_table(pa.table({"g": ["b", None, "it's", "", "z", "b"]}), tmp_path / "d.parquet")
+    dataset = open_dataset(str(tmp_path / "d.parquet"))
+    found = [codes(b.column(0)).tolist() for b in dataset.stream({"g": coded(dataset.text("g"), ["it's", "b", ""])})]
+    assert found == [[1, -1, 0, 2, -1, 1]]
+    groups = _groups(dataset, "g", Roles(), {})
+    assert groups.levels == ["b", "", "(missing)", "it's", "z"]
+    place = groups.levels.index("(missing)")
+    assert [codes(b.column(0), place).tolist() for b in dataset.stream({"g": coded(groups.sql, groups.levels)})] == [[0, 2, 3, 1, 4, 0]]

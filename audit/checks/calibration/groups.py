@@ -39,8 +39,9 @@ def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
 
     widest: tuple[float, dict[str, str], float, int] | None = None
     for grouping in ctx.groupings(intersection=False):
+        codes = ctx.codes(grouping)
         for i, slice_ in enumerate(grouping.slices):
-            for measurement in _gap(ctx, grouping.codes == i, slice_):
+            for measurement in _gap(ctx, codes == i, slice_):
                 yield measurement
                 e = measurement.estimate
                 if (

@@ -109,6 +109,10 @@ def _outcomes(ctx: Context) -> Iterator[Measurement]:
 
     if ctx.facts.target_sql is None or ctx.settled.task == "regression" or ctx.facts.roles.target is None:
         return
-    counts = np.bincount(ctx.scored.y[ctx.scored.y >= 0], minlength=len(ctx.settled.classes))
+    size = len(ctx.settled.classes)
+    counts = np.zeros(size + 1, np.int64)
+    for block in ctx.scored.blocks(["y"]):
+        counts += np.bincount(block["y"].astype(np.int64) + 1, minlength=size + 1)
+    counts = counts[1:]
     for name, k in zip(ctx.settled.classes, counts.tolist(), strict=True):
         yield rate(ctx, "outcome_rate", int(k), int(counts.sum()), slice_={ctx.facts.roles.target: name})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from audit.registry import check
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from audit.context import Context, Grouping
+    from audit.context import Coding, Context, Grouping
     from audit.result import Evidence, Measurement, Message, Part
+    from audit.table import Block
 
     Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -52,11 +53,14 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
     from audit.text import beside, message, who
 
     worst: tuple[float, Part, Part] | None = None
-    events = _events(ctx)
-    for grouping in ctx.groupings():
-        rates = _rates(ctx, grouping, events)
+    has_scores = ctx.settled.task == "binary" and ctx.settled.has_scores
+    codings = {"cells": (_cells(ctx), UNDECIDED + 1)} | ({"bands": (_band, 101)} if has_scores else {})
+    names = ["pred", *(["y"] if _events(ctx) is not None else []), *(["score"] if has_scores else [])]
+    for grouping, counted in ctx.counted(codings, names):
+        rates = _rates(ctx, counted["cells"])
+        shown = _shown(ctx, grouping, counted["bands"][:, :100]) if has_scores and grouping.single else []
         for name, pair in rates.items():
-            for measurement in _rate(ctx, name, pair, grouping):
+            for measurement in _rate(ctx, name, pair, grouping, shown if name == "selection_rate" else []):
                 yield measurement
                 if (
                     (name, measurement.compare) == ("selection_rate", "ratio")
@@ -71,7 +75,7 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
             yield from _extremes(ctx, grouping, rates, draws)
             if ctx.settled.task == "regression":
                 yield from _means(ctx, grouping)
-    if ctx.scored.selected is None:
+    if ctx.scored.selection is None:
         yield from _classes(ctx)
         yield message(
             "Nobody declared which decision is favourable, so the rates of each class are reported and no difference is judged: name it with --favourable."
@@ -87,38 +91,66 @@ def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]
         )  # fmt: skip
 
 
-class _Events(NamedTuple):
-    """Outcome and decision as event or not: `keep` (n,) marks rows that have both, `cell` of those is 2·outcome + decision."""
-
-    keep: NDArray[np.bool_]
-    cell: NDArray[np.int32]
+UNDECIDED = 12
 
 
-def _events(ctx: Context) -> _Events | None:
-    """The event of a classification: the positive class, or for several classes the favourable ones."""
+def _events(ctx: Context) -> NDArray[np.int64] | None:
+    """Class code → 1 for the event of a classification: the positive class, or for several classes the favourable ones; -1 reads the last entry."""
     import numpy as np
 
     settled = ctx.settled
     named = [settled.positive] if settled.positive is not None else settled.favourable
     if settled.task == "regression" or not named or ctx.facts.target_sql is None:
         return None
-    is_event = np.array([*(name in named for name in settled.classes), False], dtype=np.int32)  # code -1 reads the last entry
-    keep = ctx.scored.usable
-    return _Events(keep, 2 * is_event[ctx.scored.y[keep]] + is_event[ctx.scored.pred[keep]])
+    return np.array([*(name in named for name in settled.classes), False], dtype=np.int64)
 
 
-def _rates(ctx: Context, grouping: Grouping, events: _Events | None) -> dict[str, Pair]:
-    """Rate name → (k, n) per group, int64; fairlearn's names."""
+def _cells(ctx: Context) -> Coding:
+    """A coding of rows: 4 · outcome (no event, event, not known) + 2 · decision (no event, event) + selected, or `UNDECIDED`."""
     import numpy as np
 
-    size, out = len(grouping.slices), {}
-    if ctx.scored.selected is not None:
-        known = ctx.scored.predicted
-        n = np.bincount(grouping.codes[known], minlength=size)
-        out["selection_rate"] = (np.bincount(grouping.codes[known & ctx.scored.selected], minlength=size), n)
-    if events is None:
+    events, selection, classes = _events(ctx), ctx.scored.selection, len(ctx.settled.classes)
+    if ctx.settled.task == "regression":
+
+        def of_value(block: Block) -> NDArray[np.int64]:
+            chosen = np.zeros(len(block), np.int64) if selection is None else selection(block["pred"]).astype(np.int64)
+            return np.where(np.isfinite(block["pred"]), 8 + chosen, UNDECIDED)
+
+        return of_value
+    table = np.full((classes + 1, classes + 1), 8, dtype=np.int64)  # outcome × decision; code -1 reads the last entry
+    if events is not None:
+        table[:-1] = 4 * events[:-1, None] + 2 * events
+    if selection is not None:
+        table += selection(np.arange(classes + 1))
+    table[:, -1] = UNDECIDED
+    flat = np.roll(table, 1, axis=(0, 1)).ravel()  # now -1 reads the first
+
+    def of_class(block: Block) -> NDArray[np.int64]:
+        place = block["pred"].astype(np.int64) + 1
+        if events is not None:
+            place += (block["y"].astype(np.int64) + 1) * (classes + 1)
+        return flat[place]
+
+    return of_class
+
+
+def _band(block: Block) -> NDArray[np.int64]:
+    """Hundredths of the score, and 100 where it is undefined."""
+    import numpy as np
+
+    with np.errstate(invalid="ignore"):
+        band = np.minimum((block["score"] * 100).astype(np.int64), 99)
+    return np.where(block["pred"] >= 0, band, 100)
+
+
+def _rates(ctx: Context, cells: NDArray[np.int64]) -> dict[str, Pair]:
+    """Rate name → (k, n) per group, int64, from rows counted by `_cells` (groups, 13); fairlearn's names."""
+    cells, out = cells[:, :UNDECIDED], {}
+    if ctx.scored.selection is not None:
+        out["selection_rate"] = (cells[:, 1::2].sum(axis=1), cells.sum(axis=1))
+    if _events(ctx) is None:
         return out
-    tn, fp, fn, tp = np.bincount(grouping.codes[events.keep] * 4 + events.cell, minlength=4 * size).reshape(size, 4).T
+    tn, fp, fn, tp = cells[:, :8].reshape(len(cells), 4, 2).sum(axis=2).T
     out |= {
         "true_positive_rate": (tp, tp + fn), "false_negative_rate": (fn, tp + fn), "false_positive_rate": (fp, fp + tn), "true_negative_rate": (tn, fp + tn),
         "precision": (tp, tp + fp), "negative_predictive_value": (tn, tn + fn),
@@ -128,15 +160,15 @@ def _rates(ctx: Context, grouping: Grouping, events: _Events | None) -> dict[str
     return out
 
 
-def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping) -> Iterator[Measurement]:
+def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, shown: list[Evidence]) -> Iterator[Measurement]:
     from audit.measure import comparisons, rate
     from audit.result import Part
 
     parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
     for i, part in enumerate(parts):
         measured = rate(ctx, name, part.k, part.n, slice_=part.slice, what="rows that this rate counts")
-        if name == "selection_rate" and grouping.single and i == grouping.reference:
-            measured = measured.model_copy(update={"evidence": [*_thresholds(ctx, grouping), *_histogram(ctx, grouping)]})
+        if shown and i == grouping.reference:
+            measured = measured.model_copy(update={"evidence": shown})
         yield measured
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
@@ -201,7 +233,8 @@ def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     from audit.stats.losses import mean_loss
     from audit.text import message
 
-    members = [ctx.scored.pred[ctx.scored.predicted & (grouping.codes == i)] for i in range(len(grouping.slices))]
+    codes = ctx.codes(grouping)
+    members = [ctx.scored.pred[ctx.scored.predicted & (codes == i)] for i in range(len(grouping.slices))]
     triples = [(len(m), float(m.mean()), float(m.var(ddof=1))) if len(m) > 1 else (len(m), 0.0, 0.0) for m in members]
     for i, slice_ in enumerate(grouping.slices):
         estimate = mean_loss(members[i], level=ctx.level("mean_prediction")) if len(members[i]) > 1 else None
@@ -230,26 +263,25 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
 
     if ctx.settled.task == "regression":
         return
-    for grouping in ctx.groupings(intersection=False):
-        size, classes = len(grouping.slices), len(ctx.settled.classes)
-        known = ctx.scored.predicted
-        cells = np.bincount(grouping.codes[known] * classes + ctx.scored.pred[known], minlength=size * classes).reshape(size, classes)
+    classes = len(ctx.settled.classes)
+
+    def coding(block: Block) -> NDArray[np.int64]:
+        return block["pred"].astype(np.int64) + 1
+
+    for grouping, counted in ctx.counted({"classes": (coding, classes + 1)}, ["pred"], intersection=False):
+        cells = counted["classes"][:, 1:]
         for i, slice_ in enumerate(grouping.slices):
             for j, name in enumerate(ctx.settled.classes):
                 yield rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
 
 
-def _bands(ctx: Context, grouping: Grouping) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Counts of rows (groups, 100 score bins) with an undefined score left out, and the groups that are large enough to show."""
-    import numpy as np
-
-    known = ctx.scored.predicted
-    bin_ = np.minimum((ctx.scored.score[known] * 100).astype(np.int64), 99)
-    counts = np.bincount(grouping.codes[known].astype(np.int64) * 100 + bin_, minlength=len(grouping.slices) * 100).reshape(-1, 100)
-    return counts, counts.sum(axis=1) >= max(50, ctx.plan.disclosure.min_group_size)
+def _shown(ctx: Context, grouping: Grouping, counts: NDArray[np.int64]) -> list[Evidence]:
+    """What is drawn of the scores in `counts` (groups, 100 bins): groups that are large enough to show."""
+    large = counts.sum(axis=1) >= max(50, ctx.plan.disclosure.min_group_size)
+    return [*_thresholds(ctx, grouping, counts, large), *_histogram(ctx, grouping, counts, large)]
 
 
-def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
+def _thresholds(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
     """The selection rate of each group over all cutoffs of the score, with Wilson bands."""
     import numpy as np
 
@@ -257,9 +289,8 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
     from audit.stats.rates import wilson_limits
     from audit.text import message, render
 
-    if ctx.settled.task != "binary" or not ctx.settled.has_scores or ctx.scored.selected is None:
+    if ctx.scored.selection is None:
         return []
-    counts, large = _bands(ctx, grouping)
     event_is_favourable = ctx.settled.positive in ctx.settled.favourable
     series = []
     for i in np.flatnonzero(large):
@@ -286,16 +317,13 @@ def _thresholds(ctx: Context, grouping: Grouping) -> list[Evidence]:
     ]
 
 
-def _histogram(ctx: Context, grouping: Grouping) -> list[Evidence]:
+def _histogram(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
     """Scores per group in 100 bins, merged until each holds enough rows of every group shown."""
     import numpy as np
 
     from audit.result import Histogram
     from audit.text import message, render
 
-    if ctx.settled.task != "binary" or not ctx.settled.has_scores:
-        return []
-    counts, large = _bands(ctx, grouping)
     if not large.any():
         return []
     edges, kept, smallest = [0], [], ctx.plan.disclosure.min_group_size

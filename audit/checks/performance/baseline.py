@@ -45,7 +45,7 @@ def baseline(ctx: Context) -> Iterable[Measurement | Message]:
         yield measurement
         headline = headline or ((metric, measurement.estimate) if measurement.estimate else None)
     for grouping in ctx.groupings(intersection=False):
-        codes = grouping.codes[ctx.scored.usable]
+        codes = ctx.codes(grouping)[ctx.scored.usable]
         for i, slice_ in enumerate(grouping.slices):
             yield from (m for _, m in _of(ctx, losses, codes == i, slice_))
     if headline is None:

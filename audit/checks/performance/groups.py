@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context, Grouping
     from audit.result import Measurement, Message
+    from audit.table import Block
 
 
 @check(
@@ -42,12 +43,17 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
     from audit.result import Part
     from audit.text import message, who
 
-    right = ctx.scored.usable & (ctx.scored.y == ctx.scored.pred)
+    def coding(block: Block) -> NDArray[np.int64]:
+        """0 for rows without outcome or prediction, 1 for wrong, 2 for right."""
+        known = (block["y"] >= 0) & (block["pred"] >= 0)
+        code: NDArray[np.int64] = known.astype(np.int64)
+        code += known & (block["y"] == block["pred"])
+        return code
+
     worst: tuple[float, dict[str, str], int] | None = None
-    for grouping in ctx.groupings():
-        size = len(grouping.slices)
-        n = np.bincount(grouping.codes[ctx.scored.usable], minlength=size)
-        k = np.bincount(grouping.codes[right], minlength=size)
+    for grouping, cells in ctx.counted({"right": (coding, 3)}, ["y", "pred"]):
+        k = cells["right"][:, 2]
+        n = k + cells["right"][:, 1]
         parts = [Part(slice=s, k=int(k[i]), n=int(n[i])) for i, s in enumerate(grouping.slices)]
         for i, part in enumerate(parts):
             yield rate(ctx, "accuracy", part.k, part.n, slice_=part.slice, what="rows with an outcome")
@@ -77,7 +83,8 @@ def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
 
     event = ctx.scored.y == ctx.settled.classes.index(ctx.settled.positive or "")
     usable = ctx.scored.usable
-    tables = [rank(ctx.scored.score[m], event[m]) for m in (usable & (grouping.codes == i) for i in range(len(grouping.slices)))]
+    codes = ctx.codes(grouping)
+    tables = [rank(ctx.scored.score[m], event[m]) for m in (usable & (codes == i) for i in range(len(grouping.slices)))]
     for i, slice_ in enumerate(grouping.slices):
         reason = message("All outcomes of this group are of one class.")
         yield value("roc_auc", roc_auc_ranked(tables[i], level=ctx.level("roc_auc")), slice_=slice_, reason=reason)
@@ -102,7 +109,8 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
     error = np.abs(ctx.scored.y - ctx.scored.pred)
     worst: tuple[float, dict[str, str], int] = (-1.0, {}, 0)
     for grouping in ctx.groupings():
-        members = [error[ctx.scored.usable & (grouping.codes == i)] for i in range(len(grouping.slices))]
+        codes = ctx.codes(grouping)
+        members = [error[ctx.scored.usable & (codes == i)] for i in range(len(grouping.slices))]
         triples = [_triple(m) for m in members]
         for i, slice_ in enumerate(grouping.slices):
             level = ctx.level("mean_absolute_error")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.stats.sums import Summing
 
 
 @check(
@@ -90,12 +91,16 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
     from audit.stats.rates import wilson
     from audit.text import message
 
-    settled, keep = ctx.settled, ctx.scored.usable
-    size, n = len(settled.classes), int(keep.sum())
+    settled = ctx.settled
+    size = len(settled.classes)
+    counts = np.zeros(size * size, np.int64)
+    for block in ctx.scored.blocks(["y", "pred"]):
+        rows = block.usable()
+        counts += np.bincount(rows["y"].astype(np.int64) * size + rows["pred"], minlength=size * size)
+    cells, n = counts.reshape(size, size), int(counts.sum())
     if n == 0:
         yield message("No row has both an outcome and a prediction: nothing can be measured.")
         return
-    cells = np.bincount(ctx.scored.y[keep].astype(np.int32) * size + ctx.scored.pred[keep], minlength=size * size).reshape(size, size)
     right = int(np.trace(cells))
     accuracy = wilson(right, n, level=ctx.level("accuracy"))
     yield value("accuracy", accuracy, parts=[Part(slice={}, k=right, n=n)], evidence=[_confusion(cells, settled.classes)])
@@ -110,7 +115,7 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
         )  # fmt: skip
         return
     auc = None
-    for measurement in _from_scores(ctx, keep):
+    for measurement in _from_scores(ctx) if settled.task == "binary" else _from_classes(ctx):
         auc = measurement.estimate if measurement.metric == "roc_auc" else auc
         yield measurement
     if auc is None:
@@ -183,33 +188,71 @@ def _from_cells(ctx: Context, cells: NDArray[np.int64], replicates: int) -> dict
     return out
 
 
-def _from_scores(ctx: Context, keep: NDArray[np.bool_]) -> Iterator[Measurement]:
+def _from_scores(ctx: Context) -> Iterator[Measurement]:
+    """Rank metrics and losses of the event's score, in one pass over the rows and one over their scores in order."""
+    import numpy as np
+
+    from audit.measure import value
+    from audit.stats import losses
+    from audit.stats.ranking import Ranking
+    from audit.stats.runs import Runs
+    from audit.stats.sums import Summing
+    from audit.text import message
+
+    code = ctx.settled.classes.index(ctx.settled.positive or "")
+    log_loss, brier = Summing(), Summing()
+    with Runs(ctx.scored.path.parent) as runs:
+        for block in ctx.scored.blocks(["y", "pred", "score"]):
+            rows = block.usable()
+            event, score = rows["y"] == code, rows["score"]
+            runs.add(score, event)
+            given = np.where(event, score, 1 - score)
+            log_loss.add(losses.log_losses(given))
+            brier.add((1 - given) ** 2)
+        ranking = Ranking(runs.positives, runs.negatives, runs.ranked())
+    one_class = message("All outcomes are of one class on these rows.")
+    yield value("roc_auc", ranking.roc_auc(level=ctx.level("roc_auc")), reason=one_class, evidence=_roc(ranking.roc()))
+    yield value("average_precision", ranking.average_precision(level=ctx.level("average_precision")), reason=one_class)
+    yield from _losses(ctx, log_loss, brier)
+
+
+def _losses(ctx: Context, log_loss: Summing, brier: Summing) -> Iterator[Measurement]:
+    from audit.measure import value
+    from audit.stats.losses import mean_of
+
+    for name, summing in (("log_loss", log_loss), ("brier_score", brier)):
+        moments = summing.moments()
+        yield value(name, mean_of(moments, level=ctx.level(name)) if moments else None)
+
+
+def _from_classes(ctx: Context) -> Iterator[Measurement]:
+    """Losses over several classes, and the AUC of each class against the rest: one pass over the rows for each."""
     import numpy as np
 
     from audit.measure import undefined, value
     from audit.stats import losses
-    from audit.stats.auc import average_precision_ranked, roc_auc_ranked
-    from audit.stats.ranked import rank
+    from audit.stats.ranking import Ranking
+    from audit.stats.runs import Runs
+    from audit.stats.sums import Summing
     from audit.text import message
 
-    settled, y = ctx.settled, ctx.scored.y[keep].astype(np.int64)
-    if settled.task == "binary":
-        event = y == settled.classes.index(settled.positive or "")
-        score = ctx.scored.score[keep]
-        one_class = message("All outcomes are of one class on these rows.")
-        ranked = rank(score, event)
-        yield value("roc_auc", roc_auc_ranked(ranked, level=ctx.level("roc_auc")), reason=one_class, evidence=_roc(ranked))
-        yield value("average_precision", average_precision_ranked(ranked, level=ctx.level("average_precision")), reason=one_class)
-        yield value("log_loss", losses.mean_loss(losses.log_losses(np.where(event, score, 1 - score)), level=ctx.level("log_loss")))
-        yield value("brier_score", losses.mean_loss((score - event) ** 2, level=ctx.level("brier_score")))
-        return
-    scores = ctx.scored.scores()[keep]
-    given = scores[np.arange(len(y)), y]
-    yield value("log_loss", losses.mean_loss(losses.log_losses(given), level=ctx.level("log_loss")))
-    yield value("brier_score", losses.mean_loss((scores**2).sum(axis=1) - 2 * given + 1, level=ctx.level("brier_score")))
-    parts = [roc_auc_ranked(rank(scores[:, i], y == i), level=ctx.level("roc_auc")) for i in range(len(settled.classes))]
-    for name, estimate in zip(settled.classes, parts, strict=True):
-        yield value("roc_auc", estimate, slice_={"(class)": name}, reason=message("This class never happened, or nothing else did."))
+    names = ctx.settled.classes
+    log_loss, brier = Summing(), Summing()
+    for block in ctx.scored.blocks(["y", "pred", *(f"score_{i}" for i in range(len(names)))]):
+        rows = block.usable()
+        scores = np.stack([rows[f"score_{i}"] for i in range(len(names))], axis=1)
+        given = scores[np.arange(len(scores)), rows["y"]]
+        log_loss.add(losses.log_losses(given))
+        brier.add((scores**2).sum(axis=1) - 2 * given + 1)
+    yield from _losses(ctx, log_loss, brier)
+    parts = []
+    for i, name in enumerate(names):
+        with Runs(ctx.scored.path.parent) as runs:
+            for block in ctx.scored.blocks(["y", "pred", f"score_{i}"]):
+                rows = block.usable()
+                runs.add(rows[f"score_{i}"], rows["y"] == i)
+            parts.append(Ranking(runs.positives, runs.negatives, runs.ranked(), precision=False).roc_auc(level=ctx.level("roc_auc")))
+        yield value("roc_auc", parts[-1], slice_={"(class)": name}, reason=message("This class never happened, or nothing else did."))
     if any(part is None for part in parts):
         yield undefined("roc_auc_ovr_macro", message("At least one class never happened on these rows."))
     else:
@@ -229,20 +272,13 @@ def _macro_auc(parts: list[Estimate]) -> Measurement:
     return value("roc_auc_ovr_macro", mean)
 
 
-def _roc(ranked: object, points: int = 100) -> list[Evidence]:
-    """The ROC curve at no more than `points` cutoffs."""
-    import numpy as np
-
+def _roc(points: list[tuple[float, float]]) -> list[Evidence]:
+    """The ROC curve as drawn: false and true positive rates, from the highest cutoff down."""
     from audit.result import Curve, Series
-    from audit.stats.ranked import Ranked
 
-    assert isinstance(ranked, Ranked)
-    positives, negatives = ranked.positives[::-1].astype(np.int64), ranked.negatives[::-1].astype(np.int64)
-    if not positives.sum() or not negatives.sum():
+    if not points:
         return []
-    tpr, fpr = np.cumsum(positives) / positives.sum(), np.cumsum(negatives) / negatives.sum()
-    chosen = np.unique(np.searchsorted(fpr + tpr, np.linspace(0, 2, points)).clip(0, len(tpr) - 1))
-    x, y = [0.0, *(float(v) for v in fpr[chosen])], [0.0, *(float(v) for v in tpr[chosen])]
+    x, y = [0.0, *(p[0] for p in points)], [0.0, *(p[1] for p in points)]
     return [
         Curve(
             name="roc", caption="Events and false alarms over all cutoffs", x_label="false positive rate", y_label="true positive rate",
