@@ -157,7 +157,7 @@ def test_groups_are_ordered_by_size_and_the_largest_is_the_reference(tmp_path: P
 
 
 def levels_of(facts: Facts) -> list[str]:
-    return [row[0] for row in facts.dataset().ask({"v": facts.groups[0].sql})]
+    return [MISSING if row[0] is None else row[0] for row in facts.dataset().ask({"v": facts.groups[0].sql})]
 
 
 def test_a_number_column_of_many_values_is_cut_at_quintiles(tmp_path: Path) -> None:
