@@ -259,7 +259,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(tmp_path: Path) -> No
     document = scene.document()
     assert document.data.excluded == {"missing_outcome": int((y < 0).sum()), "undefined_score": int((pred < 0).sum())}
     assert any(f"Rows without an outcome: {int((y < 0).sum())}" in note for note in document.notes)
-    assert any("prediction is undefined" in note and str(int((pred < 0).sum())) in note for note in document.notes)
+    assert any("without a usable prediction" in note and str(int((pred < 0).sum())) in note for note in document.notes)
 
 
 def test_the_event_may_be_the_first_class(tmp_path: Path) -> None:
