@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Any
 
 from audit.result import AuditResult
 
 SIGNS = {
     "fail": "✕ Fails",
+    "size_open": "? Difference established, size open",
     "inconclusive": "? Cannot tell yet",
     "pass": "✓ Passes",
     "not_judged": "· Reported",
@@ -19,6 +19,7 @@ SIGNS = {
 }
 COLOURS = {
     "fail": "red",
+    "size_open": "yellow",
     "inconclusive": "yellow",
     "pass": "green",
     "not_judged": "dim",
@@ -93,30 +94,32 @@ def progress() -> Plain:
     return Live() if sys.stderr.isatty() else Plain()
 
 
-def closing(document: dict[str, Any]) -> None:
-    """The verdict, the families with their signs, and at most three findings, on stderr."""
+def closing(result: AuditResult, verdict: str, states: dict[str, str]) -> None:
+    """The verdict, the families with their signs, and at most three findings, on stderr.
+
+    `verdict` and `states` (by check) are keys of `SIGNS`, as the pages have them.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    result = AuditResult.model_validate(document)
     console = Console(stderr=True, highlight=False)
     answered = result.answered
     console.print(
         Text(
-            f"{SIGNS[result.verdict]} — {answered.passed + answered.fail} of {answered.decides} deciding questions settled",
-            style=f"bold {COLOURS[result.verdict]}",
+            f"{SIGNS[verdict]} — {answered.passed + answered.fail} of {answered.decides} deciding questions settled",
+            style=f"bold {COLOURS[verdict]}",
         )
     )
     console.print(Text(result.why))
     table = Table(box=None, pad_edge=False, show_header=False)
     families: dict[str, list[str]] = {}
     for check in result.checks:
-        families.setdefault(check.info.id.split(".")[0], []).append(check.verdict if check.status == "completed" else check.status)
+        families.setdefault(check.info.id.split(".")[0], []).append(states[check.info.id])
     order = list(SIGNS)
-    for family, states in families.items():
-        worst = min(states, key=order.index)
-        table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(states)} check{'s' * (len(states) > 1)}")
+    for family, found in families.items():
+        worst = min(found, key=order.index)
+        table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(found)} check{'s' * (len(found) > 1)}")
     console.print(table)
     decisive = [
         f

@@ -260,7 +260,9 @@ def main(argv: list[str] | None = None) -> int:
 def _audit(request: Any, options: argparse.Namespace) -> int:
     from audit.jobs import write_whole
     from audit.progress import closing, progress
+    from audit.result import AuditResult
     from audit.runner import Audit
+    from reports.view import state_of, state_of_audit
 
     folder = Path(request.out)
     with Audit(request, progress()) as audit:
@@ -282,7 +284,8 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             _interrupted(folder)
             raise
-    closing(document)
+    result = AuditResult.model_validate(document)
+    closing(result, state_of_audit(result), {c.info.id: state_of(c) for c in result.checks})
     if options.json:
         sys.stdout.write((folder / "audit.json").read_text(encoding="utf-8"))
     else:
