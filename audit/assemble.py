@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from audit.answering import Case
 from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, judge_reported, worst
 from audit.outputs import Settled
 from audit.plan import Plan
 from audit.prepare import Facts
-from audit.questions import Case, answer_all
+from audit.questions import answer_all
 from audit.registry import checks
 from audit.request import Request
 from audit.result import (

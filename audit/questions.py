@@ -6,80 +6,26 @@ because everything judged must pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
+from audit.answering import TITLES, Case, blocked, conclude, criterion_of, few, open_question
 from audit.dataset import MISSING
-from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, Answer, finding, inside, margin_p, outside, worst
+from audit.judge import BORDERLINE, SIZE_OPEN, Answer, inside, margin_p
 from audit.measure import SKILLS
-from audit.plan import Decides, Plan
-from audit.result import Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
-from audit.text import beside, message, render, who
-
-OTHERS = "(all other groups)"
-TITLES = {
-    "performance_baseline": "Is the model better than a trivial forecast?",
-    "fairness_inputs": "Is every sensitive input declared with a reason?",
-    "fairness_selection": "Do groups get the favourable decision about equally often?",
-    "fairness_opportunity": "Do those who deserve the favourable decision get it about equally often in each group?",
-    "calibration_large": "Do probabilities match what happened, overall and for each group?",
-}
-#: What a group that is too small was not judged for.
-JUDGED_FOR = {
-    "selection_rate": "the favourable decision",
-    "true_positive_rate": "equal opportunity",
-    "true_negative_rate": "equal opportunity",
-    "calibration": "calibration",
-}
-
-
-class Case(NamedTuple):
-    """What is known of the audit when its questions are chosen."""
-
-    plan: Plan
-    task: str
-    has_scores: bool
-    label_source: str | None
-    favourable: bool
-    event_is_favourable: bool
-    sensitive: bool
-    target: bool
-    decision_declared: bool
-    unjudged: dict[str, Message]  # check id → why it has no findings
-    errored: frozenset[str]
+from audit.result import Criterion, Estimate, Finding, Message, Test
+from audit.screens import opportunity, selection
+from audit.text import message, render, who
 
 
 def answer_all(case: Case, findings: dict[str, list[Finding]]) -> list[Answer]:
     """Every question that applies, answered; `findings` are those of each check by id."""
     asked: list[tuple[str, Callable[[Case, dict[str, list[Finding]], float], Answer]]] = [
-        ("performance_baseline", _baseline), ("fairness_inputs", _inputs), ("fairness_selection", _selection),
+        ("performance_baseline", _baseline), ("fairness_inputs", _inputs), ("fairness_selection", selection),
     ]  # fmt: skip
     if case.label_source == "outcome" and case.task != "regression":
-        asked += [("fairness_opportunity", _opportunity), ("calibration_large", _calibration)]
+        asked += [("fairness_opportunity", opportunity), ("calibration_large", _calibration)]
     alpha = case.plan.judge.alpha_fail / len(asked)
     return [ask(case, findings, alpha) for _, ask in asked]
-
-
-def _open(id_: str, check: str, reason: Message, *, error: bool = False) -> Answer:
-    return Answer(id_, check, message(TITLES[id_]), verdict="error" if error else "inconclusive", reason=reason)
-
-
-def _blocked(id_: str, check: str, case: Case) -> Answer | None:
-    """The answer where the check gave nothing: it was not asked for, was skipped, or could not run."""
-    if check in case.unjudged:
-        return _open(id_, check, case.unjudged[check], error=check in case.errored)
-    return None
-
-
-def _criterion(plan: Plan, id_: str, rule: str, low: float | None, high: float | None) -> Criterion:
-    decides: Decides = plan.decides[id_]
-    return Criterion(
-        min=decides.min if decides.min is not None else low, max=decides.max if decides.max is not None else high, rule=rule,
-        role="decides", severity=decides.severity, basis=decides.basis, source=decides.source,
-    )  # fmt: skip
-
-
-# --- limits that an interval must clear: skill and calibration ------------------------------------------------------------------------
 
 
 def _margin(
@@ -125,7 +71,7 @@ def _margin(
             update |= {"reason": BORDERLINE, "reason_msg": why}
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
-    return _conclude(answer)
+    return conclude(answer)
 
 
 def _established(p: float, e: Estimate) -> Message:
@@ -135,31 +81,15 @@ def _established(p: float, e: Estimate) -> Message:
     )  # fmt: skip
 
 
-def _conclude(answer: Answer) -> Answer:
-    """The question's verdict from the findings that must pass."""
-    judged = [answer.judged[k] for k in answer.keys] + [f for f in answer.added if f.verdict != "not_judged"]
-    answer.keys = [f.key for f in judged]
-    answer.answered = bool(judged)
-    answer.verdict = worst(f.verdict for f in judged) if judged else "inconclusive"
-    if answer.verdict == "inconclusive" and answer.reason is None:
-        open_ = sorted((f for f in judged if f.verdict == "inconclusive"), key=lambda f: f.reason != SIZE_OPEN)
-        reason = open_[0].reason_msg if open_ else None
-        if reason is None:
-            answer.reason = message("Nothing could be measured on these rows.")
-        else:
-            answer.reason = message("{who}: {reason}", who=who(open_[0].slice), reason=reason) if open_[0].slice else reason
-    return answer
-
-
 def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
     id_, check = "performance_baseline", "performance.baseline"
-    if blocked := _blocked(id_, check, case):
-        return blocked
+    if stopped := blocked(id_, check, case):
+        return stopped
     found = [f for f in findings[check] if not f.slice]
-    criterion = _criterion(case.plan, id_, "margin", 0.0, None)
+    criterion = criterion_of(case.plan, id_, "margin", 0.0, None)
     answer = Answer(id_, check, message(TITLES[id_]))
     if not any(f.estimate for f in found):
-        return _open(
+        return open_question(
             id_, check, found[0].reason_msg if found and found[0].reason_msg else message("Nothing could be measured on these rows.")
         )
 
@@ -187,22 +117,22 @@ def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> A
 
 def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
     id_, check = "calibration_large", "calibration.overall"
-    if blocked := _blocked(id_, check, case):
-        return blocked
+    if stopped := blocked(id_, check, case):
+        return stopped
     decides = case.plan.decides[id_]
     margin, rows = decides.margin or 0.05, decides.min_rows or 200
     name = "calibration_in_the_large"
     overall = [f for f in findings[check] if f.metric == name]
     if not overall or not any(f.estimate for f in overall):
-        return _open(
+        return open_question(
             id_, check, message("The model returns labels only, or no score could be used: there are no probabilities to calibrate.")
         )
     of_groups = [f for f in findings.get("calibration.groups", []) if f.metric == name and f.estimate and MISSING not in f.slice.values()]
-    criterion = _criterion(case.plan, id_, "margin", -margin, margin)
+    criterion = criterion_of(case.plan, id_, "margin", -margin, margin)
     answer = Answer(id_, check, message(TITLES[id_]))
     small = [f for f in of_groups if f.estimate and f.estimate.n < rows]
     if small:
-        answer.not_assessed.append(_few([(f.slice, f.estimate.n) for f in small if f.estimate], "calibration"))
+        answer.not_assessed.append(few([(f.slice, f.estimate.n) for f in small if f.estimate], "calibration"))
 
     def sentence(f: Finding, verdict: str) -> Message:
         e = f.estimate
@@ -229,14 +159,14 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
 
     result = _margin(answer, overall + [f for f in of_groups if f not in small], criterion, alpha, strict=False, sentence=sentence)
     if case.sensitive and "calibration.groups" in case.unjudged and result.verdict == "pass":
-        return _open(id_, "calibration.groups", case.unjudged["calibration.groups"], error="calibration.groups" in case.errored)
+        return open_question(id_, "calibration.groups", case.unjudged["calibration.groups"], error="calibration.groups" in case.errored)
     return result
 
 
 def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
     id_, check = "fairness_inputs", "fairness.inputs"
-    if blocked := _blocked(id_, check, case):
-        return blocked
+    if stopped := blocked(id_, check, case):
+        return stopped
     answer = Answer(id_, check, message(TITLES[id_]), answered=True)
     (f,) = [f for f in findings[check] if f.metric == "sensitive_inputs"]
     assert f.estimate is not None
@@ -245,329 +175,7 @@ def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Ans
         message("No sensitive column is used by the model without a declared reason.") if verdict == "pass"
         else message("Sensitive columns that the model uses without a declared reason: {n:count}.", n=f.estimate.value)
     )  # fmt: skip
-    criterion = _criterion(case.plan, id_, "margin", None, 0.0)
+    criterion = criterion_of(case.plan, id_, "margin", None, 0.0)
     answer.judged[f.key] = f.model_copy(update={"criterion": criterion, "verdict": verdict, "sentence": render(text), "sentence_msg": text})
     answer.keys = [f.key]
-    return _conclude(answer)
-
-
-# --- screens: rates of groups against their reference ---------------------------------------------------------------------------------
-
-
-class Pair(NamedTuple):
-    """One group against its reference: the finding that carries it (None for pooled groups), counts, and whether it may pass."""
-
-    column: str
-    group: Part
-    reference: Part
-    carrier: Finding | None
-    adequate: bool
-    compare: Compare
-    criterion: Criterion
-    common: float
-
-
-def _selection(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
-    if blocked := _blocked("fairness_selection", "fairness.group", case):
-        return blocked
-    return _screen("fairness_selection", "selection_rate", case, findings["fairness.group"], alpha, always_difference=False)
-
-
-def _opportunity(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
-    if blocked := _blocked("fairness_opportunity", "fairness.group", case):
-        return blocked
-    metric = "true_positive_rate" if case.event_is_favourable or case.task == "multiclass" else "true_negative_rate"
-    return _screen("fairness_opportunity", metric, case, findings["fairness.group"], alpha, always_difference=True)
-
-
-def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: float, *, always_difference: bool) -> Answer:
-    """Every group against its reference; groups too small to pass are pooled with their siblings (verdicts.md §5)."""
-    from audit.stats.compare import equality_test
-    from audit.stats.multiplicity import holm
-
-    answer = Answer(id_, "fairness.group", message(TITLES[id_]))
-    if not case.favourable:
-        answer.reason = message("Nobody declared which decision is favourable: name it with --favourable.")
-        return answer
-    columns = _columns(metric, found)
-    pairs = [
-        pair
-        for column, (values, compared) in columns.items()
-        for pair in _pairs(id_, metric, column, values, compared, case, always_difference)
-    ]
-    tests = [equality_test(p.group.k, p.group.n, p.reference.k, p.reference.n) for p in pairs]
-    raw = [t[0] if t else 1.0 for t in tests]
-    adjusted = holm(raw).tolist() if raw else []
-    too_small: list[tuple[dict[str, str], int]] = []
-    for pair, test, adjusted_p in zip(pairs, tests, adjusted, strict=True):
-        unknown = _unknown(columns[pair.column][0])
-        judged = _judge_pair(metric, pair, test, adjusted_p, len(pairs), alpha, case, unknown)
-        if pair.carrier is None:
-            answer.added.append(
-                judged if pair.adequate or judged.verdict == "fail" else judged.model_copy(update={"verdict": "not_judged"})
-            )
-        else:
-            answer.judged[judged.key] = judged
-        if (pair.adequate and pair.carrier is not None) or (judged.verdict == "fail" and pair.carrier is not None):
-            answer.keys.append(judged.key)
-        elif not pair.adequate and pair.carrier is not None:
-            too_small.append((pair.group.slice, pair.group.n))
-    judgeable = {p.column for p in pairs if p.adequate} | {p.column for p in pairs if p.carrier and p.carrier.key in answer.keys}
-    pooled = {p.column for p in pairs if p.carrier is None and p.adequate}
-    left_out = [(s, n) for s, n in too_small if next(iter(s)) in judgeable - pooled]
-    if left_out:
-        answer.not_assessed.append(_few(left_out, metric))
-    unjudged = [c for c in columns if c not in judgeable]
-    if unjudged:
-        answer.reason = _too_few(unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
-    result = _conclude(answer)
-    if unjudged and result.verdict == "pass":
-        result.verdict = "inconclusive"
-    return result
-
-
-def _columns(metric: str, found: Iterable[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:
-    """Column → (its rates, its comparisons), for single sensitive columns."""
-    columns: dict[str, tuple[list[Finding], list[Finding]]] = {}
-    for f in found:
-        if f.metric == metric and len(f.slice) == 1 and f.parts:
-            rates, compared = columns.setdefault(next(iter(f.slice)), ([], []))
-            (rates if f.compare == "value" else compared).append(f)
-    return columns
-
-
-def _unknown(rates: list[Finding]) -> tuple[int, int, int]:
-    """(k, n, all rows) of unknown membership in a column."""
-    parts = [(f.slice, f.parts[0]) for f in rates]
-    missing = [p for s, p in parts if MISSING in s.values()]
-    return sum(p.k for p in missing), sum(p.n for p in missing), sum(p.n for _, p in parts)
-
-
-def _pairs(
-    id_: str, metric: str, column: str, rates: list[Finding], compared: list[Finding], case: Case, always_difference: bool
-) -> list[Pair]:
-    known = [f.parts[0] for f in rates if MISSING not in f.slice.values() and f.parts[0].n]
-    total = sum(p.n for p in known)
-    if not total or not compared:
-        return []
-    common = sum(p.k for p in known) / total
-    compare: Compare = "difference" if always_difference or common > case.plan.judge.common_rate else "ratio"
-    tier = case.plan.materiality
-    low, high = (-tier.rate, tier.rate) if compare == "difference" else (tier.ratio, 1 / tier.ratio)
-    decides = case.plan.decides[id_]
-    if compare == "difference" and decides.margin is not None:
-        low, high = -decides.margin, decides.margin
-    criterion = _criterion(case.plan, id_, "screen", low, high)
-    if compare == "difference" and not always_difference:
-        # min and max of [decides.fairness_selection] are ratios; above the common rate the tier's margin for rates takes their place.
-        source = "difference within the tier's margin, because the common rate exceeds 0.8"
-        criterion = criterion.model_copy(update={"min": low, "max": high, "source": source})
-    carriers = {_only(f.slice): f for f in compared if f.compare == compare}
-    pairs, small = [], []
-    for f in carriers.values():
-        group, reference = f.parts
-        if not group.n or not reference.n:
-            continue
-        adequate = _adequate(group.n, reference.n, common, compare, criterion, case.plan)
-        pairs.append(Pair(column, group, reference, f, adequate, compare, criterion, common))
-        if not adequate:
-            small.append(group)
-    if len(small) > 1:
-        group = Part(slice={column: OTHERS}, k=sum(p.k for p in small), n=sum(p.n for p in small))
-        adequate = _adequate(group.n, pairs[0].reference.n, common, compare, criterion, case.plan)
-        pairs.append(Pair(column, group, pairs[0].reference, None, adequate, compare, criterion, common))
-    return pairs
-
-
-def _only(slice_: dict[str, str]) -> str:
-    return next(iter(slice_.values()))
-
-
-def _adequate(n1: int, n0: int, common: float, compare: str, criterion: Criterion, plan: Plan) -> bool:
-    """Whether the comparison would pass with the plan's chance if both rates were exactly equal: settled before outcomes are looked at."""
-    from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
-
-    level = 2 * plan.judge.level_pass - 1
-    if compare == "difference":
-        chance = chance_to_pass_difference(n1, n0, common, margin=criterion.max or 0.0, level=level)
-    else:
-        chance = chance_to_pass_ratio(n1, n0, common, low=criterion.min or 0.0, high=criterion.max or float("inf"), level=level)
-    return chance >= plan.judge.adequacy
-
-
-def _estimate(pair: Pair, level: float) -> Estimate | None:
-    from audit.stats.compare import miettinen_nurminen, newcombe
-
-    counts = (pair.group.k, pair.group.n, pair.reference.k, pair.reference.n)
-    return newcombe(*counts, level=level) if pair.compare == "difference" else miettinen_nurminen(*counts, level=level)
-
-
-def _judge_pair(
-    metric: str,
-    pair: Pair,
-    test: tuple[float, str] | None,
-    adjusted_p: float,
-    family: int,
-    alpha: float,
-    case: Case,
-    unknown: tuple[int, int, int],
-) -> Finding:
-    """The verdict of one comparison by rule "screen", with its reason and its sentence."""
-    level = round(2 * case.plan.judge.level_pass - 1, 12)
-    carrier = pair.carrier or finding("fairness.group", _pooled(metric, pair, level))
-    e = carrier.estimate
-    update: dict[str, object] = {"criterion": pair.criterion}
-    if test is not None:
-        update["test"] = Test(null="equality", method=test[1], p_value=test[0], adjusted_p_value=adjusted_p, tests_in_family=family)
-    established = adjusted_p <= alpha
-    reference_is_zero = e is None and pair.reference.k == 0 and pair.group.k > 0
-    if (e is not None and outside(e, pair.criterion) and established) or (reference_is_zero and established):
-        verdict = "fail"
-    elif e is not None and pair.adequate and inside(e, pair.criterion) and _survives_unknown(pair, unknown, case.plan):
-        verdict = "pass"
-    else:
-        verdict = "inconclusive"
-        # A difference this plain is never "cannot tell", whatever the correction for other tests made of it.
-        plain = established or (test is not None and test[0] < 0.001)
-        why = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
-        update |= {"reason": why, "reason_msg": _why(why, pair, e, adjusted_p, unknown, case)}
-    text = _sentence(metric, pair, e, adjusted_p, verdict, case, established=update.get("reason") == SIZE_OPEN)
-    return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})
-
-
-def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
-    estimate = _estimate(pair, level)
-    reason = None if estimate else message("One of the two groups has no rows, or the reference has a rate of 0.")
-    return Measurement(
-        metric=metric, compare=pair.compare, slice=pair.group.slice, against=pair.reference.slice, parts=[pair.group, pair.reference], estimate=estimate,
-        reason=render(reason) if reason else None, reason_msg=reason,
-    )  # fmt: skip
-
-
-def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> bool:
-    """With more unknown membership than the plan allows: whether the interval stays inside however the unknown rows were divided."""
-    k, n, total = unknown
-    if not total or n / total <= plan.judge.unknown:
-        return True
-    group, reference = pair.group, pair.reference
-    # All unknown rows without the decision in the group and all with it in the reference, and the other way round.
-    lowest = (Part(slice={}, k=group.k, n=group.n + n - k), Part(slice={}, k=reference.k + k, n=reference.n + k))
-    highest = (Part(slice={}, k=group.k + k, n=group.n + k), Part(slice={}, k=reference.k, n=reference.n + n - k))
-    level = round(2 * plan.judge.level_pass - 1, 12)
-    for mine, other in (lowest, highest):
-        e = _estimate(pair._replace(group=mine, reference=other), level)
-        if e is None or not inside(e, pair.criterion):
-            return False
-    return True
-
-
-def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
-    low, high = (e.low, e.high) if e else (0.0, 0.0)
-    if why == SIZE_OPEN and e is None:
-        return message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
-    if why == SIZE_OPEN and pair.compare == "difference":
-        return message(
-            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:points}, at most {high:points} points.",
-            p=p,
-            low=low,
-            high=high,
-        )
-    if why == SIZE_OPEN:
-        return message(
-            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:ratio}, at most {high:ratio} times.",
-            p=p,
-            low=low,
-            high=high,
-        )
-    if why == TOO_FEW:
-        return message(
-            "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",
-            n=pair.group.n,
-            n0=pair.reference.n,
-        )
-    if e is not None and inside(e, pair.criterion):
-        return message("These rows cannot tell: membership is unknown for {share:percent} of the rows, and the limit would not hold however they were divided.",
-                       share=unknown[1] / unknown[2])  # fmt: skip
-    if pair.compare == "difference":
-        return message(
-            "These rows cannot tell: the difference may be anything from {low:points} to {high:points} points.", low=low, high=high
-        )
-    return message("These rows cannot tell: the ratio may be anything from {low:ratio} to {high:ratio}.", low=low, high=high)
-
-
-def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) -> Message:
-    """Which columns could not be judged, and how many rows stated truths would need."""
-    from audit.stats.power import rows_to_fail, rows_to_pass
-
-    ratios = [p for p in pairs if p.compare == "ratio" and 0 < p.common < 1]
-    if not ratios:
-        return message("There are too few rows to compare the groups of {columns}.", columns=columns)
-    pair = max(ratios, key=lambda p: p.group.n)
-    share, limits = pair.group.n / (pair.group.n + pair.reference.n), (pair.criterion.min or 0.8, pair.criterion.max or 1.25)
-    level = 2 * case.plan.judge.level_pass - 1
-    passing = rows_to_pass(pair.common, share, low=limits[0], high=limits[1], level=level)
-    failing = rows_to_fail(pair.common, 0.7, share, low=limits[0], high=limits[1], alpha=alpha)
-    if passing is None or failing is None:
-        return message("There are too few rows to compare the groups of {columns}.", columns=columns)
-    return message(
-        "There are too few rows to compare the groups of {columns}: if they are in truth equal, about {passing:count} rows of the largest group and its reference would pass "
-        "with 80 % chance; if the true ratio is 0.70, about {failing:count} would fail.",
-        columns=columns, passing=_round(passing), failing=_round(failing),
-    )  # fmt: skip
-
-
-def _round(rows: int) -> int:
-    """Two significant digits: the figure is an order of magnitude, not a promise."""
-    return int(float(f"{rows:.2g}"))
-
-
-def _few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
-    return message("Too small to judge for {what}: {names} ({people:count} rows in all).",
-                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
-
-
-def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case, *, established: bool) -> Message:
-    """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
-    numbers = {
-        "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
-        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "p": p,
-    }  # fmt: skip
-    if e is None:
-        return message(
-            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; p {p:p}).", **numbers
-        )
-    numbers |= {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
-    limit = (pair.criterion.min if e.value < (0 if pair.compare == "difference" else 1) else pair.criterion.max) or 0.0
-    if metric == "selection_rate" and pair.compare == "ratio":
-        comparison = message(
-            "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; that is {value:ratio} times as often "
-            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
-        )  # fmt: skip
-    elif metric == "selection_rate":
-        comparison = message(
-            "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of {value:points} points "
-            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
-        )  # fmt: skip
-    else:
-        comparison = message(
-            "{group}: of those with the favourable outcome, {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of "
-            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
-        )  # fmt: skip
-    line = message("{limit:points} points", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
-    if verdict == "fail":
-        text = message(
-            "{comparison}, beyond the limit of {line}. Not adjusted for what may legitimately differ between the groups.",
-            comparison=comparison,
-            line=line,
-        )
-    elif verdict == "pass":
-        text = message("{comparison}, within the limit of {line}.", comparison=comparison, line=line)
-    elif established:
-        text = message(
-            "{comparison}. A difference is established; whether it exceeds the limit of {line} is open.", comparison=comparison, line=line
-        )
-    else:
-        text = message("{comparison}. Whether it exceeds the limit of {line} is open.", comparison=comparison, line=line)
-    if case.decision_declared:
-        return text
-    return message("{sentence} Decided at the model's built-in cutoff, which nobody declared.", sentence=text)
+    return conclude(answer)

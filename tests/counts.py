@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from audit import measure
 from audit import plan as plans
+from audit.answering import Case
 from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, finding
 from audit.plan import Plan
-from audit.questions import Case, answer_all
+from audit.questions import answer_all
 from audit.result import Answered, AuditVerdict, Estimate, Finding, Message, Part
 from audit.stats.calibration import in_the_large_ranked
 from audit.stats.losses import log_losses, skill

@@ -27,8 +27,8 @@ from scene import set_scene
 
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, worst
-from audit.questions import OTHERS
 from audit.result import finding_key
+from audit.screens import OTHERS
 from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
 from audit.text import who

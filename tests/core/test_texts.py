@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.explanation.global_ import METHODS
 from audit.dataset import MISSING
 from audit.measure import SKILLS
-from audit.questions import JUDGED_FOR, OTHERS, TITLES
 from audit.registry import NEEDS, checks
+from audit.screens import OTHERS
 from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, render, speaks, who
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"

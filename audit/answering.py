@@ -1,0 +1,81 @@
+"""What every deciding question shares: what is known of the audit, its title, its criterion, and how its findings become an answer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from audit.judge import SIZE_OPEN, Answer, worst
+from audit.plan import Decides, Plan
+from audit.result import Criterion, Message
+from audit.text import message, who
+
+TITLES = {
+    "performance_baseline": "Is the model better than a trivial forecast?",
+    "fairness_inputs": "Is every sensitive input declared with a reason?",
+    "fairness_selection": "Do groups get the favourable decision about equally often?",
+    "fairness_opportunity": "Do those who deserve the favourable decision get it about equally often in each group?",
+    "calibration_large": "Do probabilities match what happened, overall and for each group?",
+}
+#: What a group that is too small was not judged for.
+JUDGED_FOR = {
+    "selection_rate": "the favourable decision",
+    "true_positive_rate": "equal opportunity",
+    "true_negative_rate": "equal opportunity",
+    "calibration": "calibration",
+}
+
+
+class Case(NamedTuple):
+    """What is known of the audit when its questions are chosen."""
+
+    plan: Plan
+    task: str
+    has_scores: bool
+    label_source: str | None
+    favourable: bool
+    event_is_favourable: bool
+    sensitive: bool
+    target: bool
+    decision_declared: bool
+    unjudged: dict[str, Message]  # check id → why it has no findings
+    errored: frozenset[str]
+
+
+def open_question(id_: str, check: str, reason: Message, *, error: bool = False) -> Answer:
+    return Answer(id_, check, message(TITLES[id_]), verdict="error" if error else "inconclusive", reason=reason)
+
+
+def blocked(id_: str, check: str, case: Case) -> Answer | None:
+    """The answer where the check gave nothing: it was not asked for, was skipped, or could not run."""
+    if check in case.unjudged:
+        return open_question(id_, check, case.unjudged[check], error=check in case.errored)
+    return None
+
+
+def criterion_of(plan: Plan, id_: str, rule: str, low: float | None, high: float | None) -> Criterion:
+    decides: Decides = plan.decides[id_]
+    return Criterion(
+        min=decides.min if decides.min is not None else low, max=decides.max if decides.max is not None else high, rule=rule,
+        role="decides", severity=decides.severity, basis=decides.basis, source=decides.source,
+    )  # fmt: skip
+
+
+def conclude(answer: Answer) -> Answer:
+    """The question's verdict from the findings that must pass."""
+    judged = [answer.judged[k] for k in answer.keys] + [f for f in answer.added if f.verdict != "not_judged"]
+    answer.keys = [f.key for f in judged]
+    answer.answered = bool(judged)
+    answer.verdict = worst(f.verdict for f in judged) if judged else "inconclusive"
+    if answer.verdict == "inconclusive" and answer.reason is None:
+        open_ = sorted((f for f in judged if f.verdict == "inconclusive"), key=lambda f: f.reason != SIZE_OPEN)
+        reason = open_[0].reason_msg if open_ else None
+        if reason is None:
+            answer.reason = message("Nothing could be measured on these rows.")
+        else:
+            answer.reason = message("{who}: {reason}", who=who(open_[0].slice), reason=reason) if open_[0].slice else reason
+    return answer
+
+
+def few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
+    return message("Too small to judge for {what}: {names} ({people:count} rows in all).",
+                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
