@@ -83,7 +83,8 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
             )
     rows = dataset.rows
     named = arguments["given"].get("features") or roles.features
-    features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, {roles.target, *roles.sensitive} - {None})  # type: ignore[arg-type]
+    others = {*roles.sensitive, *([roles.target] if roles.target else [])}
+    features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, others)
     if roles.target in [f.name for f in features]:
         raise AuditError(
             f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features"

@@ -93,7 +93,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     missing = undefined = position = 0
     samples: list[pyarrow.RecordBatch] = []
     columns = _columns(facts, settled)
-    with _private(table) as sink:
+    with _PrivateFile(table) as sink:
         writer: pq.ParquetWriter | None = None
         for batch in facts.dataset().stream(columns):
             prediction = model.predict(to_frame(batch, facts.features))
@@ -253,12 +253,9 @@ def _with_rows(features: pyarrow.RecordBatch, narrow: pyarrow.RecordBatch, rows:
     return pa.RecordBatch.from_arrays([*features.columns, *narrow.columns, pa.array(rows)], names=[*names, *narrow.schema.names, "row"])
 
 
-def _private(path: Path) -> Any:
+class _PrivateFile:
     """A file that only its owner may read, written beside its place and moved there when it is whole."""
-    return _Private(path)
 
-
-class _Private:
     def __init__(self, path: Path) -> None:
         self.path, self.temporary = path, path.with_name(f".tmp-{path.name}-{os.getpid()}")
 
@@ -291,7 +288,7 @@ def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
     chosen = np.zeros(len(scores), dtype=bool)
     chosen[order] = True
     pred = _cut(chosen, table["pred"].to_numpy(), settled)
-    with _private(path) as sink:
+    with _PrivateFile(path) as sink:
         pq.write_table(
             table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)),
             sink,
@@ -310,5 +307,5 @@ def _write_sample(path: Path, parts: list[pyarrow.RecordBatch], scored: Path | N
     if scored is not None:  # a quota moved the predictions after the sample was taken
         pred = pq.read_table(scored, columns=["pred"])["pred"].take(pa.array(rows))
         table = table.set_column(table.schema.get_field_index("pred"), "pred", pred)
-    with _private(path) as sink:
+    with _PrivateFile(path) as sink:
         pq.write_table(table, sink)
