@@ -31,7 +31,23 @@ NEEDS: dict[str, str] = {
     "sensitive": "no sensitive column was declared: name them with --sensitive",
     "model": "no model can be asked: only its predictions are known",
     "features": "the model's input columns are not known",
+    "favourable": "nobody declared which decision is favourable: name it with --favourable",
 }
+
+
+def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str, bool]:
+    """Which of `NEEDS` model and data meet; `facts` and `settled` are `prepare.Facts` and `outputs.Settled` as JSON."""
+    return {
+        "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
+        "sensitive": bool(facts["groups"]), "model": True, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
+    }  # fmt: skip
+
+
+def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> str | None:
+    """Why a check cannot be asked of this model and these data; None where it can."""
+    have = available(facts, settled)
+    return next((NEEDS[need] for need in check.info.needs if not have[need]), None)
+
 
 CheckFunction = Callable[..., Iterable["Measurement | Message"]]
 

@@ -25,7 +25,7 @@ from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, write_whole
 from audit.journal import Journal
 from audit.plan import Plan
-from audit.registry import NEEDS, Check, checks
+from audit.registry import Check, checks, unmet
 from audit.request import Request
 from audit.subject.inspect import Inspection, check_loadable, inspect_model
 from audit.subject.launch import Worker, launch
@@ -300,7 +300,8 @@ class Audit:
         params = plans.parameters(self.plan, check)
         if self.failure or scoring is None:
             return {"status": "errored", "reason": self.failure or "the rows could not be scored", "params": params, "seconds": 0.0}
-        missing = self._missing(check)
+        assert self.settled is not None
+        missing = unmet(check, self.facts, self.settled)
         if missing:
             return {"status": "skipped", "reason": missing, "params": params, "seconds": 0.0}
         kept: Json | None = journal.read(id_)
@@ -319,15 +320,6 @@ class Audit:
         journal.write(id_, result)
         self.progress.finished(id_, result["status"])
         return result
-
-    def _missing(self, check: Check) -> str | None:
-        """Why a check cannot be asked of this model and these data."""
-        assert self.settled is not None
-        have = {
-            "labels": self.facts["target_sql"] is not None, "scores": self.settled["outputs"] in ("probability", "logit"),
-            "classes": self.settled["task"] != "regression", "sensitive": bool(self.facts["groups"]), "model": True, "features": bool(self.facts["features"]),
-        }  # fmt: skip
-        return next((NEEDS[need] for need in check.info.needs if not have[need]), None)
 
     # --- the folder -------------------------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from audit.outputs import Settled
 from audit.plan import Plan
 from audit.prepare import Facts, Groups
 from audit.probe import collect
-from audit.registry import NEEDS, checks
+from audit.registry import checks, unmet
 from audit.result import AuditResult, Finding, Measurement, Message
 from audit.roles import Roles, parse_decision
 from audit.scored import Scoring, sample_rows
@@ -64,11 +64,7 @@ class Scene:
 
     def missing(self, check: str) -> str | None:
         """Why the check cannot be asked of these rows, as the runner has it."""
-        have = {
-            "labels": self.facts.target_sql is not None, "scores": self.settled.has_scores, "classes": self.settled.task != "regression",
-            "sensitive": bool(self.facts.groups), "model": True, "features": bool(self.facts.features),
-        }  # fmt: skip
-        return next((NEEDS[need] for need in checks()[check].info.needs if not have[need]), None)
+        return unmet(checks()[check], self.facts.model_dump(mode="json"), self.settled.model_dump(mode="json"))
 
     def results(self, *, skip: Iterable[str] = (), errored: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
         """What every check that needs no model gives, as the runner hands it to the judge."""
