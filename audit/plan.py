@@ -26,9 +26,9 @@ def _ordered(low: float | None, high: float | None) -> None:
 
 
 class Section(BaseModel):
-    """Base of the plan's sections: frozen, unknown keys, NaN and infinity refused."""
+    """Base of the plan's sections: frozen; unknown keys, NaN, infinity and texts for numbers refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class Run(Section):

@@ -1,7 +1,8 @@
 """The one extension point: a check is a decorated function, found by scanning `audit.checks` and the entry-point group of that name.
 
 A check module imports only this module and typing at its top level, so that `--list` answers at once; numpy and the like are imported
-inside the function. Its keyword-only arguments are its parameters: their names, types and defaults are what a plan may set.
+inside the function. Its keyword-only arguments are its parameters: their names, types, ranges and defaults are what a plan may set, such as
+`bins: Annotated[int, Field(ge=1, le=1000)] = 15`.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from audit.errors import AuditError
 from audit.result import About, CheckInfo, Measurement, Message
 
-if TYPE_CHECKING:
-    pass
+__all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks", "unmet"]
 
 #: What a check may need, and why it is skipped where that is missing.
 NEEDS: dict[str, str] = {
@@ -62,7 +62,7 @@ class Check:
     reported_only: frozenset[str] = frozenset()
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters as the plan gives them over the defaults; an unknown name or a wrong type is refused."""
+        """The parameters as the plan gives them over the defaults; an unknown name, a wrong type or a value out of range is refused."""
         # Text annotations are read in the check's own module; `ctx` is no parameter, and its type is known to type checkers only.
         hints = {k: v for k, v in self.run.__annotations__.items() if k in self.defaults}
         module = importlib.import_module(self.run.__module__)
@@ -70,7 +70,7 @@ class Check:
             name: (eval(hint, vars(module)) if isinstance(hint, str) else hint, self.defaults[name])  # noqa: S307 - our own annotations
             for name, hint in hints.items()
         }
-        model = create_model("Params", __config__=ConfigDict(extra="forbid"), **fields)
+        model = create_model("Params", __config__=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), **fields)
         try:
             return model(**given).model_dump()
         except ValidationError as error:

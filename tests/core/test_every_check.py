@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from scene import Scene, set_scene
 
+from audit.errors import AuditError
 from audit.registry import FAMILIES, NEEDS, Check, checks
 from audit.result import Measurement
 from audit.text import render
@@ -67,6 +68,16 @@ def test_parameters_are_keywords_with_defaults_and_types(check: Check) -> None:
         assert parameter.annotation is not inspect.Parameter.empty
     assert check.parameters({}) == dict(check.defaults)
     assert check.run.__doc__
+
+
+def test_parameters_refuse_what_is_no_number_of_their_range(check: Check) -> None:
+    """A text or a truth value for a number, and a number below every sensible one."""
+    for name, default in check.defaults.items():
+        assert check.parameters({name: default})[name] == default
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            for wrong in (str(default), True, -1, float("nan")):
+                with pytest.raises(AuditError, match=name):
+                    check.parameters({name: wrong})
 
 
 def _at_import(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -90,6 +90,13 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ('[checks."fairness.luck"]\nenabled = false', "unknown check 'fairness.luck'"),
         ('[checks."fairness.group".params]\nluck = 1', "no valid parameter 'luck'"),
         ('[checks."fairness.group".params]\ndraws = "many"', "no valid parameter 'draws'"),
+        ('[checks."fairness.group".params]\ndraws = "50"', "no valid parameter 'draws'"),
+        ('[checks."calibration.overall".params]\nbins = 0', "greater than or equal to 1"),
+        ('[checks."calibration.overall".params]\nbins = true', "no valid parameter 'bins'"),
+        ('[checks."performance.overall".params]\nreplicates = -5', "no valid parameter 'replicates'"),
+        ('[audit]\nlevel = "0.9"', "audit.level"),
+        ('[audit]\nseed = true', "audit.seed"),
+        ('[disclosure]\nmin_group_size = "10"', "min_group_size"),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"', "needs min or max"),
         (
             '[[checks."fairness.group".criteria]]\nmetric = "accuracy"\nmin = 0.5\nrole = "decides"',

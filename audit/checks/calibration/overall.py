@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     needs=["labels"],
     references=["Cox 1958", "Guo et al. 2017", "Kumar, Liang and Ma 2019", "Naeini, Cooper and Hauskrecht 2015"],
 )
-def overall(ctx: Context, *, bins: int = 15) -> Iterable[Measurement | Message]:
+def overall(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> Iterable[Measurement | Message]:
     """Calibration of the event's probability, of the top label, or the bias of a regression."""
     from audit.text import message
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
@@ -33,7 +33,13 @@ METHODS = {"tree_shap": "tree SHAP", "integrated_gradients": "Integrated Gradien
     about="evidence",
     probing=True,
 )
-def global_(ctx: Context, *, rows: int = 2000, background: int = 50, budget: int = 5_000_000) -> Iterable[Measurement | Message]:
+def global_(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=2, le=1_000_000)] = 2000,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 50,
+    budget: Annotated[int, Field(ge=1_000)] = 5_000_000,
+) -> Iterable[Measurement | Message]:
     """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap."""
     import numpy as np
 

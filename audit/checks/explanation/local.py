@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     about="evidence",
     probing=True,
 )
-def local(ctx: Context, *, rows: int = 500, background: int = 50, budget: int = 1_000_000) -> Iterable[Measurement | Message]:
+def local(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=2, le=1_000_000)] = 500,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 50,
+    budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+) -> Iterable[Measurement | Message]:
     """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap."""
     import numpy as np
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ EXTREMES = {
         "Miettinen and Nurminen 1985", "Newcombe 1998", "Wilson 1927", "Hardt, Price and Srebro 2016", "Bird et al. 2020 (fairlearn)", "29 CFR 1607.4(D)",
     ],
 )  # fmt: skip
-def group(ctx: Context, *, draws: int = 2000) -> Iterable[Measurement | Message]:
+def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
     from audit.text import beside, message, who
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     needs=["labels"],
     references=["DeLong, DeLong and Clarke-Pearson 1988", "Newcombe 2006", "Wilson 1927", "scikit-learn metrics"],
 )
-def overall(ctx: Context, *, replicates: int = 2000) -> Iterable[Measurement | Message]:
+def overall(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Classification metrics of the decisions and scores, or regression errors, as scikit-learn defines them."""
     if ctx.settled.task == "regression":
         return _regression(ctx)
