@@ -1,8 +1,8 @@
 """The public edition: cells that could point at people are taken out of the document before anything is drawn from it.
 
-Withheld: a slice with fewer than `min_group_size` rows, and a rate whose numerator or complement is below 3. Where one sibling alone is
-withheld, the next smallest goes with it, since it could be computed from the others. What rests on a withheld cell (comparisons, sentences,
-summaries, pictures) goes too. Positions stay, so that paths into `audit.json` stay true.
+Withheld: a slice with fewer than `min_group_size` rows, a rate whose numerator or complement is below 3, and whatever would give one of them
+back (`reports.suppress`). Rates that share their counts are withheld together. What rests on a withheld cell (comparisons, sentences, summaries,
+tables and pictures by group) goes too. Positions stay, so that paths into `audit.json` stay true.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from audit.result import AuditResult, CheckResult, Evidence, Finding, Message
+from audit.result import AuditResult, Evidence, Finding, Message
 from audit.text import message
+from reports.suppress import Cell, Counts, protect
 
 LEAST_COUNT = 3
 DEFAULT_GROUP = 10
 WITHHELD = message("withheld in the public edition: the group is too small to be printed")
 WHY = message("What decides rests on groups that are withheld in the public edition.")
 SUMMARY = message("Some groups are withheld in the public edition; what can be printed is in the table.")
-
-Cell = tuple[tuple[str, str], ...]
-Where = tuple[str, str]  # check, metric
+NOTE = message("A note about few people is left out of the public edition.")
+#: Rates of decisions alone. All other rates share the counts of decisions by outcome, from which one gives another.
+DECISIONS = {"selection_rate", "adverse_selection_rate", "prediction_rate", "mean_prediction"}
+#: Checks whose cells a law obliges one to publish, however small (6 RCNY 5-301 and 5-303).
+OBLIGED = {"fairness.ll144"}
 
 
 def group_size(document: AuditResult) -> int:
@@ -33,67 +36,63 @@ def cell(slice_: dict[str, str]) -> Cell:
     return tuple(sorted(slice_.items()))
 
 
-def sizes(check: CheckResult) -> dict[Where, dict[Cell, list[tuple[int, int | None]]]]:
-    """Per metric and slice: the (rows, count) pairs that the check states."""
-    found: dict[Where, dict[Cell, list[tuple[int, int | None]]]] = defaultdict(lambda: defaultdict(list))
-    for f in check.findings:
-        at = found[check.info.id, f.metric]
-        for part in f.parts:
-            at[cell(part.slice)].append((part.n, part.k))
-        if f.compare == "value" and f.estimate is not None and not f.parts:
-            at[cell(f.slice)].append((f.estimate.n, None))
+def family(metric: str) -> str:
+    """Metrics of one family are withheld together for a slice."""
+    return "decisions" if metric in DECISIONS else "outcomes"
+
+
+def sizes(document: AuditResult) -> dict[str, dict[tuple[str, str], dict[Cell, list[Counts]]]]:
+    """Per family, per check and metric, per slice: the (rows, counted) that the document states."""
+    found: dict[str, dict[tuple[str, str], dict[Cell, list[Counts]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for check in document.checks:
+        for f in check.findings if check.info.id not in OBLIGED else []:
+            at = found[family(f.metric)][check.info.id, f.metric]
+            for part in f.parts:
+                at[cell(part.slice)].append((part.n, part.k))
+            if f.compare == "value" and f.estimate is not None and not f.parts:
+                at[cell(f.slice)].append((f.estimate.n, None))
     return found
 
 
 def small(rows: int, count: int | None, least: int) -> bool:
-    return rows < least or (count is not None and min(count, rows - count) < LEAST_COUNT)
+    return 0 < rows < least or (count is not None and rows > 0 and min(count, rows - count) < LEAST_COUNT)
 
 
-def with_siblings(cells: dict[Cell, list[tuple[int, int | None]]], gone: set[Cell]) -> set[Cell]:
-    """Add the next smallest sibling wherever exactly one cell of a column (or of an intersection of columns) is withheld."""
-    columns: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
-    for c in cells:
-        if c:
-            columns[tuple(k for k, _ in c)].append(c)
-    for members in columns.values():
-        if sum(c in gone for c in members) == 1 and len(members) > 1:
-            gone = gone | {min((c for c in members if c not in gone), key=lambda c: (min(n for n, _ in cells[c]), c))}
+def withheld_cells(document: AuditResult) -> dict[str, set[Cell]]:
+    """Which slices may not be printed, per family of metrics; one that is too small at all is withheld everywhere."""
+    least, found = group_size(document), sizes(document)
+    rows: dict[Cell, int] = defaultdict(int)
+    for cells in (cells for tables in found.values() for cells in tables.values()):
+        for c, pairs in cells.items():
+            rows[c] = max(rows[c], *(n for n, _ in pairs))
+    tiny = {c for c, n in rows.items() if c and 0 < n < least}
+    gone: dict[str, set[Cell]] = {}
+    for name, tables in found.items():
+        lost = tiny | {c for cells in tables.values() for c, pairs in cells.items() if c and any(small(n, k, least) for n, k in pairs)}
+        before: set[Cell] = set()
+        while lost != before:  # what goes for one metric of the family goes for all, and may open another sum
+            before = lost
+            for cells in tables.values():
+                lost = lost | protect({c: pairs[0] for c, pairs in cells.items()}, lost, lambda n, k: small(n, k, least))
+        gone[name] = lost
     return gone
 
 
-def withheld_cells(document: AuditResult) -> dict[Where, set[Cell]]:
-    """Which slices may not be printed, per check and metric; one that is too small at all is withheld everywhere."""
-    least = group_size(document)
-    stated: dict[Where, dict[Cell, list[tuple[int, int | None]]]] = {}
-    for check in document.checks:
-        stated |= sizes(check)
-    tiny = {c for cells in stated.values() for c, pairs in cells.items() if c and any(n < least for n, _ in pairs)}
-    return {
-        where: with_siblings(cells, {c for c, pairs in cells.items() if c in tiny or any(small(n, k, least) for n, k in pairs)})
-        for where, cells in stated.items()
-    }
-
-
-def safe_evidence(e: Evidence, least: int) -> Evidence | None:
-    """The evidence without small cells; None where nothing safe remains. A matrix or histogram goes as a whole."""
+def safe_evidence(e: Evidence, least: int, *, lost: bool) -> Evidence | None:
+    """The evidence where nothing in it points at few people, else None; `lost`: the check lost a group, and what divides by group goes with it."""
     if e.kind == "curve":
-        counts = [n for s in e.series for n in s.n or []]
-        return None if any(n < least for n in counts) else e
+        return None if (lost and len(e.series) > 1) or any(0 < n < least for s in e.series for n in s.n or []) else e
     if e.kind == "histogram":
-        return (
-            None
-            if any(0 < c < LEAST_COUNT for line in e.series.values() for c in line) or any(sum(line) < least for line in e.series.values())
-            else e
-        )
+        counts = list(e.series.values())
+        thin = any(0 < c < LEAST_COUNT for line in counts for c in line) or any(sum(line) < least for line in counts)
+        return None if (lost and len(counts) > 1) or thin else e
     if e.kind == "heatmap":
         counted = all(v == int(v) for line in e.values for v in line)
         return None if counted and any(0 < v < LEAST_COUNT or 0 < sum(line) < least for line in e.values for v in line) else e
     if e.kind == "table":
         whole = [k for k, c in enumerate(e.columns) if c.kind == "integer"]
-        risky = [any(k < len(r) and isinstance(r[k], (int, float)) and 0 < float(r[k] or 0) < LEAST_COUNT for k in whole) for r in e.rows]
-        kinds = [c.kind for c in e.columns]
-        rows = [[v if not bad or kinds[k] == "text" else None for k, v in enumerate(r)] for r, bad in zip(e.rows, risky, strict=True)]
-        return e.model_copy(update={"rows": rows})
+        thin = any(k < len(r) and isinstance(r[k], (int, float)) and 0 < float(r[k] or 0) < LEAST_COUNT for r in e.rows for k in whole)
+        return None if lost or thin else e
     return e
 
 
@@ -116,19 +115,23 @@ def public(document: AuditResult) -> AuditResult:
     gone, least = withheld_cells(document), group_size(document)
     checks, keys = [], set()
     for check in document.checks:
-        findings, lost = [], False
+        if check.info.id in OBLIGED:
+            checks.append(check)
+            continue
+        hidden = {f.key for f in check.findings if _rests_on(f, gone.get(family(f.metric), set()))}
+        keys |= hidden
+        findings = []
         for f in check.findings:
-            cells = gone.get((check.info.id, f.metric), set())
-            if cell(f.slice) in cells or (f.against is not None and cell(f.against) in cells):
-                findings.append(withhold(f))
-                keys.add(f.key)
-                lost = True
-            else:
-                kept = [safe_evidence(e, least) for e in f.evidence]
-                findings.append(f.model_copy(update={"evidence": [e for e in kept if e is not None]}))
-        said: dict[str, Message | str] = {"summary": SUMMARY.id, "summary_msg": SUMMARY} if lost else {}
+            kept = [safe_evidence(e, least, lost=bool(hidden)) for e in f.evidence]
+            findings.append(withhold(f) if f.key in hidden else f.model_copy(update={"evidence": [e for e in kept if e is not None]}))
+        said: dict[str, Message | str] = {"summary": SUMMARY.id, "summary_msg": SUMMARY} if hidden else {}
         checks.append(check.model_copy(update={"findings": findings, **said}))
     return document.model_copy(update={"checks": checks} | public_sentences(document, keys))
+
+
+def _rests_on(f: Finding, cells: set[Cell]) -> bool:
+    """Whether one of the slices that a finding speaks of is withheld; a pooled group is the sum of small ones."""
+    return any(cell(s) in cells for s in (f.slice, f.against or {}, *(part.slice for part in f.parts)) if s)
 
 
 def public_sentences(document: AuditResult, keys: set[str]) -> dict[str, Any]:
@@ -137,6 +140,9 @@ def public_sentences(document: AuditResult, keys: set[str]) -> dict[str, Any]:
         q.model_copy(update={"reason": WITHHELD.id, "reason_msg": WITHHELD}) if keys & set(q.findings) and q.reason else q
         for q in document.questions
     ]
+    least = group_size(document)
+    told_notes = document.notes_msg if len(document.notes_msg) == len(document.notes) else [NOTE] * len(document.notes)
+    notes = [NOTE if any(isinstance(v, int) and 0 < v < least for v in m.values.values()) else m for m in told_notes]
     told = message("{count:count} notes about small groups are left out of the public edition.", count=len(document.not_assessed))
     decisive = any(
         f.key in keys and f.verdict == document.verdict and f.criterion and f.criterion.role == "decides"
@@ -145,6 +151,8 @@ def public_sentences(document: AuditResult, keys: set[str]) -> dict[str, Any]:
     )
     return ({"why": WHY.id, "why_msg": WHY} if decisive else {}) | {
         "questions": questions,
+        "notes": [NOTE.id if m is NOTE else said for m, said in zip(notes, document.notes, strict=True)],
+        "notes_msg": notes,
         "not_assessed": [told.id] if document.not_assessed else [],
         "not_assessed_msg": [told] if document.not_assessed else [],
     }

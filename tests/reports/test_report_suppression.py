@@ -1,0 +1,112 @@
+"""Secondary suppression against an attacker who knows every published sum."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pieces import check, finding, wilson
+from sample import sample
+from scipy.optimize import linprog
+
+from audit.result import Part
+from reports.disclose import public, small
+from reports.suppress import Cell, Counts, protect, relations
+
+LEAST = 10
+too_small = partial(small, least=LEAST)
+
+
+def two_way(rows: list[list[int]]) -> dict[Cell, Counts]:
+    """Counts of a table by sex and race, with its margins and the total."""
+    inner = {(("race", f"r{j}"), ("sex", f"s{i}")): n for i, line in enumerate(rows) for j, n in enumerate(line)}
+    by_sex = {(("sex", f"s{i}"),): sum(line) for i, line in enumerate(rows)}
+    by_race = {(("race", f"r{j}"),): sum(column) for j, column in enumerate(zip(*rows, strict=True))}
+    return {cell: (n, None) for cell, n in (inner | by_sex | by_race | {(): sum(map(sum, rows))}).items()}
+
+
+def primary(cells: dict[Cell, Counts]) -> set[Cell]:
+    return {cell for cell, (n, k) in cells.items() if cell and too_small(n, k)}
+
+
+def ranges(cells: dict[Cell, Counts], gone: set[Cell]) -> dict[Cell, tuple[float, float]]:
+    """What an attacker can say of each withheld count: linear programs over everything published, and that counts are not negative."""
+    unknown = {cell: i for i, cell in enumerate(sorted(gone))}
+    left, right = [], []
+    for whole, members in relations(cells):
+        row = np.zeros(len(unknown))
+        known = 0
+        for cell, sign in [*((m, 1) for m in members), (whole, -1)]:
+            if cell in unknown:
+                row[unknown[cell]] += sign
+            else:
+                known += sign * cells[cell][0]
+        if row.any():
+            left.append(row)
+            right.append(-known)
+    found = {}
+    for cell, i in unknown.items():
+        goal = np.eye(len(unknown))[i]
+        ends = [linprog(s * goal, A_eq=left or None, b_eq=right or None, bounds=(0, None)) for s in (1, -1)]
+        found[cell] = tuple(float("inf") if e.status == 3 else s * e.fun for s, e in zip((1, -1), ends, strict=True))
+    return found
+
+
+def test_one_small_cell_of_a_two_way_table_takes_a_rectangle_with_it() -> None:
+    cells = two_way([[4, 50, 60], [70, 80, 90], [100, 110, 120]])
+    gone = protect(cells, primary(cells), too_small)
+    # The cell itself, one more in its row, one in its column, and the corner between them: the least that hides it.
+    assert gone == {(("race", r), ("sex", s)) for r, s in itertools.product(("r0", "r1"), ("s0", "s1"))}
+    for low, high in ranges(cells, gone).values():
+        assert high - low >= 1
+
+
+def test_without_margins_nothing_more_need_go() -> None:
+    cells: dict[Cell, Counts] = {(("sex", "f"),): (4, None)}
+    assert protect(cells, primary(cells), too_small) == {(("sex", "f"),)}
+
+
+def test_two_small_cells_that_are_few_together_take_a_third() -> None:
+    cells: dict[Cell, Counts] = {(("g", name),): (n, None) for name, n in {"a": 3, "b": 4, "c": 200, "d": 300}.items()} | {(): (507, None)}
+    assert protect(cells, primary(cells), too_small) == {(("g", name),) for name in "abc"}
+
+
+def test_a_column_of_two_groups_goes_whole() -> None:
+    cells: dict[Cell, Counts] = {(("g", "a"),): (3, None), (("g", "b"),): (200, None), (): (203, None)}
+    assert protect(cells, primary(cells), too_small) == {(("g", "a"),), (("g", "b"),)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(2, 4).flatmap(lambda width: st.lists(st.lists(st.integers(0, 60), min_size=width, max_size=width), min_size=2, max_size=4))
+)
+def test_no_combination_of_published_sums_gives_a_withheld_count(rows: list[list[int]]) -> None:
+    cells = two_way(rows)
+    gone = protect(cells, primary(cells), too_small)
+    assert primary(cells) <= gone
+    for cell, (low, high) in ranges(cells, gone).items():
+        if primary(cells) & {cell}:
+            assert high - low > 0.5, (cell, cells[cell], low, high)
+    for whole, members in relations(cells):
+        hidden = [cells[c][0] for c in members if c in gone]
+        if hidden and whole not in gone and len(hidden) < len(members):
+            assert sum(hidden) == 0 or sum(hidden) >= LEAST
+
+
+@pytest.mark.parametrize("metric", ["false_positive_rate", "accuracy", "precision"])
+def test_rates_that_share_counts_go_together(metric: str) -> None:
+    """Rows of a group and its true negatives would give back how few events it has."""
+
+    def rate(name: str, value: str, k: int, n: int) -> object:
+        return finding("fairness.group", name, wilson(k, n), {"g": value}, parts=[Part(slice={"g": value}, k=k, n=n)])
+
+    found = [rate("true_positive_rate", v, k, n) for v, (k, n) in {"a": (2, 4), "b": (50, 90), "c": (60, 120)}.items()]
+    found += [rate(metric, v, k, n) for v, (k, n) in {"a": (40, 100), "b": (50, 90), "c": (60, 120)}.items()]
+    found += [rate("selection_rate", v, k, n) for v, (k, n) in {"a": (40, 104), "b": (50, 180), "c": (60, 240)}.items()]
+    document = public(sample(checks=[check("fairness.group", "t", "s", found)], questions=[]))  # type: ignore[arg-type]
+    shown = {(f.metric, f.slice["g"]) for f in document.checks[0].findings if f.estimate is not None}
+    assert shown == {("true_positive_rate", "c"), (metric, "c")} | {("selection_rate", g) for g in "abc"}
