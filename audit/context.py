@@ -161,7 +161,7 @@ class Context:
             key += block[f"g{i}"]
         return key
 
-    def _place(self, block: Block, grouping: Grouping) -> NDArray[np.int64]:
+    def place(self, block: Block, grouping: Grouping) -> NDArray[np.int64]:
         """The slice of each row of a block, (k,)."""
         import numpy as np
 
@@ -174,7 +174,7 @@ class Context:
         """The slice of every row, (n,)."""
         import numpy as np
 
-        parts = [self._place(block, grouping).astype(np.int32) for block in self.scored.blocks([f"g{i}" for i in grouping.places])]
+        parts = [self.place(block, grouping).astype(np.int32) for block in self.scored.blocks([f"g{i}" for i in grouping.places])]
         return np.concatenate(parts) if parts else np.zeros(0, np.int32)
 
     def counted(
@@ -191,7 +191,7 @@ class Context:
         for block in self.scored.blocks([*names, *(f"g{i}" for i in range(len(self.facts.groups)))]):
             codes = {name: coding(block) for name, (coding, _) in codings.items()}
             for grouping, sums in zip(groupings, cells, strict=True):
-                place = self._place(block, grouping)
+                place = self.place(block, grouping)
                 for name, (_, size) in codings.items():
                     sums[name] += np.bincount(place * size + codes[name], minlength=len(sums[name]))
         for grouping, sums in zip(groupings, cells, strict=True):

@@ -122,12 +122,16 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
     decides = case.plan.decides[id_]
     margin, rows = decides.margin or 0.05, decides.min_rows or 200
     name = "calibration_in_the_large"
-    overall = [f for f in findings[check] if f.metric == name]
+    overall = [f for f in findings[check] if f.metric == name and not f.slice]
     if not overall or not any(f.estimate for f in overall):
         return open_question(
             id_, check, message("The model returns labels only, or no score could be used: there are no probabilities to calibrate.")
         )
-    of_groups = [f for f in findings.get("calibration.groups", []) if f.metric == name and f.estimate and MISSING not in f.slice.values()]
+    of_groups = [
+        f
+        for f in findings.get("calibration.groups", [])
+        if f.metric == name and f.estimate and len(f.slice) == 1 and MISSING not in f.slice.values()
+    ]
     criterion = criterion_of(case.plan, id_, "margin", -margin, margin)
     answer = Answer(id_, check, message(TITLES[id_]))
     small = [f for f in of_groups if f.estimate and f.estimate.n < rows]

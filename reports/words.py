@@ -98,6 +98,12 @@ METRICS = {
     "equalized_odds_ratio": mark("lowest against highest error rate (equalized odds ratio)"),
     "equal_opportunity_difference": mark("widest gap in positives that are found (equal opportunity difference)"),
     "equal_opportunity_ratio": mark("lowest against highest share of positives that are found (equal opportunity ratio)"),
+    "smooth_calibration_error": mark("calibration error without bins (smooth calibration error)"),
+    "brier_reliability": mark("part of the Brier score that is miscalibration (reliability)"),
+    "brier_resolution": mark("part of the Brier score that telling cases apart saves (resolution)"),
+    "brier_uncertainty": mark("Brier score of guessing the base rate (uncertainty)"),
+    "temperature": mark("the one rescaling that suits the scores best (temperature)"),
+    "temperature_gain": mark("log loss that this rescaling would save (temperature gain)"),
     "calibration_intercept": mark("whether probabilities are too high or too low (calibration intercept)"),
     "debiased_calibration_error": mark("calibration error without what chance adds (debiased calibration error)"),
     "group_share": mark("share of the rows (group share)"),
@@ -148,6 +154,9 @@ METHODS = {
     "normal": mark("normal approximation"),
     "normal_paired": mark("paired normal approximation"),
     "delta": mark("delta method"),
+    "sandwich_log": mark("sandwich variance on the log scale"),
+    "least_squares_robust": mark("least squares, robust variance"),
+    "simulation": mark("simulation"),
     "order_statistics": mark("order statistics"),
     "score": mark("score test"),
     "permutation": mark("permutation test"),
@@ -219,6 +228,8 @@ KINDS = {
 }
 #: Cells of stored tables that are ours and not the data's: (column, cell) → text.
 CELLS = {
+    ("row", "as the model says"): mark("as the model says"),
+    ("row", "with one temperature"): mark("with one temperature"),
     ("input", "yes"): mark("yes"),
     ("input", "no"): mark("no"),
     **{

@@ -1,20 +1,18 @@
-"""The Brier score, what it is made of, and the skill over a constant guess."""
+"""The Brier score of probabilities, and what it is made of."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from audit.result import Estimate
-from audit.stats._inputs import Floats, estimate, normal_quantile
-from audit.stats.calibration import check_probabilities, equal_mass_bins
-from audit.stats.ranked import Ranked
-from audit.stats.rates import wilson_limits
-
-FLOOR = 1e-15  # a probability of exactly 0 or 1 that is wrong costs 34.5 nats, not infinity (as scikit-learn's float64 log loss did)
+from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
+from audit.stats.calibration import probabilities
+from audit.stats.ranked import Table, moments_of
+from audit.stats.reliability import Bins
 
 
 class Murphy(NamedTuple):
@@ -27,111 +25,74 @@ class Murphy(NamedTuple):
     within: float
 
 
-def murphy(table: Ranked, *, bins: int = 15) -> Murphy | None:
-    """Decomposition of the Brier score over bins of about equally many rows; None for no rows.
+def murphy(parts: Bins) -> Murphy | None:
+    """Decomposition of the Brier score over bins of the reliability curve; None for no rows.
 
     reliability (0 best) is the squared gap of mean p and rate, resolution (higher better) how far the rates of bins differ, uncertainty the
     variance of y. Murphy 1973; within-bin term: Stephenson, Coelho and Jolliffe 2008.
     """
-    n = table.rows
-    parts = equal_mass_bins(table, bins=bins)
+    rows = parts.rows.astype(np.float64)
+    n = float(rows.sum())
     if n == 0:
         return None
-    p = table.scores
-    score = (float(np.sum(table.positives * (p - 1) ** 2)) + float(np.sum(table.negatives * p**2))) / n
-    rows = (parts.positives + parts.negatives).astype(np.float64)
-    rate, mean = parts.positives / rows, (parts.sum_positives + parts.sum_negatives) / rows
+    rate, mean = parts.positives / rows, parts.means
     base = float(parts.positives.sum()) / n
     reliability = float(np.sum(rows * (mean - rate) ** 2)) / n
     resolution = float(np.sum(rows * (rate - base) ** 2)) / n
     covariance = parts.sum_positives - mean * parts.positives
     within = float(np.sum(parts.spread - 2 * covariance)) / n
-    return Murphy(score, reliability, resolution, base * (1 - base), within)
+    uncertainty = base * (1 - base)
+    return Murphy(reliability - resolution + uncertainty + within, reliability, resolution, uncertainty, within)
 
 
-def _mean_and_variance(table: Ranked, loss_one: Floats, loss_zero: Floats) -> tuple[float, float]:
-    """Mean loss and its variance over rows (with n − 1)."""
-    n = table.rows
-    mean = (float(np.sum(table.positives * loss_one)) + float(np.sum(table.negatives * loss_zero))) / n
-    squares = float(np.sum(table.positives * (loss_one - mean) ** 2)) + float(np.sum(table.negatives * (loss_zero - mean) ** 2))
-    return mean, squares / max(1, n - 1)
+def decomposition(parts: Bins, *, level: float, rng: Generator, replicates: int = 2000) -> dict[str, Estimate]:
+    """The three parts without what chance adds to them in bins of few rows, each with its interval; empty for fewer than 2 rows.
+
+    Bröcker 2012: the mean variance of a rate within its bin is taken from reliability and resolution, that of the base rate is added to
+    resolution and uncertainty, so they add up as before. Below 0 is 0. Interval: basic bootstrap within bin and outcome, as for
+    `reliability.calibration_error`.
+    """
+    n = int(parts.rows.sum())
+    if n < 2:
+        return {}
+    counts = np.concatenate([parts.positives, parts.negatives])
+    means = np.concatenate([parts.sum_positives, parts.sum_negatives]) / np.maximum(counts, 1)
+
+    def terms(cells: Floats, *, corrected: bool) -> Floats:
+        (one, zero), sums = np.split(cells, 2, axis=-1), cells * means
+        rows, base = one + zero, one.sum(axis=-1) / n
+        safe = np.maximum(rows, 1)
+        rate = one / safe
+        predicted = sum(np.split(sums, 2, axis=-1)) / safe
+        uncertainty = base * (1 - base)
+        reliability = np.sum(rows * (predicted - rate) ** 2, axis=-1) / n
+        resolution = np.sum(rows * (rate - base[..., None]) ** 2, axis=-1) / n
+        if corrected:
+            by_chance = np.sum(np.where(rows > 1, rows * rate * (1 - rate) / np.maximum(rows - 1, 1), 0.0), axis=-1) / n
+            of_base = uncertainty / (n - 1)
+            reliability, resolution, uncertainty = reliability - by_chance, resolution - by_chance + of_base, uncertainty + of_base
+        return np.stack([reliability, resolution, uncertainty], axis=-1)
+
+    own = counts.astype(np.float64)[None]
+    value, plain = terms(own, corrected=True)[0], terms(own, corrected=False)[0]
+    drawn = terms(rng.multinomial(n, counts / n, size=replicates).astype(np.float64), corrected=True)
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    out = {}
+    for i, name in enumerate(("brier_reliability", "brier_resolution", "brier_uncertainty")):
+        ends = [max(0.0, float(e)) for e in (value[i] - (high[i] - plain[i]), value[i], value[i] - (low[i] - plain[i]))]
+        found = estimate(ends[1], ends[0], ends[2], level=level, method="debiased_basic_bootstrap", n=n)
+        if found is not None:
+            out[name] = found
+    return out
 
 
-def brier_score(table: Ranked, *, level: float) -> Estimate | None:
+def brier_score(table: Table, *, level: float) -> Estimate | None:
     """Mean of (p − y)² in [0, 1], 0 being perfect, with normal interval; None for fewer than 2 rows or where all rows are equally wrong."""
-    z = normal_quantile(level)
-    p = check_probabilities(table)
-    if table.rows < 2:
+    check_share("level", level)
+    for _ in probabilities(table):
+        pass
+    moments = moments_of(table, lambda p, y: (p - y) ** 2)
+    if moments is None or moments.n < 2 or moments.variance == 0:
         return None
-    value, variance = _mean_and_variance(table, (p - 1) ** 2, p**2)
-    if variance == 0:
-        return None
-    half = z * math.sqrt(variance / table.rows)
-    return estimate(value, max(value - half, 0.0), min(value + half, 1.0), level=level, method="normal", n=table.rows)
-
-
-class _Loss(NamedTuple):
-    """Loss of p where y is 1 and where it is 0; the loss of guessing a rate at that rate, and its slope."""
-
-    one: Callable[[Floats], Floats]
-    zero: Callable[[Floats], Floats]
-    base: Callable[[float], float]
-    slope: Callable[[float], float]
-
-
-_SQUARED = _Loss(lambda p: (p - 1) ** 2, lambda p: p**2, lambda b: b * (1 - b), lambda b: 1 - 2 * b)
-_LOG = _Loss(
-    lambda p: -np.log(np.clip(p, FLOOR, 1.0)),
-    lambda p: -np.log1p(-np.clip(p, 0.0, 1 - FLOOR)),
-    lambda b: -(b * math.log(b) + (1 - b) * math.log1p(-b)),
-    lambda b: math.log1p(-b) - math.log(b),
-)
-
-
-def _skill(table: Ranked, loss: _Loss, *, level: float) -> Estimate | None:
-    z = normal_quantile(level)
-    p, n, ones = check_probabilities(table), table.rows, int(table.positives.sum())
-    if ones in (0, n):
-        return None
-    base = ones / n
-    one, zero, unit = loss.one(p), loss.zero(p), loss.base(base)
-    mean = _mean_and_variance(table, one, zero)[0]
-    value = 1 - mean / unit
-    if p.size == 1:
-        return _constant(float(one[0]), float(zero[0]), float(p[0]), ones, n, loss, level=level)
-    # a row moves mean / unit by its own loss and by moving the base rate
-    moves = [own / unit - mean / unit**2 * loss.slope(base) * (y - base) for own, y in ((one, 1), (zero, 0))]
-    variance = _mean_and_variance(table, moves[0], moves[1])[1]
-    if mean == 0 or variance == 0:
-        return None
-    half = z * math.sqrt(variance / n)
-    return estimate(value, value - half, min(value + half, 1.0), level=level, method="delta", n=n)
-
-
-def _constant(one: float, zero: float, p: float, ones: int, n: int, loss: _Loss, *, level: float) -> Estimate | None:
-    """Skill of one p for everybody: never above 0; how far below, over Wilson's interval of the base rate."""
-    low, high = (float(end) for end in wilson_limits(ones, n, level=level))
-    value, *ends = (1 - (rate * one + (1 - rate) * zero) / loss.base(rate) for rate in (ones / n, low, high))
-    return estimate(min(value, 0.0), min(ends), 0.0 if low <= p <= high else min(max(ends), 0.0), level=level, method="wilson", n=n)
-
-
-def brier_skill(table: Ranked, *, level: float) -> Estimate | None:
-    """1 − Brier score / Brier score of guessing the base rate of these rows; at most 1, 0 as good as that guess, negative worse.
-
-    Delta-method interval that counts the base rate's own error; one p for everybody has an upper limit of 0, since it cannot have skill.
-    None where an outcome is missing. Where every row is right with certainty the lower limit is that of 0 errors in n rows (Wilson).
-    """
-    skill = _skill(table, _SQUARED, level=level)
-    ones, n = int(table.positives.sum()), table.rows
-    if skill is not None or ones in (0, n):
-        return skill
-    base = ones / n
-    return estimate(1.0, 1 - float(wilson_limits(0, n, level=level)[1]) / (base * (1 - base)), 1.0, level=level, method="wilson", n=n)
-
-
-def log_loss_skill(table: Ranked, *, level: float) -> Estimate | None:
-    """1 − log loss / log loss of guessing the base rate of these rows, as `brier_skill`; a p of exactly 0 or 1 counts as 1e-15 from it.
-
-    None where an outcome is missing, and where every row is right with certainty: a loss without bound has no lower limit then.
-    """
-    return _skill(table, _LOG, level=level)
+    half = normal_quantile(level) * math.sqrt(moments.variance / moments.n)
+    return estimate(moments.mean, max(moments.mean - half, 0.0), min(moments.mean + half, 1.0), level=level, method="normal", n=moments.n)

@@ -5,12 +5,28 @@ The table does not depend on the order of the rows, so nothing that is computed 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audit.stats._inputs import Floats, Ints, binary, finite
+from audit.stats.sums import Moments
+
+
+class Table(Protocol):
+    """Rows by rising score, in pieces that may be read again: a `Ranked` held in memory, or `runs.Runs` from a file."""
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        ...
+
+    def pieces(self) -> Iterator[Ranked]:
+        """The table in pieces of rising scores; no score stands in two of them."""
+        ...
 
 
 class Ranked(NamedTuple):
@@ -23,6 +39,27 @@ class Ranked(NamedTuple):
     @property
     def rows(self) -> int:
         return int(self.positives.sum() + self.negatives.sum())
+
+    def pieces(self) -> Iterator[Ranked]:
+        """Itself, where it has rows."""
+        if self.scores.size:
+            yield self
+
+
+def moments_of(table: Table, value: Callable[[Floats, int], Floats]) -> Moments | None:
+    """Mean and variance over the rows of value(score, outcome), in any number of pieces; None for no rows. Chan, Golub and LeVeque 1983."""
+    parts: list[tuple[int, float, float]] = []
+    for piece in table.pieces():
+        n, one, zero = piece.rows, value(piece.scores, 1), value(piece.scores, 0)
+        mean = (float(np.sum(piece.positives * one)) + float(np.sum(piece.negatives * zero))) / n
+        squares = float(np.sum(piece.positives * (one - mean) ** 2)) + float(np.sum(piece.negatives * (zero - mean) ** 2))
+        parts.append((n, mean, squares))
+    rows = sum(n for n, _, _ in parts)
+    if not rows:
+        return None
+    mean = parts[0][1] if len(parts) == 1 else math.fsum(n * m for n, m, _ in parts) / rows
+    squares = math.fsum([*(s for _, _, s in parts), *(n * (m - mean) ** 2 for n, m, _ in parts)])
+    return Moments(rows, mean, squares / (rows - 1) if rows > 1 else 0.0)
 
 
 def rank_two(pos: ArrayLike, neg: ArrayLike) -> Ranked:

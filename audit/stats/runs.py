@@ -51,6 +51,15 @@ class Runs:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return self.positives + self.negatives
+
+    def pieces(self) -> Iterator[Ranked]:
+        """As `ranked`: what a `ranked.Table` offers."""
+        return self.ranked()
+
     def add(self, scores: ArrayLike, y: ArrayLike) -> None:
         """More rows: scores and outcomes in {0, 1}, both of shape (n,). ValueError where one is not finite or out of range."""
         values = finite("scores", scores).astype(np.float64, copy=False)

@@ -73,15 +73,49 @@ class Summing:
 
     def moments(self) -> Moments | None:
         """Of all rows so far; None for no rows."""
-        blocks = self._blocks + [_summed(block) for block in self._cutter.rest()]
-        n = sum(size for size, _, _ in blocks)
-        if n == 0:
-            return None
-        mean = _finite_sum("sum", [total for _, total, _ in blocks]) / n
-        if n == 1:
-            return Moments(1, mean, 0.0)
-        between = [size * (total / size - mean) * (total / size - mean) for size, total, _ in blocks]
-        return Moments(n, mean, _finite_sum("sum of squares", [*(squares for _, _, squares in blocks), *between]) / (n - 1))
+        return _merged(self._blocks + [_summed(block) for block in self._cutter.rest()])
+
+
+class Grouped:
+    """Mean and variance per code of rows that arrive in blocks: `size` codes. The blocks are part of the definition, so cut them where the table does."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._blocks: list[tuple[Floats, Floats, Floats]] = []  # rows, sums, squared deviations, each (size,)
+
+    def add(self, codes: ArrayLike, values: ArrayLike) -> None:
+        """More rows: the code of each in [0, size) and its value, both of shape (k,). ValueError where a value is not finite."""
+        place, x = np.asarray(codes), finite("values", values).astype(np.float64, copy=False)
+        rows = np.bincount(place, minlength=self.size).astype(np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.bincount(place, weights=x, minlength=self.size)
+            squares = np.bincount(place, weights=(x - (sums / np.maximum(rows, 1))[place]) ** 2, minlength=self.size)
+        self._blocks.append((rows, np.asarray(sums, np.float64), np.asarray(squares, np.float64)))
+
+    def moments(self) -> list[Moments | None]:
+        """Of all rows so far, a code each; None where a code has no rows."""
+        return [self._of(code) for code in range(self.size)]
+
+    def _of(self, code: int) -> Moments | None:
+        blocks = [(int(n[code]), float(s[code]), float(q[code])) for n, s, q in self._blocks if n[code]]
+        return _merged(blocks)
+
+
+def together(parts: Iterable[Moments]) -> Moments | None:
+    """The moments of several sets of rows as one; None for no rows. Chan, Golub and LeVeque 1983."""
+    return _merged([(m.n, m.n * m.mean, max(m.n - 1, 0) * m.variance) for m in parts if m.n])
+
+
+def _merged(blocks: list[tuple[int, float, float]]) -> Moments | None:
+    """Blocks of (rows, sum, squared deviations) as one."""
+    n = sum(size for size, _, _ in blocks)
+    if n == 0:
+        return None
+    mean = _finite_sum("sum", [total for _, total, _ in blocks]) / n
+    if n == 1:
+        return Moments(1, mean, 0.0)
+    between = [size * (total / size - mean) * (total / size - mean) for size, total, _ in blocks]
+    return Moments(n, mean, _finite_sum("sum of squares", [*(squares for _, _, squares in blocks), *between]) / (n - 1))
 
 
 def _summed(block: Floats) -> tuple[int, float, float]:

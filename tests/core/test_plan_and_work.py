@@ -95,7 +95,7 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ('[checks."calibration.overall".params]\nbins = true', "no valid parameter 'bins'"),
         ('[checks."performance.overall".params]\nreplicates = -5', "no valid parameter 'replicates'"),
         ('[audit]\nlevel = "0.9"', "audit.level"),
-        ('[audit]\nseed = true', "audit.seed"),
+        ("[audit]\nseed = true", "audit.seed"),
         ('[disclosure]\nmin_group_size = "10"', "min_group_size"),
         ('[[checks."fairness.group".criteria]]\nmetric = "accuracy"', "needs min or max"),
         (

@@ -3,102 +3,164 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
-    from audit.context import Context
+    from audit.context import Context, Grouping
     from audit.result import Measurement, Message
+    from audit.stats.runs import Runs
+
+MOST_LINES = 6  # of a drawn curve
 
 
 @check(
     "calibration.groups",
     title="Whether probabilities mean the same for each group",
-    meaning="Per group: the mean probability minus the observed rate (for a quantity: the mean of prediction minus outcome), and the calibration slope.",
+    meaning=(
+        "Per group: the mean probability minus the observed rate, the calibration slope (below 1: probabilities too extreme, above 1: too timid), the debiased calibration error "
+        "(0 means indistinguishable from calibrated at this number of rows), the Brier score, the temperature that would suit the group, and the reliability curve. For several "
+        "classes: of the predicted class's probability, and each class's gap. For a quantity: the mean of prediction minus outcome, and the slope of outcome on prediction."
+    ),
     limits=(
         "A positive gap means that the model expects the event more often than it happened in this group. Where base rates differ, equal calibration and equal error rates cannot "
-        "both hold. Gaps can cancel within a group."
+        "both hold. Gaps can cancel within a group. A Brier score depends on how uncertain a group's outcomes are, so it does not rank groups."
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
     needs=["labels", "sensitive"],
-    references=["Cox 1958", "Kleinberg, Mullainathan and Raghavan 2017", "Chouldechova 2017"],
+    references=[
+        "Cox 1958",
+        "Guo et al. 2017",
+        "Kumar, Liang and Ma 2019",
+        "Kleinberg, Mullainathan and Raghavan 2017",
+        "Chouldechova 2017",
+    ],
 )
-def groups(ctx: Context) -> Iterable[Measurement | Message]:
-    """Calibration in the large and slope per group of each sensitive column."""
+def groups(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> Iterable[Measurement | Message]:
+    """All figures per group of each sensitive column; the rows are sorted through files, so memory does not grow with them."""
     from audit.text import message
 
-    if ctx.settled.task != "regression" and not (ctx.settled.has_scores and ctx.settled.task == "binary"):
-        return [message("There is no probability of one event to calibrate per group: see the overall check.")]
-    return _gaps(ctx)
+    if ctx.settled.task == "regression":
+        return _quantities(ctx)
+    if not ctx.settled.has_scores:
+        return [message("The model returns labels only: there are no probabilities to calibrate.")]
+    return _probabilities(ctx, bins)
 
 
-def _gaps(ctx: Context) -> Iterator[Measurement | Message]:
+def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
+    from audit.calibrating import of_table, reliability_curve, reliability_series
+    from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
 
-    widest: tuple[float, dict[str, str], float, int] | None = None
+    what, widest = subject(ctx), Widest(ctx.plan.disclosure.min_group_size)
     for grouping in ctx.groupings(intersection=False):
-        codes = ctx.codes(grouping)
-        for i, slice_ in enumerate(grouping.slices):
-            for measurement in _gap(ctx, codes == i, slice_):
-                yield measurement
-                e = measurement.estimate
-                if (
-                    e is None
-                    or measurement.metric == "calibration_slope"
-                    or i in grouping.unknown
-                    or e.n < ctx.plan.disclosure.min_group_size
-                ):
-                    continue
-                if widest is None or abs(e.value) > widest[0]:
-                    widest = (abs(e.value), slice_, e.value, e.n)
-    if widest is None:
+        found, lines = [], []
+        with in_order(ctx, what, grouping) as tables:
+            for i, (slice_, table) in enumerate(zip(grouping.slices, tables, strict=True)):
+                name = "/".join(f"{k}={v}" for k, v in slice_.items())
+                own = [*of_table(ctx, table, slice_, bins=bins, name=name, whole=False), *_temperature(ctx, table, slice_, name)]
+                if i not in grouping.unknown:
+                    widest.see(own[0])
+                found += own
+                lines.append((table.rows, reliability_series(ctx, table, next(iter(slice_.values())))))
+        shown = sorted((place for place, (_, line) in enumerate(lines) if line), key=lambda place: -lines[place][0])[:MOST_LINES]
+        caption = (
+            message("How often the predicted class is right, by its probability, for each group ({column})", column=grouping.columns[0]) if what == TOP
+            else message("Observed rate by predicted probability, for each group ({column})", column=grouping.columns[0])
+        )  # fmt: skip
+        evidence = reliability_curve([line for place in sorted(shown) if (line := lines[place][1])], caption)
+        yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
+        if what == TOP:
+            yield from _classes(ctx, grouping)
+    if widest.found is None:
         yield message("No group has enough rows with an outcome to be shown.")
         return
-    group = who(widest[1])
-    if ctx.settled.task == "regression":
-        yield message(
-            "{group}: the widest gap between prediction and outcome, {gap:signed} on average ({n:count} rows).",
-            gap=widest[2],
-            group=group,
-            n=widest[3],
-        )
-    else:
-        yield message(
-            "{group}: the widest gap between mean probability and observed rate, {gap:points} points ({n:count} rows).",
-            gap=widest[2],
-            group=group,
-            n=widest[3],
-        )
+    gap, slice_, n = widest.found
+    yield message(
+        "{group}: the widest gap between mean probability and observed rate, {gap:points} points ({n:count} rows).",
+        gap=gap, group=who(slice_), n=n,
+    )  # fmt: skip
 
 
-def _gap(ctx: Context, members: object, slice_: dict[str, str]) -> Iterator[Measurement]:
+class Widest:
+    """The largest gap among the groups that have enough rows to be named."""
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+        self.found: tuple[float, dict[str, str], int] | None = None
+
+    def see(self, measurement: Measurement) -> None:
+        """One group's gap."""
+        e = measurement.estimate
+        if e is not None and e.n >= self.least and (self.found is None or abs(e.value) > abs(self.found[0])):
+            self.found = e.value, measurement.slice, e.n
+
+
+def _temperature(ctx: Context, table: Runs, slice_: dict[str, str], name: str) -> Iterable[Measurement]:
+    """For two classes: with several, a temperature is one of all the scores and told of everybody only."""
+    from audit.calibrating import cooled
+    from audit.stats.temperature import cool_binary
+
+    if ctx.settled.task != "binary":
+        return []
+    found = cool_binary(table, level=ctx.level("temperature"), rng=ctx.rng(f"temperature/{name}"))
+    return cooled(found, slice_, whole=False)
+
+
+def _classes(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
+    """The gap of each class against the rest, in each group; at most the first twenty classes."""
     import numpy as np
 
+    from audit.calibrating import MOST_CLASSES
     from audit.measure import value
-    from audit.stats import calibration
-    from audit.stats.losses import mean_loss
-    from audit.stats.ranked import rank
+    from audit.stats.calibration import in_the_large
+    from audit.stats.sums import Grouped
     from audit.text import message
 
-    keep = ctx.scored.usable & np.asarray(members)
-    few = message("Fewer than two rows of this group have an outcome.")
-    if ctx.settled.task == "regression":
-        residual = (ctx.scored.pred - ctx.scored.y)[keep]
-        yield value(
-            "mean_error", mean_loss(residual, level=ctx.level("mean_error")) if len(residual) > 1 else None, slice_=slice_, reason=few
-        )
+    names, size = ctx.settled.classes[:MOST_CLASSES], len(grouping.slices)
+    gaps, events = [Grouped(size) for _ in names], np.zeros((len(names), size), np.int64)
+    for block in ctx.scored.blocks(["y", "pred", *(f"score_{c}" for c in range(len(names))), *(f"g{i}" for i in grouping.places)]):
+        rows = block.usable()
+        place = ctx.place(rows, grouping)
+        for c in range(len(names)):
+            true = rows["y"] == c
+            gaps[c].add(place, np.clip(rows[f"score_{c}"], 0, 1) - true)
+            events[c] += np.bincount(place[true], minlength=size)
+    level = ctx.level("calibration_in_the_large")
+    for c, name in enumerate(names):
+        for i, moments in enumerate(gaps[c].moments()):
+            large = in_the_large((moments.n, moments.mean, moments.variance), int(events[c, i]), level=level) if moments else None
+            yield value(
+                "calibration_in_the_large",
+                large,
+                slice_={**grouping.slices[i], "(class)": name},
+                reason=message("Fewer than two rows have an outcome and a probability here."),
+            )
+
+
+def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
+    from audit.calibrating import fit_curve, of_quantity
+    from audit.text import message, who
+
+    widest = Widest(ctx.plan.disclosure.min_group_size)
+    for grouping in ctx.groupings(intersection=False):
+        found, lines = [], []
+        for i, measured, line in of_quantity(ctx, grouping):
+            found += measured
+            if i not in grouping.unknown:
+                widest.see(measured[0])
+            if line is not None:
+                lines.append(line.model_copy(update={"name": next(iter(grouping.slices[i].values()))}))
+        shown = {line.name for line in sorted(lines, key=lambda line: -sum(line.n or ()))[:MOST_LINES]}
+        evidence = fit_curve([line for line in lines if line.name in shown])
+        yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
+    if widest.found is None:
+        yield message("No group has enough rows with an outcome to be shown.")
         return
-    table = rank(np.clip(ctx.scored.score[keep], 0, 1), ctx.scored.y[keep] == ctx.settled.classes.index(ctx.settled.positive or ""))
-    yield value(
-        "calibration_in_the_large",
-        calibration.in_the_large_ranked(table, level=ctx.level("calibration_in_the_large")),
-        slice_=slice_,
-        reason=few,
-    )
-    line = calibration.slope_and_intercept(table, level=ctx.level("calibration_slope")) if table.rows > 1 else None
-    yield value(
-        "calibration_slope", line.slope if line else None, slice_=slice_,
-        reason=message("The outcomes are separated by the score, or do not vary: a slope cannot be fitted."),
+    gap, slice_, n = widest.found
+    yield message(
+        "{group}: the widest gap between prediction and outcome, {gap:signed} on average ({n:count} rows).",
+        gap=gap, group=who(slice_), n=n,
     )  # fmt: skip

@@ -9,26 +9,39 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Evidence, Measurement, Message
-    from audit.stats.ranked import Ranked
+    from audit.result import Measurement, Message
+    from audit.stats.runs import Runs
 
 
 @check(
     "calibration.overall",
     title="Whether probabilities mean what they say",
     meaning=(
-        "Calibration in the large is the mean probability minus the observed rate. The slope says whether scores are too extreme (below 1) or too timid (above 1). The expected "
-        "calibration error averages the gap over bins; the debiased error takes away what chance adds, so that 0 means indistinguishable from calibrated at this number of rows. "
-        "For a quantity: the mean of prediction minus outcome. For several classes: the probability of the predicted class."
+        "Calibration in the large is the mean probability minus the observed rate. The slope says whether scores are too extreme (below 1) or too timid (above 1). The debiased "
+        "calibration error is the typical gap over bins of the score less what chance adds: 0 means indistinguishable from calibrated at this number of rows. The Brier score "
+        "is split into reliability (0 is best), resolution (higher is better) and the outcome's own uncertainty. Temperature is what one rescaling of all scores would be, and the "
+        "gain what it would save on rows that it was not fitted on; the model is not changed. For several classes: the probability of the predicted class, then each class "
+        "against the rest. For a quantity, which has no probabilities: the mean of prediction minus outcome, and the slope of outcome on prediction."
     ),
     limits=(
-        "It is seen only as finely as the bins, and over everybody: a model can be calibrated on average and wrong for a group. The plain expected calibration error is biased "
-        "upwards when bins hold few rows, and is never judged."
+        "It is seen only as finely as the bins, and over everybody: a model can be calibrated on average and wrong for a group. The plain and the smooth calibration error are "
+        "biased upwards at few rows, and are never judged."
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
     needs=["labels"],
-    references=["Cox 1958", "Guo et al. 2017", "Kumar, Liang and Ma 2019", "Naeini, Cooper and Hauskrecht 2015"],
+    references=[
+        "Cox 1958",
+        "Murphy 1973",
+        "Bröcker and Smith 2007",
+        "Bröcker 2012",
+        "Naeini, Cooper and Hauskrecht 2015",
+        "Guo et al. 2017",
+        "Kumar, Liang and Ma 2019",
+        "Błasiok and Nakkiran 2024",
+        "White 1980",
+    ],
+    reported_only=["expected_calibration_error", "smooth_calibration_error"],
 )
 def overall(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> Iterable[Measurement | Message]:
     """Calibration of the event's probability, of the top label, or the bias of a regression."""
@@ -42,77 +55,94 @@ def overall(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) ->
 
 
 def _bias(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit.measure import value
-    from audit.stats.losses import mean_loss
+    from audit.calibrating import fit_curve, of_quantity
     from audit.text import message
 
-    residual = (ctx.scored.pred - ctx.scored.y)[ctx.scored.usable]
-    if len(residual) < 2:
+    ((_, (bias, line), drawn),) = of_quantity(ctx, None)
+    if bias.estimate is None:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
         return
-    bias = mean_loss(residual, level=ctx.level("mean_error"))
-    yield value("mean_error", bias)
+    yield bias.model_copy(update={"evidence": fit_curve([drawn] if drawn else [])})
+    yield line
+    e = bias.estimate
     yield message("On average the prediction differs from the outcome by {bias:signed} ({level:percent} interval {low:signed} to {high:signed}).",
-                  bias=bias.value, low=bias.low, high=bias.high, level=bias.level)  # fmt: skip
-
-
-def _table(ctx: Context) -> Ranked:
-    """Probabilities and outcomes: of the event, or of the predicted class for several."""
-    import numpy as np
-
-    from audit.stats.ranked import rank
-
-    keep = ctx.scored.usable
-    if ctx.settled.task == "binary":
-        return rank(np.clip(ctx.scored.score[keep], 0, 1), ctx.scored.y[keep] == ctx.settled.classes.index(ctx.settled.positive or ""))
-    scores = ctx.scored.scores()[keep]
-    return rank(np.clip(scores.max(axis=1), 0, 1), scores.argmax(axis=1) == ctx.scored.y[keep])
+                  bias=e.value, low=e.low, high=e.high, level=e.level)  # fmt: skip
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
-    from audit.measure import exact, value
-    from audit.stats import calibration
+    from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
+    from audit.ordered import TOP, in_order, subject
     from audit.text import message
 
-    table = _table(ctx)
-    if table.rows < 2:
-        yield message("Fewer than two rows have an outcome and a score: nothing can be measured.")
-        return
-    large = calibration.in_the_large_ranked(table, level=ctx.level("calibration_in_the_large"))
-    yield value("calibration_in_the_large", large, evidence=_reliability(ctx, table, bins))
-    line = calibration.slope_and_intercept(table, level=ctx.level("calibration_slope"))
-    reason = message("The outcomes are separated by the score, or do not vary: a slope cannot be fitted.")
-    yield value("calibration_slope", line.slope if line else None, reason=reason)
-    yield value("calibration_intercept", line.intercept if line else None, reason=reason)
-    plain = calibration.expected_calibration_error(table, bins=bins)
-    yield value("expected_calibration_error", None if plain is None else exact(plain, table.rows))
-    level = ctx.level("debiased_calibration_error")
-    debiased = calibration.calibration_error(table, level=level, rng=ctx.rng("bins"), bins=bins)
-    yield value("debiased_calibration_error", debiased)
+    what = subject(ctx)
+    with in_order(ctx, what) as (table,):
+        if table.rows < 2:
+            yield message("Fewer than two rows have an outcome and a score: nothing can be measured.")
+            return
+        found = list(of_table(ctx, table, {}, bins=bins, name="", whole=True))
+        line = reliability_series(ctx, table, "observed")
+        caption = (
+            message("How often the predicted class is right, by its probability")
+            if what == TOP
+            else message("Observed rate by predicted probability")
+        )
+        evidence = [*reliability_curve([line] if line else [], caption), *spread_of(table)]
+        found[0] = found[0].model_copy(update={"evidence": evidence})
+        yield from found
+        yield from _temperature(ctx, table)
+    if what == TOP:
+        yield from _classes(ctx, bins)
+    large = found[0].estimate
     if large is None:
         yield message("Calibration cannot be measured on these rows.")
         return
-    numbers = {"gap": large.value, "low": large.low, "high": large.high, "level": large.level, "n": table.rows}
+    numbers = {"gap": large.value, "low": large.low, "high": large.high, "level": large.level, "n": large.n}
+    if what == TOP:
+        yield message(
+            "The mean probability of the predicted class differs from how often that class is right by {gap:points} points "
+            "({level:percent} interval {low:points} to {high:points}; {n:count} rows).", **numbers,
+        )  # fmt: skip
+        return
     yield message(
         "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
         **numbers,
     )
 
 
-def _reliability(ctx: Context, table: Ranked, bins: int) -> list[Evidence]:
-    from audit.result import Curve, Series
-    from audit.stats.calibration import reliability_curve
+def _classes(ctx: Context, bins: int) -> Iterator[Measurement]:
+    """Each class against the rest, one pass over the rows for each; at most the first twenty."""
+    from audit.calibrating import MOST_CLASSES, of_table, reliability_curve, reliability_series
+    from audit.ordered import in_order
+    from audit.text import message
 
-    points = [p for p in reliability_curve(table, level=ctx.plan.audit.level, bins=bins) if p.rate.n >= ctx.plan.disclosure.min_group_size]
-    if not points:
-        return []
-    series = Series(
-        name="observed", x=[p.mean for p in points], y=[p.rate.value for p in points], low=[p.rate.low for p in points],
-        high=[p.rate.high for p in points], n=[p.rate.n for p in points],
-    )  # fmt: skip
-    return [
-        Curve(
-            name="reliability", caption="Observed rate by predicted probability", x_label="predicted probability", y_label="observed rate",
-            x_kind="percent", y_kind="percent", series=[series],
-        )
-    ]  # fmt: skip
+    found: list[Measurement] = []
+    lines = []
+    for i, name in enumerate(ctx.settled.classes[:MOST_CLASSES]):
+        with in_order(ctx, i) as (table,):
+            found += of_table(ctx, table, {"(class)": name}, bins=bins, name=f"class {i}", whole=False)
+            lines.append(reliability_series(ctx, table, name))
+    caption = message("Observed rate by predicted probability, each class against the rest")
+    evidence = reliability_curve([line for line in lines if line][:6], caption)
+    yield from [found[0].model_copy(update={"evidence": evidence}), *found[1:]]
+
+
+def _temperature(ctx: Context, table: Runs) -> Iterator[Measurement]:
+    """One temperature for all rows, on at most about 200,000 of them."""
+    import numpy as np
+
+    from audit.calibrating import cooled
+    from audit.ordered import columns, probabilities
+    from audit.stats.temperature import cool, cool_binary
+
+    level = ctx.level("temperature")
+    if ctx.settled.task == "binary":
+        yield from cooled(cool_binary(table, level=level, rng=ctx.rng("temperature")), {}, whole=True)
+        return
+    rng, most = ctx.rng("temperature"), 200_000
+    p, y = [], []
+    for block in ctx.scored.blocks(["y", "pred", *columns(ctx)]):
+        rows = block.usable()
+        kept = rng.random(len(rows)) < most / table.rows
+        p.append(probabilities(rows, ctx)[kept])
+        y.append(rows["y"][kept].astype(np.int64))
+    yield from cooled(cool(np.concatenate(p), np.concatenate(y), level=level, rng=rng), {}, whole=True)

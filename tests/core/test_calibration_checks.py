@@ -1,0 +1,191 @@
+"""The calibration checks and the baseline: values of slow twins per group, several classes, quantities, and what is planted is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scene import Pick, Scene, set_scene
+
+from audit.result import Curve, Histogram
+from audit.stats import calibration, reliability
+from audit.stats.ranked import rank
+
+
+def two_groups(folder: Path, n: int = 3000, sharp: float = 1.0, **more: Any) -> Scene:
+    """Calibrated for m; for f the logit is multiplied by `sharp`."""
+    rng = np.random.default_rng(3)
+    truth, sex = rng.beta(2, 2, n), np.where(rng.random(n) < 0.3, "f", "m")
+    logit = np.log(truth / (1 - truth)) * np.where(sex == "f", sharp, 1.0)
+    score = 1 / (1 + np.exp(-logit))
+    y = (rng.random(n) < truth).astype(int)
+    return set_scene(folder, y=y, pred=(score >= 0.5).astype(int), score=score, groups={"sex": sex}, **more)
+
+
+def rows_of(scene: Scene, name: str, group: str | None = None) -> Any:
+    context = scene.context("calibration.groups")
+    values = context.scored.column(name)
+    return values if group is None else values[context.scored.group(0) == scene.facts.groups[0].levels.index(group)]
+
+
+def test_each_group_has_the_figures_of_its_own_rows(tmp_path: Path) -> None:
+    scene = two_groups(tmp_path, sharp=3.0)
+    found = Pick(scene.measure("calibration.groups"))
+    for group in ("f", "m"):
+        p, y = rows_of(scene, "score", group), rows_of(scene, "y", group)
+        table = rank(p, y)
+        assert found.value("calibration_in_the_large", sex=group) == pytest.approx(p.mean() - y.mean(), abs=1e-12)
+        assert found.value("brier_score", sex=group) == pytest.approx(((p - y) ** 2).mean(), abs=1e-12)
+        line = calibration.slope_and_intercept(table, level=0.9)
+        assert line is not None
+        assert found.value("calibration_slope", sex=group) == pytest.approx(line.slope.value, rel=1e-9)
+        assert found.value("calibration_intercept", sex=group) == pytest.approx(line.intercept.value, rel=1e-6)
+        debiased = reliability.debiased_square(reliability.equal_mass_bins(table))
+        assert debiased is not None
+        assert found.value("debiased_calibration_error", sex=group) == pytest.approx(max(0, debiased) ** 0.5, abs=1e-12)
+
+
+def test_scores_that_are_too_sure_of_one_group_are_found_there(tmp_path: Path) -> None:
+    found = Pick(two_groups(tmp_path, sharp=3.0).measure("calibration.groups"))
+    f, m = (found("calibration_slope", sex=g).estimate for g in ("f", "m"))
+    assert f.low < 1 / 3 < f.high < 0.8
+    assert m.low < 1 < m.high
+    assert found("temperature", sex="f").estimate.low > 1.5
+    assert found("temperature_gain", sex="f").estimate.low > 0
+    assert found("debiased_calibration_error", sex="f").test.p_value < 0.01
+    assert found("debiased_calibration_error", sex="f").estimate.low > 0.03
+    assert found("debiased_calibration_error", sex="m").test.p_value > 0.01
+
+
+def test_the_curve_has_a_line_for_each_group_and_no_bin_below_the_limit(tmp_path: Path) -> None:
+    scene = two_groups(tmp_path)
+    first = scene.measure("calibration.groups")[0]
+    (curve,) = first.evidence
+    assert isinstance(curve, Curve)
+    assert sorted(s.name for s in curve.series) == ["f", "m"]
+    for series in curve.series:
+        assert series.n is not None
+        assert series.low is not None
+        assert series.high is not None
+        assert min(series.n) >= scene.plan.disclosure.min_group_size
+        assert sum(series.n) == len(rows_of(scene, "y", series.name))
+        assert all(a <= y <= b for a, y, b in zip(series.low, series.y, series.high, strict=True))
+    curve, histogram = Pick(scene.measure("calibration.overall"))("calibration_in_the_large").evidence
+    assert isinstance(histogram, Histogram)
+    assert sum(histogram.series["*"]) == 3000
+
+
+def test_several_classes_are_calibrated_by_predicted_class_and_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    n = 2000
+    truth = rng.dirichlet([1, 1, 2], n)
+    y = (rng.random(n)[:, None] > truth.cumsum(axis=1)).sum(axis=1).clip(0, 2)
+    scores = truth**2 / (truth**2).sum(axis=1, keepdims=True)
+    sex = rng.choice(["f", "m"], n)
+    scene = set_scene(
+        tmp_path, y=y, pred=scores.argmax(axis=1), score=scores, classes=["a", "b", "c"], positive=None, favourable=["a"], task="multiclass",
+        groups={"sex": sex},
+    )  # fmt: skip
+    found = Pick(scene.measure("calibration.overall"))
+    top, right = scores.max(axis=1), scores.argmax(axis=1) == y
+    assert found.value("calibration_in_the_large") == pytest.approx(top.mean() - right.mean(), abs=1e-12)
+    assert found.value("brier_score") == pytest.approx(((top - right) ** 2).mean(), abs=1e-12)
+    for i, name in enumerate("abc"):
+        own = {"(class)": name}
+        assert found.value("calibration_in_the_large", **own) == pytest.approx(scores[:, i].mean() - (y == i).mean(), abs=1e-12)
+        assert found.value("calibration_slope", **own) < 0.8
+    assert found.value("temperature") == pytest.approx(2, abs=0.3)
+    groups = Pick(scene.measure("calibration.groups"))
+    for group in ("f", "m"):
+        own = sex == group
+        assert groups.value("calibration_in_the_large", sex=group) == pytest.approx(top[own].mean() - right[own].mean(), abs=1e-12)
+        for i, name in enumerate("abc"):
+            gap = groups(("calibration_in_the_large"), sex=group, **{"(class)": name}).estimate
+            assert gap.value == pytest.approx(scores[own, i].mean() - (y[own] == i).mean(), abs=1e-12)
+            assert gap.n == own.sum()
+    # What decides is the predicted class's probability, overall and per group; single classes are reported.
+    (question,) = [q for q in scene.document().questions if q.id == "calibration_large"]
+    assert len(question.findings) == 3
+
+
+def test_a_quantity_has_the_line_that_statsmodels_fits(tmp_path: Path) -> None:
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(6)
+    n = 1500
+    pred, sex = rng.normal(100, 20, n), rng.choice(["f", "m"], n)
+    y = 100 + (pred - 100) * np.where(sex == "f", 0.5, 1.0) + rng.normal(0, 1 + np.abs(pred - 100) / 10)
+    scene = set_scene(tmp_path, y=y, pred=pred, task="regression", favourable=["high"], groups={"sex": sex})
+    found = Pick(scene.measure("calibration.groups"))
+    for group in ("f", "m"):
+        own = sex == group
+        fit = sm.OLS(y[own], sm.add_constant(pred[own])).fit(cov_type="HC1", use_t=True)
+        e = found("calibration_slope", sex=group).estimate
+        level = e.level
+        assert (e.value, e.low, e.high) == pytest.approx((fit.params[1], *fit.conf_int(1 - level)[1]), rel=1e-6)
+        assert found.value("mean_error", sex=group) == pytest.approx((pred - y)[own].mean(), abs=1e-10)
+    overall = scene.measure("calibration.overall")
+    assert [m.metric for m in overall] == ["mean_error", "calibration_slope"]
+    (curve,) = overall[0].evidence
+    assert isinstance(curve, Curve)
+    assert sum(curve.series[0].n or []) == n
+
+
+def skill(y: Any, scores: Any, classes: int, own: Any) -> tuple[float, float]:
+    """Brier and log loss skill of some rows, by their definitions."""
+    hot, given = np.eye(classes)[y[own]], scores[own][np.arange(own.sum()), y[own]]
+    share = hot.mean(axis=0)
+    brier = 1 - ((scores[own] - hot) ** 2).sum(axis=1).mean() / ((share - hot) ** 2).sum(axis=1).mean()
+    return brier, 1 - np.log(given).mean() / np.log(share[y[own]]).mean()
+
+
+def test_a_group_is_held_against_its_own_base_rate(tmp_path: Path) -> None:
+    scene = two_groups(tmp_path)
+    y, p, sex = rows_of(scene, "y").astype(int), rows_of(scene, "score"), rows_of(scene, "g0")
+    scores = np.stack([1 - p, p], axis=1)
+    found = Pick(scene.measure("performance.baseline"))
+    levels = scene.facts.groups[0].levels
+    for own, slice_ in [(np.full(len(y), True), {}), *((sex == i, {"sex": g}) for i, g in enumerate(levels))]:
+        expected = skill(y, scores, 2, own)
+        assert (found.value("brier_skill", **slice_), found.value("log_loss_skill", **slice_)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_model_that_knows_only_the_group_has_skill_overall_and_none_within(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    sex = rng.choice(["f", "m"], 4000)
+    rate = np.where(sex == "f", 0.2, 0.7)
+    scene = set_scene(tmp_path, y=(rng.random(4000) < rate).astype(int), pred=(rate > 0.5).astype(int), score=rate, groups={"sex": sex})
+    found = Pick(scene.measure("performance.baseline"))
+    assert found("brier_skill").estimate.low > 0.1
+    for group in ("f", "m"):
+        assert -0.01 < found.value("brier_skill", sex=group) <= 1e-12
+
+
+def test_explained_variance_is_that_of_scikit_learn_for_everybody_and_each_group(tmp_path: Path) -> None:
+    from sklearn.metrics import r2_score
+
+    rng = np.random.default_rng(9)
+    sex = rng.choice(["f", "m"], 900)
+    y = rng.normal(50, 10, 900) + 20 * (sex == "f")
+    pred = y + rng.normal(0, 6, 900)
+    scene = set_scene(tmp_path, y=y, pred=pred, task="regression", favourable=["high"], groups={"sex": sex})
+    found = Pick(scene.measure("performance.baseline"))
+    assert found.value("r2") == pytest.approx(r2_score(y, pred), abs=1e-12)
+    for group in ("f", "m"):
+        assert found.value("r2", sex=group) == pytest.approx(r2_score(y[sex == group], pred[sex == group]), abs=1e-12)
+
+
+def test_skill_intervals_of_a_quantity_cover(tmp_path: Path) -> None:
+    from audit.stats.skill import explained
+
+    rng = np.random.default_rng(10)
+    hits = 0
+    for _ in range(500):
+        y = rng.normal(0, 2, 200)
+        pred = 0.5 * y + rng.normal(0, 0.5, 200)  # R² = 1 − (0.25·4 + 0.25)/4
+        (e,) = explained(lambda p=pred, y=y: iter([(np.zeros(200, np.int64), p, y)]), 1, level=0.9)
+        assert e is not None
+        hits += e.low <= 1 - 1.25 / 4 <= e.high
+    assert 425 < hits < 475
