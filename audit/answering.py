@@ -13,7 +13,7 @@ TITLES = {
     "performance_baseline": "Is the model better than a trivial forecast?",
     "fairness_inputs": "Is every sensitive input declared with a reason?",
     "fairness_selection": "Do groups get the favourable decision about equally often?",
-    "fairness_opportunity": "Do those who deserve the favourable decision get it about equally often in each group?",
+    "fairness_opportunity": "Do those with the favourable outcome get the favourable decision about equally often in each group?",
     "calibration_large": "Do probabilities match what happened, overall and for each group?",
 }
 #: What a group that is too small was not judged for.

@@ -175,9 +175,11 @@ def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Ans
     (f,) = [f for f in findings[check] if f.metric == "sensitive_inputs"]
     assert f.estimate is not None
     verdict = "pass" if f.estimate.value == 0 else "fail"
+    single = [g for g in findings[check] if g.metric == "undeclared_sensitive_input" and g.estimate and g.estimate.value]
+    names = [g.slice["(feature)"] for g in single]
     text = (
         message("No sensitive column is used by the model without a declared reason.") if verdict == "pass"
-        else message("Sensitive columns that the model uses without a declared reason: {n:count}.", n=f.estimate.value)
+        else message("The model or its decision rule uses sensitive columns without a declared reason: {names}.", names=names)
     )  # fmt: skip
     criterion = criterion_of(case.plan, id_, "margin", None, 0.0)
     answer.judged[f.key] = f.model_copy(update={"criterion": criterion, "verdict": verdict, "sentence": render(text), "sentence_msg": text})

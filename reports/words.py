@@ -123,6 +123,7 @@ METRICS = {
     "rows": mark("rows"),
     "rows_per_second": mark("rows per second"),
     "sensitive_inputs": mark("sensitive columns among the inputs"),
+    "undeclared_sensitive_input": mark("used without a declared reason (1) or not (0)"),
     "mean_absolute_error": mark("typical error (mean absolute error)"),
     "root_mean_squared_error": mark("error that weighs large misses more (root mean squared error)"),
     "mean_error": mark("prediction minus outcome on average (mean error)"),
@@ -271,7 +272,16 @@ RATES = {
     "calibration_in_the_large",
     "expected_calibration_error",
 }
-COUNTS = {"rows", "sensitive_inputs", "parameters", "columns", "constant_columns", "bytes_on_disk", "flops_per_row"}
+COUNTS = {
+    "rows",
+    "sensitive_inputs",
+    "undeclared_sensitive_input",
+    "parameters",
+    "columns",
+    "constant_columns",
+    "bytes_on_disk",
+    "flops_per_row",
+}
 
 
 def kind_of(metric: str, compare: str) -> str:

@@ -59,7 +59,8 @@ def baseline(estimate: Estimate | None) -> list[Finding]:
 
 
 def inputs(used: int = 0) -> list[Finding]:
-    return [finding("fairness.inputs", measure.value("sensitive_inputs", measure.exact(float(used), 1)))]
+    one = measure.value("undeclared_sensitive_input", measure.exact(float(used), 1), slice_={"(feature)": "group"})
+    return [finding("fairness.inputs", m) for m in (measure.value("sensitive_inputs", measure.exact(float(used), 1)), one)]
 
 
 def calibration(everybody: Estimate | None, groups: Mapping[str, Estimate] | None = None, column: str = "sex") -> Found:

@@ -378,7 +378,10 @@ def test_calibration_of_unknown_membership_is_not_judged() -> None:
 
 @pytest.mark.parametrize(("used", "verdict"), [(0, "pass"), (1, "fail")])
 def test_undeclared_sensitive_inputs_fail(used: int, verdict: str) -> None:
-    assert Judged(good() | {"fairness.inputs": inputs(used)}).verdict == verdict
+    judged = Judged(good() | {"fairness.inputs": inputs(used)})
+    assert judged.verdict == verdict
+    said = judged.findings("fairness_inputs")[0].sentence or ""
+    assert said.endswith("without a declared reason: group.") == (verdict == "fail"), "the column is named"
 
 
 # --- words -----------------------------------------------------------------------------------------------------------------------------

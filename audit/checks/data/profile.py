@@ -59,7 +59,9 @@ def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
     asked = {}
     for i, name in enumerate(scalar):
         known = f"TRY_CAST({dataset.value(name)} AS DOUBLE)" if dataset.is_number(name) else dataset.value(name)
-        asked[f"known{i}"] = f"count({known})" + (f" - count_if(isnan({known}))" if ctx.facts.types[name] in ("FLOAT", "DOUBLE") else "")
+        asked[f"known{i}"] = f"count({known})" + (
+            f" - coalesce(count_if(isnan({known})), 0)" if ctx.facts.types[name] in ("FLOAT", "DOUBLE") else ""
+        )
         asked[f"distinct{i}"] = f"approx_count_distinct({dataset.value(name)})"
     counted = dataset.ask(asked)[0] if asked else ()
     rows: list[list[Cell]] = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     needs=["sensitive", "features"],
 )
 def inputs(ctx: Context) -> Iterable[Measurement | Message]:
-    """Count of sensitive inputs, exact; a declared reason is reported and not counted."""
+    """Count of sensitive inputs, exact, and for each sensitive column 1 where it is used without a declared reason, else 0."""
     from audit.measure import exact, value
     from audit.result import Column, Table
     from audit.text import message
@@ -40,6 +40,8 @@ def inputs(ctx: Context) -> Iterable[Measurement | Message]:
     ]
     table = Table(caption="Sensitive columns and the model's inputs", columns=columns, rows=rows)
     yield value("sensitive_inputs", exact(len(open_), len(sensitive)), evidence=[table])
+    for name in sensitive:
+        yield value("undeclared_sensitive_input", exact(int(name in open_), 1), slice_={"(feature)": name})
     if open_:
         yield message("The model uses {names}, and no reason for it was declared.", names=open_)
     else:
