@@ -77,6 +77,18 @@ class Test(Frozen):
     tests_in_family: int | None = None
 
 
+class Clusters(Frozen):
+    """What an estimate is worth whose rows belong together: drawn as whole clusters, not as rows.
+
+    `fewest` are the clusters on the side that has fewer (sets of clusters, where there are thousands); `design_effect` is the variance over
+    clusters divided by that over independent rows, 1 where nothing is lost; `effective` are the independent rows that each part is worth.
+    """
+
+    fewest: Annotated[int, Field(ge=0)]
+    design_effect: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    effective: list[int]
+
+
 class Criterion(Frozen):
     """What an estimate is held against; `min` and `max` are the fail limits, `soft` is named in the text and never judged."""
 
@@ -191,6 +203,7 @@ class Measurement(Frozen):
     reason_msg: Message | None = None
     computed_in: ComputedIn = "parent"
     repeatable: bool = True
+    clusters: Clusters | None = None
     evidence: list[Evidence] = []
 
     @model_validator(mode="after")
@@ -319,6 +332,10 @@ class DataInfo(Frozen):
     sensitive: list[str]
     reference: dict[str, str]
     excluded: dict[str, int] = {}
+    cluster: str | None = None
+    clusters: int | None = None
+    independent: bool = False
+    repeats: list[str] = []
 
 
 class Environment(Frozen):

@@ -1,0 +1,305 @@
+"""Rates, their comparisons and means where rows belong together in clusters: whole clusters are drawn, not rows.
+
+Rows of one patient, school or hospital resemble each other, so that n of them tell less than n independent rows. Every statistic here is a
+function of sums of cells per cluster. Beyond `UNITS` clusters, whole clusters are put together at random into that many sets, which are then
+independent of each other as the clusters are: the cost of a draw no longer grows, and the variance keeps thousands of degrees of freedom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from audit.result import Clusters, Estimate
+from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
+from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio, pooled_score_test
+from audit.stats.rates import wilson, wilson_limits
+
+UNITS = 4096
+#: Fewer clusters than this on a side are too few to judge: intervals and tests over them are too optimistic (Cameron, Gelbach and Miller 2008).
+FEWEST = 20
+#: Fewer clusters than this with an event, or without one, and the draws show too little of the spread: see `Side.sparse`.
+SPARSE = 10
+UNDEFINED = 0.05  # of the draws, at most
+METHOD = "cluster_bootstrap"
+
+
+def units(clusters: int, rng: Generator) -> NDArray[np.int32]:
+    """Cluster → the set that it is drawn with, (clusters,): its own up to `UNITS` clusters, else one of `UNITS` sets of nearly one size."""
+    if clusters <= UNITS:
+        return np.arange(clusters, dtype=np.int32)
+    return np.asarray(rng.permutation(clusters) % UNITS, dtype=np.int32)
+
+
+def on_grid(sums: ArrayLike) -> Floats:
+    """Sums (U, C) rounded to multiples of a power of two, so that adding any U of them is exact and the order of adding cannot matter.
+
+    Whole numbers stay as they are up to 2^52 / U; what is lost of others is below 2^−52 of the largest possible sum.
+    """
+    table = np.asarray(sums, dtype=np.float64)
+    largest = np.abs(table).max(axis=0, initial=0.0) * max(1, len(table))
+    _, exponent = np.frexp(largest)
+    step = np.ldexp(1.0, np.minimum(exponent - 52, 0).astype(np.int64))
+    return np.asarray(np.rint(table / step) * step)
+
+
+class Draws:
+    """How often each of `size` clusters (or sets of clusters) is taken in each of the replicates: `size` draws with replacement."""
+
+    def __init__(self, size: int, rng: Generator, replicates: int = 2000) -> None:
+        self.size = size
+        step, parts = max(1, 4_000_000 // max(1, size)), []
+        for start in range(0, replicates, step):
+            drawn = rng.multinomial(size, np.full(size, 1 / size), size=min(step, replicates - start))
+            parts.append(drawn.astype(np.uint16))
+        self.weights = np.concatenate(parts)
+
+    def of(self, sums: ArrayLike) -> Floats:
+        """Sums (U, C) in each replicate, (R, C); the same digits whatever the number of threads."""
+        table = on_grid(sums)
+        if len(table) != self.size:
+            raise ValueError(f"expected sums of {self.size} clusters, got {len(table)}")
+        return np.concatenate([self.weights[i : i + 250].astype(np.float64) @ table for i in range(0, len(self.weights), 250)])
+
+
+def interval(value: float, draws: Floats, *, clusters: int, level: float, n: int) -> Estimate | None:
+    """Percentile interval of a statistic from its values in the replicates (R,), NaN where undefined.
+
+    The percentiles are those of Hesterberg's expanded interval (2015): level (1 − level)/2 becomes Φ(−√(G/(G−1)) t), t being Student's
+    quantile with G − 1 degrees of freedom for G clusters, because few clusters give percentile intervals that are too narrow. It does not
+    depend on the scale (a ratio's is that of its logarithm). None where the value or more than 5 % of the draws are undefined, or G < 2.
+    Field and Welsh 2007.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    check_share("level", level)
+    defined = draws[np.isfinite(draws)]
+    if clusters < 2 or defined.size < (1 - UNDEFINED) * draws.size or not math.isfinite(value):
+        return None
+    tail = float(ndtr(-math.sqrt(clusters / (clusters - 1)) * float(stdtrit(clusters - 1, (1 + level) / 2))))
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return estimate(value, float(low), float(high), level=level, method=METHOD, n=n)
+
+
+class Side(NamedTuple):
+    """A rate's k and n per cluster, (U,) each, and in each replicate, (R,) each."""
+
+    k: Floats
+    n: Floats
+    drawn_k: Floats
+    drawn_n: Floats
+
+    def complement(self) -> Side:
+        """The rows that do not count."""
+        return Side(self.n - self.k, self.n, self.drawn_n - self.drawn_k, self.drawn_n)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """k of n rows."""
+        return int(self.k.sum()), int(self.n.sum())
+
+    @property
+    def clusters(self) -> int:
+        """Clusters that have a row here (sets of clusters where there are more than `UNITS`)."""
+        return int(np.count_nonzero(self.n))
+
+    @property
+    def sparse(self) -> bool:
+        """Whether fewer than `SPARSE` clusters have an event, or fewer have a row without one."""
+        return min(np.count_nonzero(self.k), np.count_nonzero(self.n - self.k)) < SPARSE
+
+    @property
+    def one_row_each(self) -> tuple[int, int]:
+        """The counts if each cluster were one row: the least that so many clusters can be worth."""
+        k, n = self.counts
+        return (round(k * self.clusters / n), self.clusters) if n else (0, 0)
+
+
+def side(draws: Draws, k: ArrayLike, n: ArrayLike) -> Side:
+    """A rate from its counts per cluster, (U,) each."""
+    table = np.stack([np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)], axis=1)
+    drawn = draws.of(table)
+    return Side(table[:, 0], table[:, 1], drawn[:, 0], drawn[:, 1])
+
+
+def _linear(group: Side) -> Floats:
+    """What each cluster adds to the error of the rate, (U,)."""
+    k, n = group.counts
+    return (group.k - k / n * group.n) / n
+
+
+def _variance(moves: Floats) -> float:
+    """Variance of a sum of independent moves, (U,), from their spread."""
+    return len(moves) / max(1, len(moves) - 1) * float(np.sum((moves - moves.mean()) ** 2))
+
+
+def _spread(group: Side) -> float:
+    """Variance of the rate if rows were independent."""
+    k, n = group.counts
+    return k * (n - k) / n**3
+
+
+def design_effect(group: Side, reference: Side | None = None) -> float | None:
+    """Variance of a rate, or of a difference of rates, over clusters, divided by that over independent rows; 1 means that nothing is lost.
+
+    None where rows or clusters show no spread. Kish 1965; for a comparison of rates Rao and Scott 1992.
+    """
+    sides = [group] if reference is None else [group, reference]
+    if any(s.counts[1] == 0 for s in sides):
+        return None
+    naive = sum(_spread(s) for s in sides)
+    moves = _linear(group) if reference is None else _linear(group) - _linear(reference)
+    robust = _variance(moves)
+    return robust / naive if naive > 0 and robust > 0 else None
+
+
+def worth(group: Side, reference: Side | None = None) -> Clusters:
+    """What the rows behind a rate or a comparison are worth; where events are sparse, one row for each cluster."""
+    sides = [group] if reference is None else [group, reference]
+    effect = design_effect(group, reference)
+    if effect is None or any(s.sparse for s in sides):
+        rows, effective = sum(s.counts[1] for s in sides), [s.clusters for s in sides]
+        return Clusters(fewest=min(effective), design_effect=rows / max(1, sum(effective)), effective=effective)
+    effective = [max(1, round(s.counts[1] / effect)) for s in sides]
+    return Clusters(fewest=min(s.clusters for s in sides), design_effect=effect, effective=effective)
+
+
+def rate(group: Side, *, level: float) -> Estimate | None:
+    """k / n by the cluster bootstrap; where events are sparse, Wilson's interval with one row for each cluster. None without rows."""
+    k, n = group.counts
+    if n == 0:
+        return None
+    if group.sparse:
+        return _as_rows(k / n, wilson(*group.one_row_each, level=level), "wilson", n)
+    return _interval(k / n, lambda: group.drawn_k / group.drawn_n, [group], level=level)
+
+
+def difference(group: Side, reference: Side, *, level: float) -> Estimate | None:
+    """k1/n1 − k0/n0 by the cluster bootstrap; sparse: Newcombe's interval with one row for each cluster. None where a side has no rows."""
+    (k1, n1), (k0, n0) = group.counts, reference.counts
+    if n1 == 0 or n0 == 0:
+        return None
+    value = k1 / n1 - k0 / n0
+    if group.sparse or reference.sparse:
+        return _as_rows(value, newcombe(*group.one_row_each, *reference.one_row_each, level=level), "newcombe", n1 + n0)
+    return _interval(
+        value, lambda: group.drawn_k / group.drawn_n - reference.drawn_k / reference.drawn_n, [group, reference], level=level
+    )
+
+
+def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
+    """(k1/n1) / (k0/n0) by the cluster bootstrap; sparse: Miettinen and Nurminen's with one row for each cluster. None where k0 is 0."""
+    (k1, n1), (k0, n0) = group.counts, reference.counts
+    if n1 == 0 or k0 == 0:
+        return None
+    value = k1 * n0 / (n1 * k0)
+    if group.sparse or reference.sparse:
+        one, other = group.one_row_each, reference.one_row_each
+        return _as_rows(value, miettinen_nurminen(*one, max(1, other[0]), other[1], level=level), "miettinen_nurminen", n1 + n0)
+    return _interval(
+        value, lambda: group.drawn_k * reference.drawn_n / (group.drawn_n * reference.drawn_k), [group, reference], level=level
+    )
+
+
+def odds(group: Side, reference: Side, *, level: float) -> Estimate | None:
+    """Odds ratio by the cluster bootstrap; sparse: the score interval with one row for each cluster. None where it is not finite."""
+    (k1, n1), (k0, n0) = group.counts, reference.counts
+    if n1 == 0 or k0 == 0 or k1 == n1:
+        return None
+    value = k1 * (n0 - k0) / ((n1 - k1) * k0)
+    if group.sparse or reference.sparse:
+        one, other = group.one_row_each, reference.one_row_each
+        rows = odds_ratio(min(one[0], one[1] - 1), one[1], max(1, other[0]), other[1], level=level) if one[1] > 1 else None
+        return _as_rows(value, rows, "miettinen_nurminen_odds", n1 + n0)
+
+    def drawn() -> Floats:
+        top = group.drawn_k * (reference.drawn_n - reference.drawn_k)
+        return np.asarray(top / ((group.drawn_n - group.drawn_k) * reference.drawn_k))
+
+    return _interval(value, drawn, [group, reference], level=level)
+
+
+def _interval(value: float, drawn: Callable[[], Floats], sides: list[Side], *, level: float) -> Estimate | None:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = drawn()
+    return interval(value, values, clusters=min(s.clusters for s in sides), level=level, n=sum(s.counts[1] for s in sides))
+
+
+def _as_rows(value: float, rows: Estimate | None, method: str, n: int) -> Estimate | None:
+    """The interval of as many rows as there are clusters, around the value of all rows."""
+    return None if rows is None else estimate(value, rows.low, rows.high, level=rows.level, method=f"{method}_clusters", n=n)
+
+
+def equality(group: Side, reference: Side) -> tuple[float, str] | None:
+    """(p, method) of equal rates: the pooled score test divided by the design effect, against Student's t with one less than the clusters of
+    the side that has fewer (Rao and Scott 1992); where events are sparse, the test of as many rows as there are clusters. None without rows.
+    """
+    from scipy.special import stdtr
+
+    if group.counts[1] == 0 or reference.counts[1] == 0:
+        return None
+    effect = design_effect(group, reference)
+    if effect is None or group.sparse or reference.sparse:
+        tested = equality_test(*group.one_row_each, *reference.one_row_each)
+        return None if tested is None else (tested[0], f"{tested[1]}_clusters")
+    score = pooled_score_test(*group.counts, *reference.counts)
+    freedom = min(group.clusters, reference.clusters) - 1
+    if score is None or freedom < 1:
+        return None
+    return float(2 * stdtr(freedom, -abs(score[0]) / math.sqrt(effect))), "rao_scott"
+
+
+def gap(draws: Draws, predicted: ArrayLike, events: ArrayLike, n: ArrayLike, naive: Estimate) -> tuple[Estimate, Clusters] | None:
+    """Mean prediction minus observed rate, from their sums per cluster (U,), by the cluster bootstrap; None for fewer than 2 clusters.
+
+    `naive` is the estimate as if rows were independent: it gives the level, and what the design effect is measured against. Where the outcome
+    never varies the draws do not show how rare the other one is: mean prediction minus Wilson's interval of the rate, one row for each cluster.
+    """
+    sums = np.stack([np.asarray(a, dtype=np.float64) for a in (predicted, events, n)], axis=1)
+    rows, clusters, level = float(sums[:, 2].sum()), int(np.count_nonzero(sums[:, 2])), naive.level
+    if clusters < 2:
+        return None
+    mean, rate_ = float(sums[:, 0].sum()) / rows, float(sums[:, 1].sum()) / rows
+    if rate_ in (0.0, 1.0):
+        low, high = (float(end) for end in wilson_limits(round(rate_ * clusters), clusters, level=level))
+        found = estimate(mean - rate_, mean - high, mean - low, level=level, method="wilson_clusters", n=int(rows))
+        return (found, Clusters(fewest=clusters, design_effect=rows / clusters, effective=[clusters])) if found else None
+    drawn = draws.of(sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2]
+    return with_worth(mean - rate_, values, clusters, naive)
+
+
+def with_worth(value: float, drawn: Floats, clusters: int, naive: Estimate) -> tuple[Estimate, Clusters] | None:
+    """`interval` of a statistic of everybody, and what its rows are worth against `naive`, the estimate as if they were independent."""
+    found = interval(value, drawn, clusters=clusters, level=naive.level, n=naive.n)
+    error = (naive.high - naive.low) / (2 * normal_quantile(naive.level))
+    if found is None or error <= 0:
+        return None
+    effect = float(np.var(drawn[np.isfinite(drawn)])) / error**2
+    return found, Clusters(fewest=clusters, design_effect=effect, effective=[max(1, round(naive.n / effect)) if effect > 0 else clusters])
+
+
+def intraclass(events: ArrayLike, sizes: ArrayLike) -> float | None:
+    """Intra-cluster correlation of a 0/1 value from its sums per cluster, (K,) each: one-way analysis of variance, unequal sizes.
+
+    0 means that rows of one cluster are no more alike than others, 1 that they are equal; it can be below 0. None where no cluster has two
+    rows, there is one cluster, or the value never varies. Donner 1986.
+    """
+    k, m = np.asarray(events, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    k, m = k[m > 0], m[m > 0]
+    rows, clusters = float(m.sum()), len(m)
+    if clusters < 2 or rows <= clusters:
+        return None
+    p = k / m
+    overall = float(k.sum()) / rows
+    between = float(np.sum(m * (p - overall) ** 2)) / (clusters - 1)
+    within = float(np.sum(m * p * (1 - p))) / (rows - clusters)
+    size = (rows - float(np.sum(m**2)) / rows) / (clusters - 1)
+    total = between + (size - 1) * within
+    return (between - within) / total if total > 0 else None
