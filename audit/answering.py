@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from audit.judge import SIZE_OPEN, Answer, worst
+from audit.judge import DEPENDENT, SIZE_OPEN, Answer, worst
 from audit.plan import Decides, Plan
-from audit.result import Criterion, Message
-from audit.text import message, who
+from audit.result import Criterion, Finding, Message
+from audit.text import message, render, who
 
 TITLES = {
     "performance_baseline": "Is the model better than a trivial forecast?",
@@ -39,6 +39,8 @@ class Case(NamedTuple):
     decision_declared: bool
     unjudged: dict[str, Message]  # check id → why it has no findings
     errored: frozenset[str]
+    repeats: tuple[str, ...] = ()  # columns that look like identifiers and repeat, where nobody said what that means
+    cluster: str | None = None  # the column whose equal values mark rows that belong together
 
 
 def open_question(id_: str, check: str, reason: Message, *, error: bool = False) -> Answer:
@@ -60,8 +62,33 @@ def criterion_of(plan: Plan, id_: str, rule: str, low: float | None, high: float
     )  # fmt: skip
 
 
-def conclude(answer: Answer) -> Answer:
+def _dependent(f: Finding, case: Case) -> Finding:
+    """A judged finding with what dependence between rows means for it: nothing that assumes independent rows passes while keys repeat."""
+    if f.sentence_msg is None or (f.estimate is not None and f.estimate.method == "exact"):
+        return f
+    if f.clusters is not None:
+        text = message(
+            "{sentence} Rows of one {column} belong together: whole clusters were drawn (design effect {effect:ratio}).",
+            sentence=f.sentence_msg, column=str(case.cluster), effect=f.clusters.design_effect,
+        )  # fmt: skip
+        return f.model_copy(update={"sentence": render(text), "sentence_msg": text})
+    if not case.repeats:
+        return f
+    text = message("{sentence} This assumes independent rows; {columns} repeats.", sentence=f.sentence_msg, columns=list(case.repeats))
+    update: dict[str, object] = {"sentence": render(text), "sentence_msg": text}
+    if f.verdict == "pass":
+        why = message(
+            "The interval assumes independent rows, and {columns} repeats: name what belongs together with --cluster {column}, or state --independent.",
+            columns=list(case.repeats), column=case.repeats[0],
+        )  # fmt: skip
+        update |= {"verdict": "inconclusive", "reason": DEPENDENT, "reason_msg": why}
+    return f.model_copy(update=update)
+
+
+def conclude(answer: Answer, case: Case) -> Answer:
     """The question's verdict from the findings that must pass."""
+    answer.judged = {key: _dependent(f, case) for key, f in answer.judged.items()}
+    answer.added = [_dependent(f, case) for f in answer.added]
     judged = [answer.judged[k] for k in answer.keys] + [f for f in answer.added if f.verdict != "not_judged"]
     answer.keys = [f.key for f in judged]
     answer.answered = bool(judged)

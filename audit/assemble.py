@@ -110,6 +110,7 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
         sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=facts.roles.decision is not None or bool(settled and settled.task == "regression"),
         unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
         errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
+        repeats=tuple(r.name for r in facts.repeats) if _undeclared(facts) else (), cluster=facts.roles.cluster,
     )  # fmt: skip
 
 
@@ -163,7 +164,7 @@ def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict:
 
 def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan) -> list[Message]:
     """What a reader must know of how the audit read model and data."""
-    notes = list(facts.notes)
+    notes = list(facts.notes) + _dependence(facts, scoring)
     if facts.roles.decision is None and settled is not None and settled.task != "regression":
         notes.append(message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision."))
     source = facts.roles.label_source
@@ -211,6 +212,49 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
     return notes
 
 
+def _undeclared(facts: Facts) -> bool:
+    """Whether keys repeat and nobody said what that means."""
+    return bool(facts.repeats) and facts.cluster is None and not facts.roles.independent
+
+
+def _dependence(facts: Facts, scoring: Json | None) -> list[Message]:
+    """What the intervals assume of the rows."""
+    notes, others = [], [r.name for r in facts.repeats if r.name != facts.roles.cluster]
+    if facts.cluster is not None:
+        notes.append(
+            message(
+                "Rows with the same {column} belong together ({clusters:count} clusters in {rows:count} rows). Intervals and tests of the deciding questions draw whole "
+                "clusters; the intervals of all other findings assume independent rows.",
+                column=facts.cluster.name, clusters=scoring["clusters"] if scoring else 0, rows=facts.rows,
+            )
+        )  # fmt: skip
+        if facts.cluster.missing:
+            notes.append(
+                message(
+                    "{column} is missing in {n:count} rows: each of them is a cluster of its own.",
+                    column=facts.cluster.name,
+                    n=facts.cluster.missing,
+                )
+            )
+        if others:
+            notes.append(message("These columns repeat as well, and nothing allows for it: {columns}.", columns=others))
+    elif facts.roles.independent and others:
+        notes.append(
+            message(
+                "The auditor states that rows are independent (--independent) although these columns repeat: {columns}.", columns=others
+            )
+        )
+    for r in facts.repeats if _undeclared(facts) else []:
+        notes.append(
+            message(
+                "All intervals assume independent rows, and {column} looks like an identifier and repeats ({values:count} values in {rows:count} rows): no interval "
+                "lets a deciding question pass until --cluster {column} or --independent says what that means. A fail may be due to too narrow an interval.",
+                column=r.name, values=r.values, rows=r.rows,
+            )
+        )  # fmt: skip
+    return notes
+
+
 def _changed_criteria(plan: Plan) -> list[str]:
     from audit.plan import load
 
@@ -254,6 +298,8 @@ def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataIn
         positive=settled.positive if settled else facts.roles.positive, favourable=settled.favourable if settled else facts.roles.favourable,
         label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=facts.roles.decision is not None,
         sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
+        cluster=facts.roles.cluster, clusters=scoring["clusters"] if scoring and facts.cluster else None, independent=facts.roles.independent,
+        repeats=[r.name for r in facts.repeats],
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from audit.clustered import Clustering
     from audit.dataset import Dataset
     from audit.subject.client import Client
     from audit.subject.frame import Frame
@@ -102,6 +103,13 @@ class Context:
     def scored(self) -> Scored:
         """All rows, scored."""
         return Scored(Path(self.scoring.table), self.facts, self.settled)
+
+    @cached_property
+    def clustering(self) -> Clustering | None:
+        """Which rows belong together; None where none were declared to."""
+        from audit.clustered import Clustering
+
+        return Clustering(self.scored, self.scoring.clusters, self.rng("clusters")) if self.facts.cluster is not None else None
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -204,6 +204,12 @@ class Dataset:
         """Whether the column holds numbers (booleans are not numbers here)."""
         return self.types[name].startswith(NUMBERS)
 
+    def is_whole(self, name: str) -> bool:
+        """Whether the column holds whole numbers, be it as floats."""
+        if self.types[name] in ("FLOAT", "DOUBLE"):
+            return self._integral(name)
+        return self.is_number(name) and not self.types[name].startswith("DECIMAL")
+
     def is_scalar(self, name: str) -> bool:
         """Whether a row holds one value of this column."""
         return not self.types[name].startswith(("STRUCT", "MAP", "UNION")) and "[" not in self.types[name]
@@ -245,10 +251,15 @@ class Dataset:
             raise AuditError(f"the data at {self.files[0]} has no rows", "give data with at least one row")
         return count
 
-    def ask(self, expressions: dict[str, str], *, tail: str = "") -> list[tuple[Any, ...]]:
-        """SELECT expressions FROM the data; for counts and exact order statistics only."""
+    def ask(
+        self, expressions: dict[str, str], *, tail: str = "", first: int | None = None, columns: list[str] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """SELECT expressions FROM the data; for counts and exact order statistics only. `first`: of so many rows at its head, and these columns."""
         chosen = ", ".join(f"{sql} AS {quoted(name)}" for name, sql in expressions.items())
-        return self._run(f"SELECT {chosen} FROM {self._source} {tail}")
+        source = self._source
+        if first is not None:
+            source = f"(SELECT {', '.join(map(quoted, columns or self.columns))} FROM {source} LIMIT {int(first)})"
+        return self._run(f"SELECT {chosen} FROM {source} {tail}")
 
     def levels(self, name: str, *, limit: int) -> list[str]:
         """The distinct values of a column as text, sorted; at most `limit` + 1 of them."""

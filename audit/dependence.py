@@ -29,14 +29,15 @@ if TYPE_CHECKING:
 FEW, LARGEST = 20, 0.10
 DENSE, RARE = 0.20, 0.01
 #: Parts of a name that mean an identifier by themselves.
-KEYS = frozenset("id ids uid uuid guid pid nbr key identifier mrn ssn psu".split())
-#: Who or what is counted: identifiers where nothing else, or only one of `BESIDE`, stands in the name.
-ENTITIES = frozenset(
-    "patient customer client person user member subject participant respondent applicant borrower student pupil employee worker candidate household hh "
-    "family school hospital clinic account policyholder provider physician doctor teacher driver farm firm company merchant passenger claimant "
-    "defendant offender donor tenant cluster encounter case".split()
-)
-BESIDE = frozenset("no nr num number code ref hash name token the".split())
+KEYS = frozenset(["id", "ids", "uid", "uuid", "guid", "pid", "nbr", "key", "identifier", "mrn", "ssn", "psu"])
+#: Who or what is counted: identifiers where nothing else, or only words of `BESIDE`, stands in the name.
+ENTITIES = frozenset([
+    "patient", "customer", "client", "person", "user", "member", "subject", "participant", "respondent", "applicant", "borrower", "student", "pupil",
+    "employee", "worker", "candidate", "household", "hh", "family", "school", "hospital", "clinic", "account", "policyholder", "provider", "physician",
+    "doctor", "teacher", "driver", "farm", "firm", "company", "merchant", "passenger", "claimant", "defendant", "offender", "donor", "tenant", "cluster",
+    "encounter", "case",
+])  # fmt: skip
+BESIDE = frozenset(["no", "nr", "num", "number", "code", "ref", "hash", "name", "token", "the"])
 
 
 class Repeats(Frozen):
@@ -101,7 +102,7 @@ def _mostly_different(dataset: Dataset, name: str, rows: int) -> bool:
         "other": f"count_if({known} AND TRY_CAST({x} AS DOUBLE) IS NULL AND TRY_CAST({x} AS TIMESTAMP) IS NULL AND TRY_CAST({x} AS TIME) IS NULL)",
     }  # fmt: skip
     known_rows, different, other = dataset.ask(asked, first=rows, columns=[name])[0]
-    return different >= DENSE / 2 * min(rows, dataset.rows) and other > known_rows / 2
+    return bool(different >= DENSE / 2 * min(rows, dataset.rows) and other > known_rows / 2)
 
 
 def _counted(dataset: Dataset, name: str) -> Repeats:
@@ -194,5 +195,3 @@ class Coder:
         self._codes = np.insert(self._codes, at[~known], codes[~known])
         self.clusters += len(order)
         return out
-
-

@@ -17,6 +17,8 @@ from audit.text import message, render
 TOO_FEW = "too_few_rows"
 BORDERLINE = "borderline"
 SIZE_OPEN = "difference_established_size_open"
+TOO_FEW_CLUSTERS = "too_few_clusters"
+DEPENDENT = "rows_belong_together"
 
 
 def finding(check: str, measurement: Measurement) -> Finding:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
+from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, unreadable_numbers
 from audit.result import Frozen, Message
@@ -51,6 +52,8 @@ class Facts(Frozen):
     target_missing: int
     groups: list[Groups]
     notes: list[Message]
+    cluster: Cluster | None = None
+    repeats: tuple[Repeats, ...] = ()
 
     def dataset(self) -> Dataset:
         """The data again, in this process."""
@@ -83,7 +86,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
             )
     rows = dataset.rows
     named = arguments["given"].get("features") or roles.features
-    others = {*roles.sensitive, *([roles.target] if roles.target else [])}
+    others = {*roles.sensitive, *filter(None, [roles.target, roles.cluster])}
     features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, others)
     if roles.target in [f.name for f in features]:
         raise AuditError(
@@ -94,7 +97,8 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
-        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive], notes=notes,
+        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive],
+        cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 
 from audit.answering import TITLES, Case, blocked, conclude, criterion_of, few, open_question
 from audit.dataset import MISSING
-from audit.judge import BORDERLINE, SIZE_OPEN, Answer, inside, margin_p
+from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW_CLUSTERS, Answer, inside, margin_p
 from audit.measure import SKILLS
+from audit.pairing import FEWEST, too_few
 from audit.result import Criterion, Estimate, Finding, Message, Test
 from audit.screens import opportunity, selection
 from audit.text import message, render, who
@@ -33,6 +34,7 @@ def _margin(
     found: Sequence[Finding],
     criterion: Criterion,
     alpha: float,
+    case: Case,
     *,
     strict: bool,
     sentence: Callable[[Finding, str], Message],
@@ -48,6 +50,8 @@ def _margin(
         exact = f.estimate.method == "exact"
         clears = inside(f.estimate, criterion) and not (strict and criterion.min is not None and f.estimate.low <= criterion.min)
         verdict = "pass" if clears else "fail" if exact or adjusted_p <= alpha else "inconclusive"
+        if few := too_few(f.clusters):
+            verdict = "inconclusive"
         test = Test(
             null="the value lies inside the limit", method="normal", p_value=p, adjusted_p_value=adjusted_p, tests_in_family=len(raw)
         )
@@ -59,7 +63,14 @@ def _margin(
             "sentence": render(text),
             "sentence_msg": text,
         }
-        if verdict == "inconclusive" and p < 0.001:  # the correction for many groups kept it from failing
+        if few:
+            why = message(
+                "There are {n:count} clusters; fewer than {fewest:count} are too few to judge.",
+                n=f.clusters.fewest if f.clusters else 0,
+                fewest=FEWEST,
+            )
+            update |= {"reason": TOO_FEW_CLUSTERS, "reason_msg": why}
+        elif verdict == "inconclusive" and p < 0.001:  # the correction for many groups kept it from failing
             why = _established(adjusted_p, f.estimate)
             update |= {"reason": SIZE_OPEN, "reason_msg": why}
         elif verdict == "inconclusive":
@@ -71,7 +82,7 @@ def _margin(
             update |= {"reason": BORDERLINE, "reason_msg": why}
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
-    return conclude(answer)
+    return conclude(answer, case)
 
 
 def _established(p: float, e: Estimate) -> Message:
@@ -112,7 +123,7 @@ def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> A
             **numbers,
         )
 
-    return _margin(answer, found, criterion, alpha, strict=True, sentence=sentence)
+    return _margin(answer, found, criterion, alpha, case, strict=True, sentence=sentence)
 
 
 def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
@@ -134,7 +145,7 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
     ]
     criterion = criterion_of(case.plan, id_, "margin", -margin, margin)
     answer = Answer(id_, check, message(TITLES[id_]))
-    small = [f for f in of_groups if f.estimate and f.estimate.n < rows]
+    small = [f for f in of_groups if f.estimate and (f.estimate.n < rows or too_few(f.clusters))]
     if small:
         answer.not_assessed.append(few([(f.slice, f.estimate.n) for f in small if f.estimate], "calibration"))
 
@@ -161,7 +172,7 @@ def _calibration(case: Case, findings: dict[str, list[Finding]], alpha: float) -
             "{gap}. Whether it exceeds the limits of {low:points} and {high:points} points is open.", gap=gap, low=-margin, high=margin
         )
 
-    result = _margin(answer, overall + [f for f in of_groups if f not in small], criterion, alpha, strict=False, sentence=sentence)
+    result = _margin(answer, overall + [f for f in of_groups if f not in small], criterion, alpha, case, strict=False, sentence=sentence)
     if case.sensitive and "calibration.groups" in case.unjudged and result.verdict == "pass":
         return open_question(id_, "calibration.groups", case.unjudged["calibration.groups"], error="calibration.groups" in case.errored)
     return result
@@ -184,4 +195,4 @@ def _inputs(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Ans
     criterion = criterion_of(case.plan, id_, "margin", None, 0.0)
     answer.judged[f.key] = f.model_copy(update={"criterion": criterion, "verdict": verdict, "sentence": render(text), "sentence_msg": text})
     answer.keys = [f.key]
-    return conclude(answer)
+    return conclude(answer, case)

@@ -34,6 +34,8 @@ class Roles(BaseModel):
     features: list[str] = []
     reference: dict[str, str] = {}
     row_key: str | None = None
+    cluster: str | None = None
+    independent: bool = False
     outputs: Literal["label", "probability", "logit"] | None = None
     context: dict[str, Any] = {}
 
@@ -50,6 +52,10 @@ def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
         ) from None
     reference = base.reference | given.get("reference", {})
     changed = {k: v for k, v in given.items() if v is not None and k != "reference"}
+    if changed.get("independent"):
+        changed["cluster"] = None  # the auditor's word, over what training logged
+    elif changed.get("cluster"):
+        changed["independent"] = False
     return base.model_copy(update=changed | {"reference": reference})
 
 

@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--classes", metavar="A,B", help="order of the score columns")
     data.add_argument("--outputs", choices=("label", "probability", "logit"), help="what the model returns")
     data.add_argument("--context", metavar="FILE", help="TOML: intended use, domain, people, period, auditor, …")
-    data.add_argument("--cluster", metavar="COL", help="comes with a later version")
-    data.add_argument("--independent", action="store_true", help="comes with a later version")
+    data.add_argument("--cluster", metavar="COL", help="rows with the same value belong together: one person, school or hospital")
+    data.add_argument("--independent", action="store_true", help="your word that rows are independent although keys repeat")
     data.add_argument("--weight", metavar="COL", help="comes with a later version")
     what = p.add_argument_group("what is asked")
     what.add_argument("--plan", metavar="FILE", help="TOML: checks, parameters, criteria (default: the built-in plan)")
@@ -86,8 +86,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 LATER = {
-    "cluster": "--cluster",
-    "independent": "--independent",
     "weight": "--weight",
     "waivers": "--waivers",
     "framework": "--framework",
@@ -138,6 +136,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         "target": options.target, "positive": options.positive, "favourable": _names(options.favourable), "decision": options.decision,
         "label_source": options.label_source, "task": options.task, "classes": _names(options.classes), "sensitive": _names(options.sensitive),
         "features": _names(options.features), "outputs": options.outputs, "context": context, "reference": reference,
+        "cluster": options.cluster, "independent": options.independent or None,
     }  # fmt: skip
 
 
@@ -155,6 +154,8 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
             f"auditing {options.model_uri.split('://')[0]} without a local model comes with a later version",
             "name a model in MLflow or its folder",
         )
+    if options.cluster and options.independent:
+        raise AuditError("--cluster and --independent contradict each other", "give one of them: rows belong together, or they do not")
     if options.check_timeout <= 0 or (options.sample is not None and options.sample < 1):
         raise AuditError("--check-timeout and --sample must be above 0", "give a positive number")
     plan = plans.load(Path(options.plan) if options.plan else None)

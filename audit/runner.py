@@ -196,7 +196,20 @@ class Audit:
             for id_, check in checks().items()
         }
         written["roles"] = {
-            k: roles[k] for k in ("target", "positive", "favourable", "decision", "label_source", "task", "classes", "sensitive", "outputs")
+            k: roles[k]
+            for k in (
+                "target",
+                "positive",
+                "favourable",
+                "decision",
+                "label_source",
+                "task",
+                "classes",
+                "sensitive",
+                "outputs",
+                "cluster",
+                "independent",
+            )
         }
         written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
         return written
@@ -266,7 +279,7 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups")} | {
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "cluster")} | {
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,

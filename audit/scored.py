@@ -1,7 +1,8 @@
 """The scored table: one pass of the rows through the model, then group-bys over narrow columns.
 
 Columns, in row order: `y` (class code, -1 missing; or the value), `pred` (class code after the decision rule, -1 unknown; or the value),
-`score` or `score_0`… (probability of the event, or of each class), and one code column per sensitive column. It holds people: it lives in a
+`score` or `score_0`… (probability of the event, or of each class), one code column `g0`… per sensitive column, and `c` (cluster code) where
+clusters were declared. It holds people: it lives in a
 private cache outside the audit folder.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.dataset import BATCH, MISSING, literal
+from audit.dependence import Coder, hashed
 from audit.features import expressions, to_frame
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
     from audit.subject.frame import Frame
 
 MIN_BATCH = 64
-_Y, _DECISION = "__y", "__decision"
+_Y, _DECISION, _CLUSTER = "__y", "__decision", "__cluster"
 
 
 class Scoring(Frozen):
-    """What one pass over the rows found: `seconds` is the wall time of the model's answers, in all."""
+    """What one pass over the rows found: `clusters` were declared (0 without a cluster column); `seconds` is the wall time of the model's answers, in all."""
 
     table: str
     sample: str
@@ -42,6 +44,7 @@ class Scoring(Frozen):
     seconds: float
     halved: bool
     decision_cutoff: float | None = None
+    clusters: int = 0
 
 
 def cache_folder() -> Path:
@@ -92,12 +95,15 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     model = _Model(Client(worker), arguments.get("batch_timeout"))
     missing = undefined = position = 0
     samples: list[pyarrow.RecordBatch] = []
+    coder = Coder()
     columns = _columns(facts, settled)
     with _PrivateFile(table) as sink:
         writer: pq.ParquetWriter | None = None
         for batch in facts.dataset().stream(columns):
             prediction = model.predict(to_frame(batch, facts.features))
             scored = _scored(batch, prediction, facts, settled)
+            if facts.cluster is not None:
+                scored["c"] = coder.codes(batch.column(batch.schema.get_field_index(_own(_CLUSTER, facts))))
             missing += int(_count(scored["y"], "missing")) if facts.target_sql else len(batch)
             undefined += int(_count(scored["pred"], "undefined"))
             narrow = _record(scored)
@@ -116,7 +122,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     _write_sample(sample, samples, table if cutoff is not None else None, np.asarray(chosen))
     return Scoring(
         table=str(table), sample=str(sample), rows=position, missing_outcome=missing, undefined_score=undefined,
-        seconds=model.seconds, halved=model.halved, decision_cutoff=cutoff,
+        seconds=model.seconds, halved=model.halved, decision_cutoff=cutoff, clusters=coder.clusters,
     ).model_dump(mode="json")  # fmt: skip
 
 
@@ -169,6 +175,8 @@ def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
         columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if number else coded(facts.target_sql, settled.classes)
     for i, group in enumerate(facts.groups):
         columns[_own(f"g{i}", facts)] = coded(group.sql, group.levels)
+    if facts.cluster is not None:
+        columns[_own(_CLUSTER, facts)] = hashed(facts.cluster.sql)
     if facts.decision.column:
         columns[_own(_DECISION, facts)] = coded(dataset.text(facts.decision.column), settled.classes)
     return columns

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from audit.answering import TITLES, Case, blocked, conclude, criterion_of, few
+from audit.answering import TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
-from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, Answer, finding, inside, outside
+from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
+from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
 from audit.plan import Plan
-from audit.result import Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
+from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
 from audit.text import beside, message, render, who
-
-OTHERS = "(all other groups)"
 
 
 class Pair(NamedTuple):
@@ -26,6 +25,24 @@ class Pair(NamedTuple):
     compare: Compare
     criterion: Criterion
     common: float
+
+    @property
+    def pooled(self) -> bool:
+        """Whether these are all groups that are too small by themselves."""
+        return OTHERS in self.group.slice.values()
+
+    @property
+    def clusters(self) -> Clusters | None:
+        """What the rows are worth where they belong together."""
+        return self.carrier.clusters if self.carrier else None
+
+    def test(self) -> tuple[float, str] | None:
+        """(p, method) of equal rates: of independent rows, or the carrier's where rows belong together."""
+        from audit.stats.compare import equality_test
+
+        if self.clusters is None or self.carrier is None:
+            return equality_test(self.group.k, self.group.n, self.reference.k, self.reference.n)
+        return (self.carrier.test.p_value, self.carrier.test.method) if self.carrier.test else None
 
 
 def selection(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
@@ -43,7 +60,6 @@ def opportunity(case: Case, findings: dict[str, list[Finding]], alpha: float) ->
 
 def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: float, *, always_difference: bool) -> Answer:
     """Every group against its reference; groups too small to pass are pooled with their siblings (verdicts.md §5)."""
-    from audit.stats.compare import equality_test
     from audit.stats.multiplicity import holm
 
     answer = Answer(id_, "fairness.group", message(TITLES[id_]))
@@ -56,7 +72,7 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
         for column, (values, compared) in columns.items()
         for pair in _pairs(id_, metric, column, values, compared, case, always_difference)
     ]
-    tests = [equality_test(p.group.k, p.group.n, p.reference.k, p.reference.n) for p in pairs]
+    tests = [p.test() for p in pairs]
     raw = [t[0] if t else 1.0 for t in tests]
     adjusted = holm(raw).tolist() if raw else []
     too_small: list[tuple[dict[str, str], int]] = []
@@ -71,17 +87,17 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
             answer.judged[judged.key] = judged
         if (pair.adequate and pair.carrier is not None) or (judged.verdict == "fail" and pair.carrier is not None):
             answer.keys.append(judged.key)
-        elif not pair.adequate and pair.carrier is not None:
+        elif not pair.adequate and not pair.pooled:
             too_small.append((pair.group.slice, pair.group.n))
     judgeable = {p.column for p in pairs if p.adequate} | {p.column for p in pairs if p.carrier and p.carrier.key in answer.keys}
-    pooled = {p.column for p in pairs if p.carrier is None and p.adequate}
+    pooled = {p.column for p in pairs if p.pooled and p.adequate}
     left_out = [(s, n) for s, n in too_small if next(iter(s)) in judgeable - pooled]
     if left_out:
         answer.not_assessed.append(few(left_out, metric))
     unjudged = [c for c in columns if c not in judgeable]
     if unjudged:
         answer.reason = _too_few(unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
-    result = conclude(answer)
+    result = conclude(answer, case)
     if unjudged and result.verdict == "pass":
         result.verdict = "inconclusive"
     return result
@@ -108,52 +124,28 @@ def _pairs(
     id_: str, metric: str, column: str, rates: list[Finding], compared: list[Finding], case: Case, always_difference: bool
 ) -> list[Pair]:
     known = [f.parts[0] for f in rates if MISSING not in f.slice.values() and f.parts[0].n]
-    total = sum(p.n for p in known)
-    if not total or not compared:
+    line = held(case.plan, id_, known, always_difference=always_difference)
+    if line is None or not compared:
         return []
-    common = sum(p.k for p in known) / total
-    compare: Compare = "difference" if always_difference or common > case.plan.judge.common_rate else "ratio"
-    tier = case.plan.materiality
-    low, high = (-tier.rate, tier.rate) if compare == "difference" else (tier.ratio, 1 / tier.ratio)
-    decides = case.plan.decides[id_]
-    if compare == "difference" and decides.margin is not None:
-        low, high = -decides.margin, decides.margin
-    criterion = criterion_of(case.plan, id_, "screen", low, high)
-    if compare == "difference" and not always_difference:
-        # min and max of [decides.fairness_selection] are ratios; above the common rate the tier's margin for rates takes their place.
-        source = "difference within the tier's margin, because the common rate exceeds 0.8"
-        criterion = criterion.model_copy(update={"min": low, "max": high, "source": source})
-    carriers = {_only(f.slice): f for f in compared if f.compare == compare}
+    carriers = {_only(f.slice): f for f in compared if f.compare == line.compare}
     pairs, small = [], []
-    for f in carriers.values():
+    for level, f in carriers.items():
         group, reference = f.parts
         if not group.n or not reference.n:
             continue
-        adequate = _adequate(group.n, reference.n, common, compare, criterion, case.plan)
-        pairs.append(Pair(column, group, reference, f, adequate, compare, criterion, common))
-        if not adequate:
+        enough = adequate(group, reference, line, case.plan, f.clusters)
+        pairs.append(Pair(column, group, reference, f, enough, *line))
+        if not enough and level != OTHERS:
             small.append(group)
-    if len(small) > 1:
+    if len(small) > 1 and OTHERS not in carriers:
         group = Part(slice={column: OTHERS}, k=sum(p.k for p in small), n=sum(p.n for p in small))
-        adequate = _adequate(group.n, pairs[0].reference.n, common, compare, criterion, case.plan)
-        pairs.append(Pair(column, group, pairs[0].reference, None, adequate, compare, criterion, common))
+        enough = adequate(group, pairs[0].reference, line, case.plan)
+        pairs.append(Pair(column, group, pairs[0].reference, None, enough, *line))
     return pairs
 
 
 def _only(slice_: dict[str, str]) -> str:
     return next(iter(slice_.values()))
-
-
-def _adequate(n1: int, n0: int, common: float, compare: str, criterion: Criterion, plan: Plan) -> bool:
-    """Whether the comparison would pass with the plan's chance if both rates were exactly equal: settled before outcomes are looked at."""
-    from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
-
-    level = 2 * plan.judge.level_pass - 1
-    if compare == "difference":
-        chance = chance_to_pass_difference(n1, n0, common, margin=criterion.max or 0.0, level=level)
-    else:
-        chance = chance_to_pass_ratio(n1, n0, common, low=criterion.min or 0.0, high=criterion.max or float("inf"), level=level)
-    return chance >= plan.judge.adequacy
 
 
 def _estimate(pair: Pair, level: float) -> Estimate | None:
@@ -182,7 +174,12 @@ def _judge_pair(
         update["test"] = Test(null="equality", method=test[1], p_value=test[0], adjusted_p_value=adjusted_p, tests_in_family=family)
     established = adjusted_p <= alpha
     reference_is_zero = e is None and pair.reference.k == 0 and pair.group.k > 0
-    if (e is not None and outside(e, pair.criterion) and established) or (reference_is_zero and established):
+    if too_few(pair.clusters):
+        why = message("A side of this comparison has {n:count} clusters; fewer than {fewest:count} are too few to judge.",
+                      n=pair.clusters.fewest if pair.clusters else 0, fewest=FEWEST)  # fmt: skip
+        verdict = "inconclusive"
+        update |= {"reason": TOO_FEW_CLUSTERS, "reason_msg": why}
+    elif (e is not None and outside(e, pair.criterion) and established) or (reference_is_zero and established):
         verdict = "fail"
     elif e is not None and pair.adequate and inside(e, pair.criterion) and _survives_unknown(pair, unknown, case.plan):
         verdict = "pass"
@@ -190,8 +187,8 @@ def _judge_pair(
         verdict = "inconclusive"
         # A difference this plain is never "cannot tell", whatever the correction for other tests made of it.
         plain = established or (test is not None and test[0] < 0.001)
-        why = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
-        update |= {"reason": why, "reason_msg": _why(why, pair, e, adjusted_p, unknown, case)}
+        code = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
+        update |= {"reason": code, "reason_msg": _why(code, pair, e, adjusted_p, unknown, case)}
     text = _sentence(metric, pair, e, adjusted_p, verdict, case, established=update.get("reason") == SIZE_OPEN)
     return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})
 
@@ -216,10 +213,19 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
     highest = (Part(slice={}, k=group.k + k, n=group.n + k), Part(slice={}, k=reference.k, n=reference.n + n - k))
     level = round(2 * plan.judge.level_pass - 1, 12)
     for mine, other in (lowest, highest):
-        e = _estimate(pair._replace(group=mine, reference=other), level)
+        e = _estimate(_as_independent(pair, mine, other), level)
         if e is None or not inside(e, pair.criterion):
             return False
     return True
+
+
+def _as_independent(pair: Pair, group: Part, reference: Part) -> Pair:
+    """The pair with these counts, cut to the independent rows that they are worth where rows belong together."""
+    if pair.clusters is None:
+        return pair._replace(group=group, reference=reference)
+    share1, share0 = (e / p.n for e, p in zip(pair.clusters.effective, (pair.group, pair.reference), strict=True))
+    cut = [Part(slice={}, k=round(p.k * s), n=round(p.n * s)) for p, s in ((group, share1), (reference, share0))]
+    return pair._replace(group=cut[0], reference=cut[1])
 
 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
@@ -240,6 +246,11 @@ def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int,
             low=low,
             high=high,
         )
+    if why == TOO_FEW and pair.clusters is not None:
+        return message(
+            "These rows cannot tell: {n:count} and {n0:count} rows are worth {m:count} and {m0:count} independent ones, with which even exact equality would seldom pass.",
+            n=pair.group.n, n0=pair.reference.n, m=pair.clusters.effective[0], m0=pair.clusters.effective[1],
+        )  # fmt: skip
     if why == TOO_FEW:
         return message(
             "These rows cannot tell: with {n:count} and {n0:count} rows even exact equality would seldom pass.",
@@ -260,11 +271,15 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
     """Which columns could not be judged, and how many rows stated truths would need."""
     from audit.stats.power import rows_to_fail, rows_to_pass
 
+    if pairs and all(too_few(p.clusters) for p in pairs):
+        return message("There are too few clusters to compare the groups of {columns}: each side needs at least {n:count}.",
+                       columns=columns, n=FEWEST)  # fmt: skip
     ratios = [p for p in pairs if p.compare == "ratio" and 0 < p.common < 1]
     if not ratios:
         return message("There are too few rows to compare the groups of {columns}.", columns=columns)
     pair = max(ratios, key=lambda p: p.group.n)
     share, limits = pair.group.n / (pair.group.n + pair.reference.n), (pair.criterion.min or 0.8, pair.criterion.max or 1.25)
+    effect = pair.clusters.design_effect if pair.clusters else 1.0
     level = 2 * case.plan.judge.level_pass - 1
     passing = rows_to_pass(pair.common, share, low=limits[0], high=limits[1], level=level)
     failing = rows_to_fail(pair.common, 0.7, share, low=limits[0], high=limits[1], alpha=alpha)
@@ -273,11 +288,11 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
     return message(
         "There are too few rows to compare the groups of {columns}: if they are in truth equal, about {passing:count} rows of the largest group and its reference would pass "
         "with 80 % chance; if the true ratio is 0.70, about {failing:count} would fail.",
-        columns=columns, passing=_round(passing), failing=_round(failing),
+        columns=columns, passing=_round(passing * effect), failing=_round(failing * effect),
     )  # fmt: skip
 
 
-def _round(rows: int) -> int:
+def _round(rows: float) -> int:
     """Two significant digits: the figure is an order of magnitude, not a promise."""
     return int(float(f"{rows:.2g}"))
 

@@ -129,6 +129,13 @@ METRICS = {
     "mean_error": mark("prediction minus outcome on average (mean error)"),
     "informedness": mark("recall and specificity above guessing (informedness)"),
     "r2": mark("share of the variation explained (R²)"),
+    "duplicate_rows": mark("rows equal to an earlier row (duplicate rows)"),
+    "repeating_identifiers": mark("columns that look like identifiers and repeat (repeating identifiers)"),
+    "clusters": mark("clusters of rows that belong together"),
+    "outcome_correlation": mark("how alike outcomes of one cluster are (intra-cluster correlation)"),
+    "decision_correlation": mark("how alike decisions of one cluster are (intra-cluster correlation)"),
+    "outcome_design_effect": mark("how many rows are worth one, for a rate of outcomes (design effect)"),
+    "decision_design_effect": mark("how many rows are worth one, for a rate of decisions (design effect)"),
 }
 
 COMPARE = {"value": mark("value"), "difference": mark("difference"), "ratio": mark("ratio"), "odds_ratio": mark("odds ratio")}
@@ -169,6 +176,13 @@ METHODS = {
     "student_t": "Student",
     "newcombe_auc": "Newcombe (AUC)",
     "cluster_bootstrap": mark("cluster bootstrap"),
+    "wilson_clusters": mark("Wilson, one row for each cluster"),
+    "newcombe_clusters": mark("Newcombe, one row for each cluster"),
+    "miettinen_nurminen_clusters": mark("Miettinen–Nurminen, one row for each cluster"),
+    "miettinen_nurminen_odds_clusters": mark("Miettinen–Nurminen, one row for each cluster"),
+    "rao_scott": mark("Rao–Scott score test over clusters"),
+    "score_clusters": mark("score test, one row for each cluster"),
+    "fisher_exact_clusters": mark("Fisher's exact test, one row for each cluster"),
 }
 
 REASONS = {
@@ -176,6 +190,8 @@ REASONS = {
     "too_few_rows": mark("too few rows: these rows cannot tell"),
     "suppressed": mark("withheld: the group is too small to be printed"),
     "difference_established_size_open": mark("a difference is established; whether it exceeds the limit is open"),
+    "too_few_clusters": mark("too few clusters of rows that belong together"),
+    "rows_belong_together": mark("the interval assumes independent rows, and an identifier repeats"),
 }
 
 RULES = {

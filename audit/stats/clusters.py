@@ -21,8 +21,7 @@ from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odd
 from audit.stats.rates import wilson, wilson_limits
 
 UNITS = 4096
-#: Fewer clusters than this on a side are too few to judge: intervals and tests over them are too optimistic (Cameron, Gelbach and Miller 2008).
-FEWEST = 20
+
 #: Fewer clusters than this with an event, or without one, and the draws show too little of the spread: see `Side.sparse`.
 SPARSE = 10
 UNDEFINED = 0.05  # of the draws, at most
@@ -111,7 +110,7 @@ class Side(NamedTuple):
     @property
     def sparse(self) -> bool:
         """Whether fewer than `SPARSE` clusters have an event, or fewer have a row without one."""
-        return min(np.count_nonzero(self.k), np.count_nonzero(self.n - self.k)) < SPARSE
+        return bool(min(np.count_nonzero(self.k), np.count_nonzero(self.n - self.k)) < SPARSE)
 
     @property
     def one_row_each(self) -> tuple[int, int]:
@@ -187,9 +186,7 @@ def difference(group: Side, reference: Side, *, level: float) -> Estimate | None
     value = k1 / n1 - k0 / n0
     if group.sparse or reference.sparse:
         return _as_rows(value, newcombe(*group.one_row_each, *reference.one_row_each, level=level), "newcombe", n1 + n0)
-    return _interval(
-        value, lambda: group.drawn_k / group.drawn_n - reference.drawn_k / reference.drawn_n, [group, reference], level=level
-    )
+    return _interval(value, lambda: group.drawn_k / group.drawn_n - reference.drawn_k / reference.drawn_n, [group, reference], level=level)
 
 
 def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
@@ -285,21 +282,29 @@ def with_worth(value: float, drawn: Floats, clusters: int, naive: Estimate) -> t
     return found, Clusters(fewest=clusters, design_effect=effect, effective=[max(1, round(naive.n / effect)) if effect > 0 else clusters])
 
 
-def intraclass(events: ArrayLike, sizes: ArrayLike) -> float | None:
-    """Intra-cluster correlation of a 0/1 value from its sums per cluster, (K,) each: one-way analysis of variance, unequal sizes.
+def alike(total: ArrayLike, squares: ArrayLike, rows: ArrayLike) -> Floats:
+    """What `intraclass` needs of each cluster, (K, 6), from the sum of a value over its rows, the sum of its squares, and its rows, (K,) each."""
+    s, q, m = (np.asarray(a, dtype=np.float64) for a in (total, squares, rows))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.stack([s, q, m, np.where(m > 0, s**2 / m, 0.0), m**2, m > 0], axis=1)
 
-    0 means that rows of one cluster are no more alike than others, 1 that they are equal; it can be below 0. None where no cluster has two
-    rows, there is one cluster, or the value never varies. Donner 1986.
+
+def intraclass(sums: Floats) -> Floats:
+    """Intra-cluster correlation from sums over clusters of `alike`, (…, 6) → (…): one-way analysis of variance, clusters of unequal sizes.
+
+    0 means that rows of one cluster are no more alike than any others, 1 that they are equal; below 0 they differ more than by chance. NaN where
+    no cluster has two rows, there is one cluster, or the value never varies. Donner 1986.
     """
-    k, m = np.asarray(events, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    k, m = k[m > 0], m[m > 0]
-    rows, clusters = float(m.sum()), len(m)
-    if clusters < 2 or rows <= clusters:
-        return None
-    p = k / m
-    overall = float(k.sum()) / rows
-    between = float(np.sum(m * (p - overall) ** 2)) / (clusters - 1)
-    within = float(np.sum(m * p * (1 - p))) / (rows - clusters)
-    size = (rows - float(np.sum(m**2)) / rows) / (clusters - 1)
-    total = between + (size - 1) * within
-    return (between - within) / total if total > 0 else None
+    s, q, m, squared_means, squared_sizes, clusters = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (squared_means - s**2 / m) / (clusters - 1)
+        within = (q - squared_means) / (m - clusters)
+        size = (m - squared_sizes / m) / (clusters - 1)
+        return np.asarray((between - within) / (between + (size - 1) * within))
+
+
+def kish(sums: Floats) -> Floats:
+    """Design effect of a mean, 1 + (Σm²/Σm − 1) · intra-cluster correlation, from sums of `alike`, (…, 6) → (…). Kish 1965."""
+    table = np.asarray(sums, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(1 + (table[..., 4] / table[..., 2] - 1) * intraclass(table))

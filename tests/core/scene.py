@@ -17,6 +17,7 @@ from audit import plan as plans
 from audit.assemble import assemble
 from audit.context import Context
 from audit.dataset import MISSING, data_digest, open_dataset
+from audit.dependence import Cluster
 from audit.features import FeatureSpec
 from audit.judge import finding
 from audit.outputs import Settled
@@ -127,8 +128,10 @@ def set_scene(
     context: Mapping[str, Any] | None = None,
     plan: Plan | None = None,
     seed: int = 0,
+    cluster: ArrayLike | None = None,
+    independent: bool = False,
 ) -> Scene:
-    """A scene from arrays. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value."""
+    """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value."""
     folder = folder / f"scene-{next(_numbers)}"
     folder.mkdir(parents=True)
     regression = task == "regression"
@@ -154,12 +157,17 @@ def set_scene(
         columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
     for i, group in enumerate(found):
         columns[f"g{i}"] = codes(members[group.name], group.levels)
+    if cluster is not None:
+        columns["c"] = np.asarray(cluster, dtype=np.int32)
     pq.write_table(pa.table(columns), folder / "scored.parquet", compression="none", use_dictionary=False)
     inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
     facts = _facts(folder, inputs, outcome, names, members, found, regression, {
         "target": None if y is None else "outcome", "positive": positive, "favourable": list(favourable), "decision": decision, "label_source": label_source,
         "task": task, "sensitive": list(members), "context": dict(context or {}),
+        "independent": independent, "cluster": None if cluster is None else "school",
     })  # fmt: skip
+    if cluster is not None:
+        facts = facts.model_copy(update={"cluster": Cluster(name="school", sql='"school"', missing=0)})
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)
     sample = {f"x{i}": v[rows] for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
@@ -173,6 +181,7 @@ def set_scene(
     scoring = Scoring(
         table=str(folder / "scored.parquet"), sample=str(folder / "sample.parquet"), rows=n, missing_outcome=int((~known).sum()),
         undefined_score=int((~defined).sum()), seconds=1.0, halved=False,
+        clusters=0 if cluster is None else int(np.max(cluster)) + 1,
     )  # fmt: skip
     return Scene(folder, facts, settled, scoring, plan, seed)
 

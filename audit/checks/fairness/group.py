@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from audit.clustered import Rates
     from audit.context import Coding, Context, Grouping
     from audit.result import Evidence, Measurement, Message, Part
     from audit.table import Block
@@ -56,11 +57,12 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     has_scores = ctx.settled.task == "binary" and ctx.settled.has_scores
     codings = {"cells": (_cells(ctx), UNDECIDED + 1)} | ({"bands": (_band, 101)} if has_scores else {})
     names = ["pred", *(["y"] if _events(ctx) is not None else []), *(["score"] if has_scores else [])]
+    clustered = _clustered(ctx, codings["cells"][0], names)
     for grouping, counted in ctx.counted(codings, names):
-        rates = _rates(ctx, counted["cells"])
+        rates, over_clusters = _rates(ctx, counted["cells"]), clustered.get(grouping.columns)
         shown = _shown(ctx, grouping, counted["bands"][:, :100]) if has_scores and grouping.single else []
         for name, pair in rates.items():
-            for measurement in _rate(ctx, name, pair, grouping, shown if name == "selection_rate" else []):
+            for measurement in _rate(ctx, name, pair, grouping, shown if name == "selection_rate" else [], over_clusters):
                 yield measurement
                 if (
                     (name, measurement.compare) == ("selection_rate", "ratio")
@@ -71,6 +73,8 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
                     ratio = min(measurement.estimate.value, 1 / measurement.estimate.value) if measurement.estimate.value else 0.0
                     if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
                         worst = (ratio, measurement.parts[0], measurement.parts[1])
+        if over_clusters is not None:
+            yield from _pooled(ctx, over_clusters, grouping, rates)
         if grouping.single:
             yield from _extremes(ctx, grouping, rates, draws)
             if ctx.settled.task == "regression":
@@ -160,19 +164,53 @@ def _rates(ctx: Context, cells: NDArray[np.int64]) -> dict[str, Pair]:
     return out
 
 
-def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, shown: list[Evidence]) -> Iterator[Measurement]:
+def _clustered(ctx: Context, coding: Coding, names: list[str]) -> dict[tuple[str, ...], Rates]:
+    """Sensitive column → its rates over clusters; nothing where none were declared."""
+    from audit.clustered import Rates
+
+    clustering, size = ctx.clustering, UNDECIDED + 1
+    if clustering is None:
+        return {}
+
+    def by_cluster(block: Block) -> NDArray[np.int64]:
+        return clustering.of(block["c"]) * size + coding(block)
+
+    out = {}
+    for grouping, counted in ctx.counted({"cells": (by_cluster, clustering.size * size)}, [*names, "c"], intersection=False):
+        shape = (len(grouping.slices), clustering.size)
+        rates = _rates(ctx, counted["cells"].reshape(-1, size))
+        if rates:
+            out[grouping.columns] = Rates(clustering, {name: (k.reshape(shape), n.reshape(shape)) for name, (k, n) in rates.items()})
+    return out
+
+
+def _pooled(ctx: Context, clustered: Rates, grouping: Grouping, rates: dict[str, Pair]) -> Iterator[Measurement]:
+    """Where rows belong together: the groups that are too small to be judged, taken together, for the two questions that pool them."""
+    settled = ctx.settled
+    recall = "true_positive_rate" if settled.task == "multiclass" or settled.positive in settled.favourable else "true_negative_rate"
+    if "selection_rate" in rates:
+        yield from clustered.pooled(ctx, "fairness_selection", "selection_rate", grouping, always_difference=False)
+    if recall in rates:
+        yield from clustered.pooled(ctx, "fairness_opportunity", recall, grouping, always_difference=True)
+
+
+def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, shown: list[Evidence], clustered: Rates | None) -> Iterator[Measurement]:
     from audit.measure import comparisons, rate
     from audit.result import Part
 
     parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
     for i, part in enumerate(parts):
         measured = rate(ctx, name, part.k, part.n, slice_=part.slice, what="rows that this rate counts")
+        if clustered is not None:
+            measured = clustered.of(measured, name, [i])
         if shown and i == grouping.reference:
             measured = measured.model_copy(update={"evidence": shown})
         yield measured
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
         found = comparisons(ctx, name, part, parts[grouping.reference], adverse=name == "selection_rate")
+        if clustered is not None:
+            found = [clustered.of(m, name, [i], grouping.reference) for m in found]
         yield from found if grouping.single else (m for m in found if m.compare in ("ratio", "difference"))
 
 
