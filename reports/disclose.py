@@ -101,6 +101,7 @@ def withhold(f: Finding) -> Finding:
         "estimate": None,
         "parts": [],
         "test": None,
+        "clusters": None,
         "sentence": None,
         "sentence_msg": None,
         "evidence": [],

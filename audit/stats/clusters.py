@@ -112,11 +112,12 @@ class Side(NamedTuple):
         """Whether fewer than `SPARSE` clusters have an event, or fewer have a row without one."""
         return bool(min(np.count_nonzero(self.k), np.count_nonzero(self.n - self.k)) < SPARSE)
 
-    @property
-    def one_row_each(self) -> tuple[int, int]:
-        """The counts if each cluster were one row: the least that so many clusters can be worth."""
+    def as_rows(self) -> tuple[int, int]:
+        """k of n independent rows that these are worth; where events are sparse one row for each cluster, the least that it can be."""
         k, n = self.counts
-        return (round(k * self.clusters / n), self.clusters) if n else (0, 0)
+        effect = None if self.sparse else design_effect(self)
+        worth_ = self.clusters if effect is None else max(1, round(n / effect))
+        return (round(k * worth_ / n), worth_) if n else (0, 0)
 
 
 def side(draws: Draws, k: ArrayLike, n: ArrayLike) -> Side:
@@ -158,45 +159,47 @@ def design_effect(group: Side, reference: Side | None = None) -> float | None:
 
 
 def worth(group: Side, reference: Side | None = None) -> Clusters:
-    """What the rows behind a rate or a comparison are worth; where events are sparse, one row for each cluster."""
+    """What the rows behind a rate or a comparison are worth: see `Side.as_rows` where events are sparse."""
     sides = [group] if reference is None else [group, reference]
     effect = design_effect(group, reference)
     if effect is None or any(s.sparse for s in sides):
-        rows, effective = sum(s.counts[1] for s in sides), [s.clusters for s in sides]
-        return Clusters(fewest=min(effective), design_effect=rows / max(1, sum(effective)), effective=effective)
+        rows, effective = [s.counts[1] for s in sides], [s.as_rows()[1] for s in sides]
+        # of a comparison: that of the side which has the larger part in its error
+        n, least = min(zip(rows, effective, strict=True), key=lambda pair: pair[1])
+        return Clusters(fewest=min(s.clusters for s in sides), design_effect=n / max(1, least), effective=effective)
     effective = [max(1, round(s.counts[1] / effect)) for s in sides]
     return Clusters(fewest=min(s.clusters for s in sides), design_effect=effect, effective=effective)
 
 
 def rate(group: Side, *, level: float) -> Estimate | None:
-    """k / n by the cluster bootstrap; where events are sparse, Wilson's interval with one row for each cluster. None without rows."""
+    """k / n by the cluster bootstrap; where events are sparse, Wilson's interval with the rows that these are worth. None without rows."""
     k, n = group.counts
     if n == 0:
         return None
     if group.sparse:
-        return _as_rows(k / n, wilson(*group.one_row_each, level=level), "wilson", n)
+        return _as_rows(k / n, wilson(*group.as_rows(), level=level), "wilson", n)
     return _interval(k / n, lambda: group.drawn_k / group.drawn_n, [group], level=level)
 
 
 def difference(group: Side, reference: Side, *, level: float) -> Estimate | None:
-    """k1/n1 − k0/n0 by the cluster bootstrap; sparse: Newcombe's interval with one row for each cluster. None where a side has no rows."""
+    """k1/n1 − k0/n0 by the cluster bootstrap; sparse: Newcombe's interval with the rows that these are worth. None where a side has no rows."""
     (k1, n1), (k0, n0) = group.counts, reference.counts
     if n1 == 0 or n0 == 0:
         return None
     value = k1 / n1 - k0 / n0
     if group.sparse or reference.sparse:
-        return _as_rows(value, newcombe(*group.one_row_each, *reference.one_row_each, level=level), "newcombe", n1 + n0)
+        return _as_rows(value, newcombe(*group.as_rows(), *reference.as_rows(), level=level), "newcombe", n1 + n0)
     return _interval(value, lambda: group.drawn_k / group.drawn_n - reference.drawn_k / reference.drawn_n, [group, reference], level=level)
 
 
 def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
-    """(k1/n1) / (k0/n0) by the cluster bootstrap; sparse: Miettinen and Nurminen's with one row for each cluster. None where k0 is 0."""
+    """(k1/n1) / (k0/n0) by the cluster bootstrap; sparse: Miettinen and Nurminen's with the rows that these are worth. None where k0 is 0."""
     (k1, n1), (k0, n0) = group.counts, reference.counts
     if n1 == 0 or k0 == 0:
         return None
     value = k1 * n0 / (n1 * k0)
     if group.sparse or reference.sparse:
-        one, other = group.one_row_each, reference.one_row_each
+        one, other = group.as_rows(), reference.as_rows()
         return _as_rows(value, miettinen_nurminen(*one, max(1, other[0]), other[1], level=level), "miettinen_nurminen", n1 + n0)
     return _interval(
         value, lambda: group.drawn_k * reference.drawn_n / (group.drawn_n * reference.drawn_k), [group, reference], level=level
@@ -204,13 +207,13 @@ def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
 
 
 def odds(group: Side, reference: Side, *, level: float) -> Estimate | None:
-    """Odds ratio by the cluster bootstrap; sparse: the score interval with one row for each cluster. None where it is not finite."""
+    """Odds ratio by the cluster bootstrap; sparse: the score interval with the rows that these are worth. None where it is not finite."""
     (k1, n1), (k0, n0) = group.counts, reference.counts
     if n1 == 0 or k0 == 0 or k1 == n1:
         return None
     value = k1 * (n0 - k0) / ((n1 - k1) * k0)
     if group.sparse or reference.sparse:
-        one, other = group.one_row_each, reference.one_row_each
+        one, other = group.as_rows(), reference.as_rows()
         rows = odds_ratio(min(one[0], one[1] - 1), one[1], max(1, other[0]), other[1], level=level) if one[1] > 1 else None
         return _as_rows(value, rows, "miettinen_nurminen_odds", n1 + n0)
 
@@ -242,7 +245,7 @@ def equality(group: Side, reference: Side) -> tuple[float, str] | None:
         return None
     effect = design_effect(group, reference)
     if effect is None or group.sparse or reference.sparse:
-        tested = equality_test(*group.one_row_each, *reference.one_row_each)
+        tested = equality_test(*group.as_rows(), *reference.as_rows())
         return None if tested is None else (tested[0], f"{tested[1]}_clusters")
     score = pooled_score_test(*group.counts, *reference.counts)
     freedom = min(group.clusters, reference.clusters) - 1
@@ -283,28 +286,34 @@ def with_worth(value: float, drawn: Floats, clusters: int, naive: Estimate) -> t
 
 
 def alike(total: ArrayLike, squares: ArrayLike, rows: ArrayLike) -> Floats:
-    """What `intraclass` needs of each cluster, (K, 6), from the sum of a value over its rows, the sum of its squares, and its rows, (K,) each."""
+    """What `pairwise` needs of each cluster, (K, 6), from the sum of a value over its rows, the sum of its squares, and its rows, (K,) each."""
     s, q, m = (np.asarray(a, dtype=np.float64) for a in (total, squares, rows))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.stack([s, q, m, np.where(m > 0, s**2 / m, 0.0), m**2, m > 0], axis=1)
+    return np.stack([s, q, m, s**2, s * m, m**2], axis=1)
 
 
-def intraclass(sums: Floats) -> Floats:
-    """Intra-cluster correlation from sums over clusters of `alike`, (…, 6) → (…): one-way analysis of variance, clusters of unequal sizes.
+def _spreads(sums: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Squared deviations summed over clusters and over rows, rows, and squared sizes, each (…)."""
+    s, q, m, s2, sm, m2 = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    mean = s / m
+    return s2 - 2 * mean * sm + mean**2 * m2, q - mean * s, m, m2
 
-    0 means that rows of one cluster are no more alike than any others, 1 that they are equal; below 0 they differ more than by chance. NaN where
-    no cluster has two rows, there is one cluster, or the value never varies. Donner 1986.
+
+def pairwise(sums: Floats) -> Floats:
+    """Intra-cluster correlation from sums over clusters of `alike`, (…, 6) → (…): that of two rows of one cluster, every such pair alike.
+
+    0 means that rows of one cluster are no more alike than any others, 1 that they are equal, below 0 that they differ more. NaN where no cluster
+    has two rows or the value never varies. The analysis of variance would assume that the value has nothing to do with how large a cluster is,
+    and patients who come often do differ. Karlin, Cameron and Williams 1981.
     """
-    s, q, m, squared_means, squared_sizes, clusters = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        between = (squared_means - s**2 / m) / (clusters - 1)
-        within = (q - squared_means) / (m - clusters)
-        size = (m - squared_sizes / m) / (clusters - 1)
-        return np.asarray((between - within) / (between + (size - 1) * within))
+        clusters, rows, m, m2 = _spreads(sums)
+        return np.asarray(np.where(m2 > m, (clusters - rows) / (m2 - m) * m / rows, np.nan))
 
 
-def kish(sums: Floats) -> Floats:
-    """Design effect of a mean, 1 + (Σm²/Σm − 1) · intra-cluster correlation, from sums of `alike`, (…, 6) → (…). Kish 1965."""
-    table = np.asarray(sums, dtype=np.float64)
+def of_mean(sums: Floats) -> Floats:
+    """Design effect of a mean from sums of `alike`, (…, 6) → (…): 1 + (Σm²/Σm − 1) · `pairwise`, the variance over clusters against that over
+    independent rows. Kish 1965.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(1 + (table[..., 4] / table[..., 2] - 1) * intraclass(table))
+        clusters, rows, _, _ = _spreads(sums)
+        return np.asarray(clusters / rows)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     ),
     unit="rows; correlation; ratio of variances",
     direction="none",
-    references=["Kish 1965", "Donner 1986", "Rao and Scott 1992", "Field and Welsh 2007"],
+    references=["Kish 1965", "Karlin, Cameron and Williams 1981", "Rao and Scott 1992", "Field and Welsh 2007"],
 )
 def dependence(ctx: Context) -> Iterable[Measurement | Message]:
     """Duplicates, candidate identifiers, and what declared clusters cost."""
@@ -135,7 +135,7 @@ def _alike(ctx: Context, name: str, what: Value) -> Iterator[Measurement]:
     by_unit = np.stack([np.bincount(clustering.of(np.arange(len(each))), weights=c, minlength=clustering.size) for c in each.T], axis=1)
     drawn = clustering.draws.of(by_unit)
     reason = message("No cluster has two rows, or the value never varies.")
-    for metric, statistic in ((f"{name}_correlation", stats.intraclass), (f"{name}_design_effect", stats.kish)):
+    for metric, statistic in ((f"{name}_correlation", stats.pairwise), (f"{name}_design_effect", stats.of_mean)):
         found = stats.interval(
             float(statistic(by_unit.sum(axis=0))),
             statistic(drawn),
