@@ -6,7 +6,7 @@ test in the place of the others. The value stays: dependence does not move it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context, Grouping
     from audit.stats.clusters import Draws, Side
-    from audit.table import Scored
+    from audit.table import Block, Scored
 
 NO_INTERVAL = message("Too many draws of whole clusters leave it undefined: there are too few clusters with such rows.")
 
@@ -146,20 +146,27 @@ def _with(measured: Measurement, found: tuple[Estimate, Clusters] | None) -> Mea
     return measured.model_copy(update=estimated | {"clusters": found[1] if found else None})
 
 
-def gaps(ctx: Context, grouping: Grouping | None = None) -> list[NDArray[np.float64]] | None:
-    """Sums per cluster, (U, 3), of the event's probability, of events and of rows: of everybody, or of each slice. None without clusters."""
+def gaps(ctx: Context, grouping: Grouping | None = None) -> list[NDArray[np.float64] | None]:
+    """Sums per cluster, (U, 3), of what was claimed (a probability), of how often it came true, and of rows: of everybody, or of each slice.
+
+    None in their place where no clusters were declared.
+    """
     import numpy as np
 
-    clustering = ctx.clustering
-    if clustering is None or ctx.settled.task != "binary" or not ctx.settled.has_scores:
-        return None
-    event = ctx.settled.classes.index(ctx.settled.positive or "")
-    slices, size = 1 if grouping is None else len(grouping.slices), clustering.size
+    from audit.ordered import claimed, columns, subject
+
+    clustering, slices = ctx.clustering, 1 if grouping is None else len(grouping.slices)
+    if clustering is None:
+        return [None] * slices
+    size, what = clustering.size, subject(ctx)
     sums = np.zeros((3, slices * size))
-    names = ["y", "pred", "score", "c", *(f"g{i}" for i in (grouping.places if grouping else ()))]
-    for block in (b.usable() for b in ctx.scored.blocks(names)):
-        place = clustering.of(block["c"]) + size * (ctx.place(block, grouping) if grouping else 0)
-        for total, values in zip(sums, (np.clip(block["score"], 0, 1), block["y"] == event, None), strict=True):
+    for block in ctx.scored.blocks(["y", "pred", "c", *columns(ctx), *(f"g{i}" for i in (grouping.places if grouping else ()))]):
+        rows = block.usable()
+        place = clustering.of(rows["c"])
+        if grouping is not None:
+            place = place + size * ctx.place(rows, grouping)
+        p, true = claimed(rows, ctx, what)
+        for total, values in zip(sums, (p, true, None), strict=True):
             total += np.bincount(place, weights=values, minlength=slices * size)
     return list(sums.reshape(3, slices, size).transpose(1, 2, 0))
 
@@ -173,8 +180,8 @@ def gap(ctx: Context, measured: Measurement, sums: NDArray[np.float64] | None) -
     return _with(measured, stats.gap(ctx.clustering.draws, sums[:, 0], sums[:, 1], sums[:, 2], measured.estimate))
 
 
-def skill(ctx: Context, measured: Measurement, loss: NDArray[np.float64], y: NDArray[np.float64], keep: NDArray[np.bool_]) -> Measurement:
-    """Skill over everybody with whole clusters drawn: `loss` and `y` (m,) are those of the rows in `keep` (n,)."""
+def skill(ctx: Context, measured: Measurement) -> Measurement:
+    """Skill over everybody with whole clusters drawn; as it was where none were declared or it was counted and not estimated."""
     import numpy as np
 
     from audit.stats.clusters import with_worth
@@ -182,19 +189,43 @@ def skill(ctx: Context, measured: Measurement, loss: NDArray[np.float64], y: NDA
     clustering, e = ctx.clustering, measured.estimate
     if clustering is None or e is None or e.method == "exact":
         return measured
-    codes = ctx.scored.column("c")[keep]
-    if measured.metric == "r2":
-        centred = y - float(np.mean(y))
-        columns = [np.ones_like(y), loss, centred, centred**2]
-    elif measured.metric == "informedness":
-        size = len(ctx.settled.classes)
-        columns = [((y == i) & (loss == j)).astype(np.float64) for i in range(size) for j in range(size)]
-    else:
-        columns = [np.ones_like(y), loss, *((y == i).astype(np.float64) for i in range(len(ctx.settled.classes)))]
-    drawn = clustering.draws.of(clustering.sums(columns, codes))
+    names, columns = _losses(ctx, measured.metric)
+    sums: Any = 0
+    for block in ctx.scored.blocks(["y", "pred", "c", *names]):
+        rows = block.usable()
+        sums = sums + clustering.sums([np.asarray(c, dtype=np.float64) for c in columns(rows)], rows["c"])
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = _skill(measured.metric, drawn, binary=ctx.settled.task == "binary")
-    return _with(measured, with_worth(e.value, values, len(np.unique(clustering.of(codes))), e))
+        values = _skill(measured.metric, clustering.draws.of(sums), binary=ctx.settled.task == "binary")
+    held = sums if measured.metric == "informedness" else sums[:, :1]
+    return _with(measured, with_worth(e.value, values, int(np.count_nonzero(held.sum(axis=1))), e))
+
+
+def _losses(ctx: Context, metric: str) -> tuple[list[str], Callable[[Block], list[NDArray[Any]]]]:
+    """The columns of the scored table, and what of each row is summed: rows, loss and outcome; or the cell of outcome and decision."""
+    import numpy as np
+
+    from audit.ordered import columns, probabilities
+    from audit.stats.losses import log_losses
+
+    size = len(ctx.settled.classes)
+    if metric == "r2":
+        middle = float(np.mean(ctx.scored.y[ctx.scored.usable]))
+
+        def of_quantity(rows: Block) -> list[NDArray[Any]]:
+            y = rows["y"] - middle
+            return [np.ones(len(y)), (rows["y"] - rows["pred"]) ** 2, y, y**2]
+
+        return [], of_quantity
+    if metric == "informedness":
+        return [], lambda rows: [(rows["y"] == i) & (rows["pred"] == j) for i in range(size) for j in range(size)]
+
+    def of_scores(rows: Block) -> list[NDArray[Any]]:
+        scores, y = probabilities(rows, ctx), rows["y"].astype(np.int64)
+        given = scores[np.arange(len(y)), y]
+        brier = (1 - given) ** 2 if ctx.settled.task == "binary" else (scores**2).sum(axis=1) - 2 * given + 1
+        return [np.ones(len(y)), log_losses(given) if metric == "log_loss_skill" else brier, *(y == i for i in range(size))]
+
+    return columns(ctx), of_scores
 
 
 def _skill(metric: str, sums: NDArray[np.float64], *, binary: bool) -> NDArray[np.float64]:

@@ -33,7 +33,7 @@ def probabilities(block: Block, ctx: Context) -> NDArray[np.float64]:
     return np.stack([1 - score, score] if event == 1 else [score, 1 - score], axis=1)
 
 
-def _claimed(block: Block, ctx: Context, what: int | str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def claimed(block: Block, ctx: Context, what: int | str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The probability that is looked at and whether it came true, both (k,)."""
     if what == TOP:
         scores = probabilities(block, ctx)
@@ -59,7 +59,7 @@ def in_order(ctx: Context, what: int | str, grouping: Grouping | None = None) ->
         tables = [stack.enter_context(Runs(ctx.scored.path.parent)) for _ in (grouping.slices if grouping else [0])]
         for block in ctx.scored.blocks(["y", "pred", *scores, *places]):
             rows = block.usable()
-            p, true = _claimed(rows, ctx, what)
+            p, true = claimed(rows, ctx, what)
             if grouping is None:
                 tables[0].add(p, true)
                 continue

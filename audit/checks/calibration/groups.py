@@ -50,17 +50,19 @@ def groups(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> 
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
+    from audit import clustered
     from audit.calibrating import of_table, reliability_curve, reliability_series
     from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
 
     what, widest = subject(ctx), Widest(ctx.plan.disclosure.min_group_size)
     for grouping in ctx.groupings(intersection=False):
-        found, lines = [], []
+        found, lines, sums = [], [], clustered.gaps(ctx, grouping)
         with in_order(ctx, what, grouping) as tables:
             for i, (slice_, table) in enumerate(zip(grouping.slices, tables, strict=True)):
                 name = "/".join(f"{k}={v}" for k, v in slice_.items())
                 own = [*of_table(ctx, table, slice_, bins=bins, name=name, whole=False), *_temperature(ctx, table, slice_, name)]
+                own[0] = clustered.gap(ctx, own[0], sums[i])
                 if i not in grouping.unknown:
                     widest.see(own[0])
                 found += own

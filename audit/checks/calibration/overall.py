@@ -70,6 +70,7 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
+    from audit import clustered
     from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
     from audit.ordered import TOP, in_order, subject
     from audit.text import message
@@ -87,7 +88,7 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
             else message("Observed rate by predicted probability")
         )
         evidence = [*reliability_curve([line] if line else [], caption), *spread_of(table)]
-        found[0] = found[0].model_copy(update={"evidence": evidence})
+        found[0] = clustered.gap(ctx, found[0].model_copy(update={"evidence": evidence}), clustered.gaps(ctx)[0])
         yield from found
         yield from _temperature(ctx, table)
     if what == TOP:

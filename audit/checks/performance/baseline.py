@@ -35,12 +35,15 @@ if TYPE_CHECKING:
 )
 def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     """Skill overall and per group (against the group's own base rate), in log loss and Brier score, R² or informedness; in blocks of rows."""
+    from audit import clustered
     from audit.measure import SKILLS
     from audit.text import message
 
     measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_scores else _decisions(ctx)
     headline: tuple[str, Estimate] | None = None
     for measurement in measured:
+        if not measurement.slice:
+            measurement = clustered.skill(ctx, measurement)
         yield measurement
         if not measurement.slice and measurement.estimate:
             headline = headline or (measurement.metric, measurement.estimate)
