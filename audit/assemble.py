@@ -12,7 +12,7 @@ from audit.answering import Case
 from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, judge_reported, worst
 from audit.outputs import Settled
-from audit.plan import Plan
+from audit.plan import Plan, divided
 from audit.prepare import Facts
 from audit.questions import answer_all
 from audit.registry import checks
@@ -24,6 +24,7 @@ from audit.result import (
     Environment,
     Feature,
     Finding,
+    History,
     Measurement,
     Message,
     ModelInfo,
@@ -31,6 +32,7 @@ from audit.result import (
     document_digest,
 )  # fmt: skip
 from audit.text import message, render
+from audit.waivers import match
 
 Json = dict[str, Any]
 #: What verdicts.md §6 wants declared; what is absent is printed as not stated.
@@ -69,8 +71,10 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     settled = Settled.model_validate(arguments["settled"]) if arguments["settled"] else None
     plan, results = Plan.model_validate(request.plan), arguments["results"]
     label_source, favourable = facts.roles.label_source, bool(settled.favourable if settled else facts.roles.favourable)
-    findings = {id_: _findings(id_, result, plan, label_source, favourable) for id_, result in results.items()}
-    answers = answer_all(_case(plan, facts, settled, results), findings)
+    past = History.model_validate(arguments["history"])
+    judged_by = divided(plan, past.models_on_this_data)
+    findings = {id_: _findings(id_, result, judged_by, label_source, favourable) for id_, result in results.items()}
+    answers = answer_all(_case(judged_by, facts, settled, results), findings)
     for answer in answers:
         _merge(findings, answer)
     questions = [a.question() for a in answers]
@@ -82,7 +86,7 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     document = AuditResult(
         id=request.id, started=request.started, finished=finished, verdict=verdict, answered=answered, why=render(why), why_msg=why, questions=questions,
         not_assessed=[render(m) for m in not_assessed], not_assessed_msg=not_assessed, notes=[render(m) for m in notes], notes_msg=notes,
-        context=_context(facts, plan), history={"models_on_this_data": None, "plans_on_this_pair": None, "first_seen": None, "reason": "not counted by this version"},
+        context=_context(facts, plan), history=_history(past, judged_by, findings, request.started), waivers=match(request.waivers, findings, request.started[:10]),
         valid_until=str(date.fromisoformat(finished[:10]) + timedelta(days=365)), model=_model(arguments, facts, settled), data=_data(facts, settled, arguments["scoring"]),
         plan=arguments["plan"], plan_sha256=arguments["plan_sha256"], seed=request.seed, environment=_environment(arguments, request),
         checks=[_check(id_, results[id_], findings[id_]) for id_ in results],
@@ -90,6 +94,13 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     written = document.model_dump(mode="json")
     written["digest"] = document_digest(written)
     return written
+
+
+def _history(past: History, judged_by: Plan, findings: dict[str, list[Finding]], started: str) -> History:
+    """What the store knew, with the levels that were used and since when each finding that is not settled has been so."""
+    unsettled = [f.key for found in findings.values() for f in found if f.verdict in ("fail", "inconclusive")]
+    since = {key: past.open_since.get(key, started[:10]) for key in unsettled}
+    return past.model_copy(update={"alpha_fail": judged_by.judge.alpha_fail, "level_pass": judged_by.judge.level_pass, "open_since": since})
 
 
 def _findings(id_: str, result: Json, plan: Plan, label_source: str | None, favourable: bool) -> list[Finding]:

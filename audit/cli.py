@@ -1,11 +1,19 @@
-"""`witnessmark train|run|verify|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|run|verify|commit|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-COMMANDS = {"train": "models.train", "run": "audit.run", "verify": "audit.verify", "report": "reports.generate"}
+COMMANDS = {
+    "train": "models.train",
+    "run": "audit.run",
+    "verify": "audit.verify",
+    "commit": "audit.commit",
+    "findings": "audit.findings",
+    "pool": "audit.pool",
+    "report": "reports.generate",
+}
 LATER = ("compare",)
 
 

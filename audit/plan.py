@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from audit.errors import AuditError
 from audit.registry import FAMILIES, Check, checks
 from audit.result import Basis, Compare, Role, Rule, Severity
+from audit.roles import check_context
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -149,6 +150,13 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         raise AuditError(f"cannot read the {what} {path}: {error}", "give a readable TOML file") from None
 
 
+def read_context(path: Path) -> dict[str, Any]:
+    """A context file, or an `AuditError` that names it."""
+    context = read_toml(path, "context")
+    check_context(context)
+    return context
+
+
 def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
@@ -216,6 +224,37 @@ def asked(plan: Plan, only: set[str] | None, skip: set[str] | None) -> dict[str,
 def parameters(plan: Plan, check: Check) -> dict[str, Any]:
     """The parameters of a check as this plan sets them, defaults written out."""
     return check.parameters(plan.checks.get(check.info.id, CheckPlan()).params)
+
+
+def fixed(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> dict[str, Any]:
+    """What a plan decides without model, data or declarations, every default written out; `asked_for` as `asked` gives it."""
+    written = plan.model_dump(mode="json", exclude={"checks"})
+    written["audit"] |= {"sample": sample, "seed": seed}
+    written["checks"] = {
+        id_: {
+            "enabled": asked_for[id_],
+            "params": parameters(plan, check),
+            "criteria": [c.model_dump(mode="json") for c in plan.checks[id_].criteria] if id_ in plan.checks else [],
+        }
+        for id_, check in checks().items()
+    }
+    return written
+
+
+def fixed_digest(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> str:
+    """The digest that `audit.commit` records before an audit and that the audit finds again; the edition changes what is printed and no result."""
+    written = fixed(plan, asked_for, sample=sample, seed=seed)
+    del written["disclosure"]["edition"]
+    return digest(written)
+
+
+def divided(plan: Plan, models: int | None) -> Plan:
+    """The plan with its fail and pass level divided by the number of models that the same data have judged (verdicts.md §8); None: not known."""
+    if models is None or models < 2:
+        return plan
+    judge = plan.judge
+    levels = {"alpha_fail": judge.alpha_fail / models, "level_pass": round(1 - (1 - judge.level_pass) / models, 12)}
+    return plan.model_copy(update={"judge": judge.model_copy(update=levels)})
 
 
 def digest(resolved: dict[str, Any]) -> str:

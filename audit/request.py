@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from audit.result import Frozen
 
 
@@ -30,3 +32,5 @@ class Request(Frozen):
     forget: bool
     started: str
     command: list[str]
+    plan_given: bool = False
+    waivers: list[dict[str, Any]] = Field(default_factory=list)

@@ -348,6 +348,51 @@ class Environment(Frozen):
     observed: dict[str, str] = {}
 
 
+class Commitment(Frozen):
+    """Whether `audit.commit` recorded the plan before the audit; `date` in UTC, by the clock of the machine that recorded it.
+
+    `other_data`: only for data other than these. `after_first_look`: these data had been audited before the record was made. `context`:
+    whether the context file was recorded too, and is the one that was given.
+    """
+
+    state: Literal["fixed", "not_fixed", "other_data", "unknown"]
+    date: str | None = None
+    after_first_look: bool = False
+    context: Literal["fixed", "changed", "not_recorded"] = "not_recorded"
+
+
+class History(Frozen):
+    """How often these data have judged, this audit included, as far as the store knows; counts are None, with a reason, where it knows nothing.
+
+    `alpha_fail` and `level_pass` are the levels that were used: the plan's, divided by `models_on_this_data`. `open_since` has, for each finding
+    that fails or is open, the date of the first of the unbroken row of audits of this model (by name) in which it did.
+    """
+
+    models_on_this_data: int | None = None
+    plans_on_this_pair: int | None = None
+    first_seen: str | None = None
+    reason: str | None = None
+    reason_msg: Message | None = None
+    alpha_fail: Real | None = None
+    level_pass: Real | None = None
+    commitment: Commitment | None = None
+    open_since: dict[str, str] = {}
+
+
+class Waiver(Frozen):
+    """A finding that a named person accepts until a date. It changes no verdict.
+
+    `state`: `accepted`; `expired` before the audit began, and counts as none; `not_needed`, because the finding neither fails nor is open;
+    `unknown`, because no finding has this key.
+    """
+
+    key: str
+    reason: str
+    person: str
+    expires: str
+    state: Literal["accepted", "expired", "not_needed", "unknown"]
+
+
 class AuditResult(Frozen):
     """The whole audit: `audit.json`."""
 
@@ -365,7 +410,8 @@ class AuditResult(Frozen):
     notes: list[str] = []
     notes_msg: list[Message] = []
     context: dict[str, Any]
-    history: dict[str, Any]
+    history: History
+    waivers: list[Waiver] = []
     valid_until: str
     model: ModelInfo
     data: DataInfo
@@ -390,13 +436,13 @@ def _without(record: dict[str, Any], keys: set[str]) -> dict[str, Any]:
 
 
 def document_digest(document: dict[str, Any]) -> str:
-    """SHA-256 over what a repeated audit must give again: all but ids, times, environment, history and findings that cannot repeat.
+    """SHA-256 over what a repeated audit must give again: all but ids, times, environment, history, waivers and findings that cannot repeat.
 
     Canonical form: RFC 8785.
     """
     import rfc8785
 
-    kept = _without(document, {"id", "started", "finished", "valid_until", "environment", "history", "digest"})
+    kept = _without(document, {"id", "started", "finished", "valid_until", "environment", "history", "waivers", "digest"})
     kept["checks"] = [
         _without(c, {"seconds", "summary", "summary_msg"} if any(not f["repeatable"] for f in c["findings"]) else {"seconds"})
         | {"findings": [f for f in c["findings"] if f["repeatable"]]}

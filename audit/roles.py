@@ -5,6 +5,7 @@ The same record is `audit_data/roles.json` on the run that trained the model.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Literal
 
@@ -51,12 +52,28 @@ def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
             "name the roles with options, such as --target",
         ) from None
     reference = base.reference | given.get("reference", {})
+    check_context(given.get("context") or base.context)
     changed = {k: v for k, v in given.items() if v is not None and k != "reference"}
     if changed.get("independent"):
         changed["cluster"] = None  # the auditor's word, over what training logged
     elif changed.get("cluster"):
         changed["independent"] = False
     return base.model_copy(update=changed | {"reference": reference})
+
+
+def check_context(context: dict[str, Any]) -> None:
+    """Refuse a context whose tables cannot be meant: costs of errors that are no amounts, responses that are no sentences."""
+    costs = context.get("cost_of_errors")
+    for name, cost in costs.items() if isinstance(costs, dict) else ():
+        if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost):
+            raise AuditError(f"the context's cost_of_errors.{name} is {cost!r}, which is no number", "give each cost as a number from 0 up")
+        if cost < 0:
+            raise AuditError(f"the context's cost_of_errors.{name} is {cost}, below zero", "give each cost as a number from 0 up")
+    responses = context.get("responses", {})
+    if not isinstance(responses, dict) or not all(isinstance(text, str) for text in responses.values()):
+        raise AuditError(
+            "the context's responses are no table of sentences", 'write [responses] and lines like "KEY OF A FINDING" = "what is done"'
+        )
 
 
 class Decision(BaseModel):
@@ -82,4 +99,9 @@ def parse_decision(rule: str) -> Decision:
         return Decision(kind="top_count", value=float(match[1]))
     if match := re.fullmatch(r"column\s*=\s*(.+)", text):
         return Decision(kind="column", column=match[1].strip())
+    if re.search(r"[,;]|\band\b|\bor\b|&", text) or len(re.findall(r"[<>]=?|=", text)) > 1:
+        raise AuditError(
+            f"the decision rule {rule!r} holds several cutoffs, and an audit judges one rule",
+            "give one of the forms score>=T, top=K, top=P% or column=COL, and audit another rule by itself",
+        )
     raise AuditError(f"the decision rule {rule!r} is not known", "use predict, score>=T, top=K, top=P% or column=COL")

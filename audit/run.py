@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--target", metavar="COL", help="the outcome column")
     data.add_argument("--positive", metavar="LABEL", help="the event that the score predicts")
     data.add_argument("--favourable", metavar="LABEL[,LABEL]", help="the decision that a person wants; high or low for a regression")
-    data.add_argument("--decision", metavar="RULE", help="predict, score>=T, top=K, top=P%% or column=COL")
+    data.add_argument("--decision", action="append", metavar="RULE", help="predict, score>=T, top=K, top=P%% or column=COL")
     data.add_argument("--label-source", choices=LABEL_SOURCES, help="what the target column is")
     data.add_argument("--sensitive", metavar="A,B", help="sensitive columns; they need not be model inputs")
     data.add_argument("--reference", metavar="COL=VALUE,…", help="the reference group of a sensitive column (default: the largest)")
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--skip", metavar="a,b", help="check ids or families to leave out")
     what.add_argument("--sample", type=int, metavar="N", help="rows for the checks that ask the model again (default: 2000)")
     what.add_argument("--seed", type=int, metavar="S", help="every random choice (default: 0)")
-    what.add_argument("--waivers", metavar="FILE", help="comes with a later version")
+    what.add_argument("--waivers", metavar="FILE", help="TOML: accepted findings, each with reason, person and expiry; no verdict changes")
     what.add_argument("--check-timeout", type=float, default=900.0, metavar="S", help="a check that runs longer is errored (default: 900)")
     what.add_argument("--print-plan", action="store_true", help="print the resolved plan and stop")
     out = p.add_argument_group("where it goes")
@@ -87,7 +87,6 @@ def parser() -> argparse.ArgumentParser:
 
 LATER = {
     "weight": "--weight",
-    "waivers": "--waivers",
     "framework": "--framework",
     "sign_key": "--sign-key",
 }
@@ -125,15 +124,17 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         reference[column] = value
     context = None
     if options.context:
-        from audit.plan import read_toml
+        from audit.plan import read_context
 
-        context = read_toml(Path(options.context), "context")
+        context = read_context(Path(options.context))
+    decision = None
     if options.decision:
         from audit.roles import parse_decision
 
-        parse_decision(options.decision)
+        decision = ", ".join(options.decision)  # several rules are refused as one that holds several cutoffs
+        parse_decision(decision)
     return {
-        "target": options.target, "positive": options.positive, "favourable": _names(options.favourable), "decision": options.decision,
+        "target": options.target, "positive": options.positive, "favourable": _names(options.favourable), "decision": decision,
         "label_source": options.label_source, "task": options.task, "classes": _names(options.classes), "sensitive": _names(options.sensitive),
         "features": _names(options.features), "outputs": options.outputs, "context": context, "reference": reference,
         "cluster": options.cluster, "independent": options.independent or None,
@@ -145,6 +146,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     from audit import plan as plans
     from audit.request import Request
     from audit.store import absolute_uri
+    from audit.waivers import read_waivers
 
     _refuse_later(options)
     if not options.model_uri:
@@ -165,6 +167,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         chosen = {"tier": tier, "chosen_by": str(given["context"].get("tier_chosen_by", "the context file"))}
         plan = plan.model_copy(update={"materiality": plans.Materiality.model_validate(chosen)})
     given["reference"] = dict(plan.reference) | given["reference"]
+    waivers = [w.model_dump(mode="json") for w in read_waivers(Path(options.waivers))] if options.waivers else []
     audit_id = uuid.uuid4().hex
     name = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model"
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -177,7 +180,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),
         lang=options.lang, edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
         trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=str(Path(options.scored_dir).absolute()) if options.scored_dir else None,
-        forget=options.forget, started=now, command=command,
+        forget=options.forget, started=now, command=command, plan_given=options.plan is not None, waivers=waivers,
     )  # fmt: skip
 
 
@@ -263,7 +266,8 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
     from audit.progress import closing, progress
     from audit.result import AuditResult
     from audit.runner import Audit
-    from reports.view import state_of, state_of_audit
+    from reports.view import looks, state_of, state_of_audit
+    from reports.words import Speaker
 
     folder = Path(request.out)
     with Audit(request, progress()) as audit:
@@ -274,6 +278,7 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
 
                 print(dumps(audit.resolved_plan()))
                 return 0
+            audit.recall()
             audit.settle()
             document = audit.run(folder)
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
@@ -287,6 +292,9 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
             raise
     result = AuditResult.model_validate(document)
     closing(result, state_of_audit(result), {c.info.id: state_of(c) for c in result.checks})
+    for line in looks(result, Speaker("en")):
+        print(line, file=sys.stderr)
+    _waived(result)
     if options.json:
         sys.stdout.write((folder / "audit.json").read_text(encoding="utf-8"))
     else:
@@ -326,6 +334,21 @@ def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> No
         )
     except (JobError, AuditError) as error:
         print(f"note: the audit is complete and was not logged to MLflow: {error}", file=sys.stderr)
+
+
+def _waived(result: Any) -> None:
+    """Waivers that accept nothing, said where whoever gave them reads it."""
+    said = {
+        "expired": "expired on {expires} and counts as none",
+        "unknown": "names no finding of this audit",
+        "not_needed": "is not needed: the finding neither fails nor is open",
+    }
+    for waiver in result.waivers:
+        if waiver.state in said:
+            print(
+                f"note: the waiver of {waiver.key} by {waiver.person!r} {said[waiver.state].format(expires=waiver.expires)}",
+                file=sys.stderr,
+            )
 
 
 def _interrupted(folder: Path) -> None:

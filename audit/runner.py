@@ -35,6 +35,7 @@ MAX_RESTARTS = 3
 SCRATCH = "witnessmark-"
 RESOLVE_SECONDS = 900.0
 PREPARE_SECONDS = 1800.0
+HISTORY_SECONDS = 300.0
 SCORE_SECONDS = 24 * 3600.0
 
 
@@ -75,6 +76,7 @@ class Audit:
         self.resolved: Json = {}
         self.facts: Json = {}
         self.settled: Json | None = None
+        self.history: Json = {}
         self.failure: str | None = None
 
     def __enter__(self) -> Audit:
@@ -133,6 +135,30 @@ class Audit:
                 raise AuditError(what, mend or "see python -m models.train --list") from None
         return target
 
+    def recall(self) -> None:
+        """What the store knows of these data and this plan; asked before anything is measured, because the levels depend on it."""
+        from audit.history import context_digest, unknown
+        from audit.store import identity, subject
+
+        request, uri = self.request, self.resolved["uri"]
+        fixed = plans.fixed_digest(self.plan, request.checks, sample=request.sample, seed=request.seed)
+        arguments = {
+            "tracking_uri": request.tracking_uri, "data": self.facts["sha256"], "model": identity(self.inspection.sha256, uri), "fixed": fixed,
+            "subject": subject(self.resolved["name"], uri), "plan": plans.digest(self.resolved_plan()), "started": request.started,
+            "context": context_digest(request.given.get("context")),
+        }  # fmt: skip
+        self.progress.step("history")
+        try:
+            self.history = self.jobs.run("audit.history:look_back", arguments, limit=HISTORY_SECONDS)
+        except JobError:
+            self.history = unknown("answer")
+        commitment = self.history["commitment"]
+        if request.plan_given and commitment["state"] == "other_data":
+            raise AuditError(
+                f"this plan was fixed on {commitment['date']} for other data, and never for these ({self.facts['sha256'][:12]})",
+                "name the data that it was fixed for, or fix it for these before you audit them: python -m audit.commit PLAN --data PATH",
+            )
+
     def settle(self) -> None:
         """Load the model in its worker and settle what its answers mean; a model that cannot be asked is a finding, not a refusal."""
         self.progress.step("load")
@@ -184,17 +210,8 @@ class Audit:
     def resolved_plan(self) -> Json:
         """The plan with every default written out and every declaration in it, without paths, URIs or output options."""
         request, roles = self.request, self.facts["roles"]
-        written = self.plan.model_dump(mode="json", exclude={"checks"})
-        written["audit"] |= {"sample": request.sample, "seed": request.seed}
+        written = plans.fixed(self.plan, request.checks, sample=request.sample, seed=request.seed)
         written["disclosure"]["edition"] = request.edition
-        written["checks"] = {
-            id_: {
-                "enabled": request.checks[id_],
-                "params": plans.parameters(self.plan, check),
-                "criteria": [c.model_dump(mode="json") for c in self.plan.checks[id_].criteria] if id_ in self.plan.checks else [],
-            }
-            for id_, check in checks().items()
-        }
         written["roles"] = {
             k: roles[k]
             for k in (
@@ -225,6 +242,9 @@ class Audit:
         about = {"model": self.inspection.sha256, "data": self.facts["sha256"], "plan": digest}
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
+        self.history = journal.read("history") or self.history  # a resumed audit keeps the levels that it began with
+        journal.write("history", self.history)
+        self.judged_by = plans.divided(self.plan, self.history["models_on_this_data"])
         scoring = None if self.failure else self._score(journal, digest)
         results: dict[str, Json] = {}
         for id_, check in checks().items():
@@ -232,7 +252,7 @@ class Audit:
         arguments = {
             "request": self.request.model_dump(mode="json"), "facts": self.facts, "settled": self.settled, "resolved": self.resolved,
             "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": digest, "results": results,
-            "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
+            "history": self.history, "waivers": self.request.waivers, "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         self.progress.step("judge")
@@ -322,7 +342,7 @@ class Audit:
             return kept
         self.progress.step(id_)
         arguments = {
-            "check": id_, "params": params, "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.request.plan,
+            "check": id_, "params": params, "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.judged_by.model_dump(mode="json"),
             "seed": self.request.seed, "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
         }  # fmt: skip
         result, reason = self._attempt("audit.probe:run_check", arguments, self.request.check_timeout, check.info.probing)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROLES = "audit_data/roles.json"
 EVALUATION = "audit_data/evaluation.parquet"
+EXPERIMENT = "witnessmark"
 
 
 #: Nothing leaves the machine, a dead server is given up after seconds, and stderr is ours.
@@ -58,7 +59,8 @@ def require_store(uri: str) -> None:
         raise AuditError(f"no MLflow store at {uri.removeprefix('sqlite:///')}", "train a model first or give --tracking-uri")
 
 
-def _client(uri: str) -> MlflowClient:
+def client_of(uri: str) -> MlflowClient:
+    """MLflow's client for a store, its own chatter off."""
     import logging
 
     import mlflow
@@ -113,7 +115,7 @@ def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Reso
     logged = evaluation = None
     present = not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).is_file()
     if isinstance(run_id, str) and run_id and present:
-        logged, evaluation = _beside(_client(tracking_uri), run_id, destination.parent)
+        logged, evaluation = _beside(client_of(tracking_uri), run_id, destination.parent)
     model_id = described.get("model_id")
     return Resolved(
         path=str(destination), uri=uri, name=None, version=None, model_id=model_id if logged else None, run_id=run_id if logged else None,
@@ -129,7 +131,7 @@ def _copy(folder: Path, destination: Path) -> None:
 def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
     import mlflow
 
-    client = _client(tracking_uri)
+    client = client_of(tracking_uri)
     info = mlflow.models.get_model_info(uri)
     downloaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(destination.parent / "download")))
     if downloaded != destination:
@@ -188,6 +190,22 @@ def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, 
     return logged, evaluation
 
 
+def experiment_of(client: MlflowClient) -> str:
+    """The id of the experiment that holds audits and commitments, made where it is not there."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return str(experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT))
+
+
+def identity(sha256: str | None, uri: str) -> str:
+    """What tells models apart: the digest of their files, or the address where there are none to see."""
+    return sha256 or uri
+
+
+def subject(name: str | None, uri: str) -> str:
+    """What versions of one model have in common."""
+    return name or uri
+
+
 def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
     """Job: a run linked to the audited model, with the folder as artifacts, metrics as check.metric, and the verdict as a tag."""
     os.environ.update(SETTINGS)
@@ -196,16 +214,23 @@ def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
 
     folder, model = Path(arguments["folder"]), arguments["model"]
     document = json.loads((folder / "audit.json").read_bytes())
-    client = _client(arguments["tracking_uri"])
-    experiment = client.get_experiment_by_name("witnessmark")
-    experiment_id = experiment.experiment_id if experiment else client.create_experiment("witnessmark")
+    client = client_of(arguments["tracking_uri"])
+    experiment_id = experiment_of(client)
     answered = document["answered"]
     fraction = f"{document['verdict']} ({answered['pass'] + answered['fail']} of {answered['decides']} answered)"
     tags = {
-        "witnessmark.audit": document["id"], "witnessmark.verdict": document["verdict"], "witnessmark.answered": fraction, "witnessmark.digest": document["digest"],
+        "witnessmark.audit": document["id"],
+        "witnessmark.verdict": document["verdict"],
+        "witnessmark.answered": fraction,
+        "witnessmark.digest": document["digest"],
         "witnessmark.model": model["uri"],
+    }
+    # By these later audits of the same data know of this one (audit/history.py).
+    looked = {
+        "witnessmark.data_sha256": document["data"]["sha256"], "witnessmark.model_sha256": identity(model["sha256"], model["uri"]),
+        "witnessmark.plan_sha256": document["plan_sha256"], "witnessmark.subject": subject(model["name"], model["uri"]), "witnessmark.started": document["started"],
     }  # fmt: skip
-    run = client.create_run(experiment_id, run_name=f"audit {model['name'] or model['uri']}"[:250], tags=tags)
+    run = client.create_run(experiment_id, run_name=f"audit {model['name'] or model['uri']}"[:250], tags=tags | looked)
     run_id = run.info.run_id
     try:
         values = _metrics(document)

@@ -25,8 +25,9 @@ BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing with
 
 
 def percent(x: float) -> str:
-    """0.3251 → 32.5 %, with at most one decimal."""
-    text = f"{100 * x:.1f}".removesuffix(".0")
+    """0.3251 → 32.5 %, with at most one decimal; more where that would make 100 % of what is not quite: 0.9998 → 99.98 %."""
+    digits = next((d for d in range(1, 9) if x >= 1 or round(100 * x, d) < 100), 1)
+    text = f"{100 * x:.{digits}f}".removesuffix(".0")
     return f"{'0' if text == '-0' else text} %".replace("-", "−")
 
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -70,6 +71,7 @@ def verify(
     for what in ("model", "data"):
         agree = manifest.get(what, {}).get("sha256") == document.get(what, {}).get("sha256")
         claims.append((OK if agree else FAILED, f"{what} named alike in manifest and document", ""))
+    claims.append(_validity(document))
     claims += _views(folder, document)
     claims += _added(folder, manifest)
     claims.append(_model(document, model, tracking_uri))
@@ -128,6 +130,14 @@ def _verdict(document: dict[str, Any]) -> Claim:
     verdict, answered = audit_verdict(result.questions)
     follows = (verdict, answered) == (result.verdict, result.answered)
     return (OK if follows else FAILED, "verdict follows from the findings", "" if follows else f"it should be {verdict}")
+
+
+def _validity(document: dict[str, Any]) -> Claim:
+    """An audit that has expired was not altered: it no longer speaks for the model of today."""
+    until, today = str(document.get("valid_until"))[:10], datetime.now(UTC).strftime("%Y-%m-%d")
+    if until < today:
+        return (UNCHECKED, "valid today", f"expired on {until}: audit the model again")
+    return (OK, f"valid until {until}", "")
 
 
 def _views(folder: Path, document: dict[str, Any]) -> list[Claim]:

@@ -127,7 +127,9 @@ def public(document: AuditResult) -> AuditResult:
             findings.append(withhold(f) if f.key in hidden else f.model_copy(update={"evidence": [e for e in kept if e is not None]}))
         said: dict[str, Message | str] = {"summary": SUMMARY.id, "summary_msg": SUMMARY} if hidden else {}
         checks.append(check.model_copy(update={"findings": findings, **said}))
-    return document.model_copy(update={"checks": checks} | public_sentences(document, keys))
+    # What somebody wrote about a finding that is withheld could tell what the page withholds.
+    waivers = [w.model_copy(update={"reason": WITHHELD.id}) if w.key in keys else w for w in document.waivers]
+    return document.model_copy(update={"checks": checks, "waivers": waivers} | public_sentences(document, keys))
 
 
 def _rests_on(f: Finding, cells: set[Cell]) -> bool:

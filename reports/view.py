@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
-from audit.result import AuditResult, CheckResult, Finding, Question
+from audit.result import AuditResult, CheckResult, Commitment, Finding, Question, Waiver
 from audit.text import speaks
 from reports.said import Said, figure
 from reports.words import (
@@ -33,6 +34,7 @@ STANDING = mark(
     "The intervals say how much these results would move if another sample of people like these were scored by this same model. They do "
     "not cover retraining, wrong or biased labels, people who are not in the data, or change over time."
 )
+KEPT_OFF = mark("Audits of these data that were kept off this store (--no-log), or lie in another one, are not counted.")
 CENSUS = mark("The rows are all decisions of {period}; the intervals describe the process that produced them.")
 
 
@@ -56,7 +58,8 @@ class FirstScreen:
     answered: Said
     purpose: Said
     why: Said
-    history: Said
+    history: list[Said]
+    waivers: list[Said]
     unstated: list[str]
     deciding: list[Flagged]
     questions: list[Flagged]
@@ -195,6 +198,7 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged
             path = f"checks[{i}].findings[{j}]"
             own = f.sentence and state_of_finding(f) == "size_open"  # its sentence says so itself
             detail = "" if f.verdict in ("pass", "fail") or f.estimate is None or own else reason_text(f, say)
+            detail = say.sentences([detail, accepted(document, f.key, say)])
             text = Said(sentence(f, say), f"{path}.sentence" if f.sentence else path)
             shown.append(Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id)))
     return shown[:most]
@@ -242,6 +246,8 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
     context = context_of(document)
     lines = [Said(say.t(STANDING))]
+    if document.history.models_on_this_data is not None:
+        lines.append(Said(say.t(KEPT_OFF), "history"))
     if context.get("sampling") == "census" and context.get("period") not in UNSTATED:
         lines.append(Said(say.t(CENSUS, period=words_of(context["period"])), "context.period"))
     for name, texts, messages in (
@@ -270,6 +276,7 @@ def audited(document: AuditResult, say: Speaker) -> list[Said]:
         Said(say.t("data: {source}", source=source_text(document, say)), "data.source"),
         Said(say.t("{n} rows", n=rows.text), "data.rows", numeric=True),
         Said(clean(document.started[:10], 10), "started"),
+        Said(say.t("valid until {date}", date=clean(document.valid_until, 10)), "valid_until"),
         Said(say.t("auditor not stated") if auditor in UNSTATED else say.t("by {auditor}", auditor=words_of(auditor)), "context.auditor"),
     ]
 
@@ -292,19 +299,100 @@ def unstated(document: AuditResult, say: Speaker) -> list[str]:
     return [say.t(label) for key, label in CONTEXT.items() if context.get(key) in UNSTATED]
 
 
+def looks(document: AuditResult, say: Speaker) -> list[Said]:
+    """How often these data have judged, with the levels that followed from it, and whether the plan was fixed before."""
+    past, lines = document.history, []
+    if past.models_on_this_data is None and past.reason:
+        reason = say.stored(past.reason, past.reason_msg)
+        text = say.t("How many models these data have judged is not known: {reason}. The levels are not divided.", reason=reason)
+        lines.append(Said(text, "history.models_on_this_data"))
+    elif past.models_on_this_data is not None and past.models_on_this_data > 1:
+        text = say.t("These data have judged {n:count} models, this one included.", n=past.models_on_this_data)
+        if past.alpha_fail is not None and past.level_pass is not None:
+            text = say.t(
+                "{looks} The levels are divided by that number: the whole audit may fail by mistake with at most {alpha:percent}, and what passes is "
+                "bounded on each side at {level:percent} ({both:percent} intervals).",
+                looks=text, alpha=past.alpha_fail, level=past.level_pass, both=2 * past.level_pass - 1,
+            )  # fmt: skip
+        lines.append(Said(text, "history.models_on_this_data"))
+    if past.plans_on_this_pair is not None and past.plans_on_this_pair > 1:
+        text = say.t("{n:count} different plans have judged this model on these data, this one included.", n=past.plans_on_this_pair)
+        lines.append(Said(text, "history.plans_on_this_pair"))
+    if past.commitment is not None:
+        lines.append(Said(commitment_text(past.commitment, say), "history.commitment"))
+    return lines
+
+
+def today() -> str:
+    """The date in UTC, for what is said live; nothing that is stored depends on it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d")
+
+
+def validity(document: AuditResult, today: str, say: Speaker) -> str:
+    """Until when the audit holds, or that it no longer does."""
+    until = clean(document.valid_until, 10)
+    if document.valid_until < today:
+        return say.t("Expired on {date}: audit the model again.", date=until)
+    return say.t("Valid until {date}, or until the next version of the model.", date=until)
+
+
+def commitment_text(commitment: Commitment, say: Speaker) -> str:
+    """Whether the plan was fixed before the audit, and what that covers."""
+    date = clean((commitment.date or "")[:10], 10)
+    if commitment.state == "unknown":
+        return say.t("Whether the plan was fixed in advance is not known.")
+    if commitment.state == "other_data":
+        return say.t("Plan not fixed in advance: it was fixed on {date} for other data, not for these.", date=date)
+    if commitment.state == "not_fixed":
+        return say.t("Plan not fixed in advance.")
+    told = (
+        say.t("Plan fixed on {date}, before this audit, but after these data had first been audited.", date=date)
+        if commitment.after_first_look
+        else say.t("Plan fixed on {date}, before this audit.", date=date)
+    )
+    covered = {
+        "fixed": say.t("This covers criteria, limits and parameters, and the context file; not what was declared beside them, such as the decision rule."),
+        "changed": say.t("This covers criteria, limits and parameters; the context file is not the one that was fixed with them."),
+        "not_recorded": say.t("This covers criteria, limits and parameters; not what was declared beside them, such as the decision rule."),
+    }  # fmt: skip
+    return say.sentences([told, covered[commitment.context]])
+
+
+def waiver_text(waiver: Waiver, say: Speaker) -> str:
+    """What somebody accepted, and what it comes to."""
+    said = {
+        "key": waiver.key,
+        "person": clean(waiver.person, 120),
+        "date": clean(waiver.expires, 10),
+        "reason": say.stored(waiver.reason, None),
+    }
+    if waiver.state == "accepted":
+        return say.t("Accepted by {person} until {date}: {reason} (finding {key})", **said)
+    if waiver.state == "expired":
+        return say.t("Expired on {date} and counts as none: the waiver by {person} of finding {key} ({reason})", **said)
+    if waiver.state == "unknown":
+        return say.t("No finding has the key {key}: the waiver by {person} until {date} accepts nothing ({reason})", **said)
+    return say.t("Not needed: the finding {key}, waived by {person} until {date}, neither fails nor is open ({reason})", **said)
+
+
+def accepted(document: AuditResult, key: str, say: Speaker) -> str:
+    """Who accepts this finding until when; empty where nobody does."""
+    found = [w for w in document.waivers if w.key == key and w.state == "accepted"]
+    return (
+        say.t("Accepted by {person} until {date}.", person=clean(found[0].person, 120), date=clean(found[0].expires, 10)) if found else ""
+    )
+
+
 def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
     """All of the first screen."""
-    models = document.history.get("models_on_this_data", 1)
-    history = ""
-    if isinstance(models, int) and models > 1:
-        history = say.t("These data have judged {n:count} models; the levels are divided by that number.", n=models)
     return FirstScreen(
         audited=audited(document, say),
         look=LOOKS[state_of_audit(document)],
         answered=Said(answered_text(document, say), "answered", numeric=True),
         purpose=Said(purpose(document, say), "context"),
         why=Said(say.stored(document.why, document.why_msg), "why"),
-        history=Said(history, "history.models_on_this_data" if history else ""),
+        history=looks(document, say),
+        waivers=[Said(waiver_text(w, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
         unstated=unstated(document, say),
         deciding=deciding(document, say),
         questions=questions(document, say),

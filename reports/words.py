@@ -353,6 +353,10 @@ class Speaker:
     def join(self, parts: list[str]) -> str:
         return ("；" if self.lang == "zh" else "; ").join(p for p in parts if p)
 
+    def sentences(self, parts: Iterable[str]) -> str:
+        """Whole sentences one after the other."""
+        return ("" if self.lang == "zh" else " ").join(p for p in parts if p)
+
     def list(self, parts: Iterable[str]) -> str:
         """Names in a row."""
         return ("、" if self.lang == "zh" else ", ").join(parts)

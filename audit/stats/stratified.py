@@ -67,6 +67,24 @@ def mantel_haenszel_difference(tables: Tables, *, level: float) -> Estimate | No
     return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="mantel_haenszel_sato", n=tables.rows)
 
 
+def mantel_haenszel_ratio(tables: Tables, *, level: float) -> Estimate | None:
+    """Common ratio p1 / p0 over strata; 1 means equal rates within strata. Variance of its log: Greenland and Robins 1985.
+
+    None where it is 0, infinite or undefined, and where everybody counts in every stratum (its width would be 0).
+    """
+    z = normal_quantile(level)
+    a, m, c, n, *_ = tables
+    total = m + n
+    up, down = float(np.sum(a * n / total)), float(np.sum(c * m / total))
+    if up == 0 or down == 0:
+        return None
+    variance = float(np.sum(((a + c) * m * n - a * c * total) / total**2)) / (up * down)
+    if variance <= 1e-18:
+        return None
+    value, spread = up / down, math.exp(z * math.sqrt(variance))
+    return estimate(value, value / spread, value * spread, level=level, method="mantel_haenszel_greenland_robins", n=tables.rows)
+
+
 def mantel_haenszel_odds_ratio(tables: Tables, *, level: float) -> Estimate | None:
     """Common odds ratio over strata; 1 means equal odds within strata. Mantel and Haenszel 1959; variance: Robins, Breslow, Greenland 1986.
 

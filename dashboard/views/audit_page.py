@@ -7,7 +7,7 @@ from dashboard import show
 from dashboard.store import Entry
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks
-from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of
+from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
 from reports.words import FAMILIES, LOOKS, Speaker, clean
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
@@ -41,12 +41,18 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     show.flag(screen.look, say, large=True)
     show.plain(f"{screen.answered} · {screen.purpose}")
     show.plain(screen.why)
-    show.plain(screen.history)
+    for line in (*screen.history, validity(entry.document, today(), say)):
+        show.plain(line)
     if screen.deciding:
         st.subheader(say.t("What decides it"))
         verdicts(screen.deciding, say)
     st.subheader(say.t("The questions that decide"))
     verdicts(screen.questions, say)
+    if screen.waivers:
+        st.subheader(say.t("Accepted findings (waivers)"))
+        show.plain(say.t("A waiver says who accepts a finding, why, and until when. It changes no verdict."))
+        for line in screen.waivers:
+            show.plain(line)
     st.subheader(say.t("What each family found"))
     for start in range(0, len(screen.families), 3):
         for column, item in zip(st.columns(3), screen.families[start : start + 3], strict=False):

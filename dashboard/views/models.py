@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard.show import SIGNED, UNSIGNED, flag_text, found_audits, plain, problems, speaker
-from reports.view import answered_text, source_text, state_of_audit
+from reports.view import answered_text, source_text, state_of_audit, today, validity
 from reports.words import LOOKS, clean, number
 
 say = speaker()
@@ -24,6 +24,7 @@ else:
         "rows": [number(d.data.rows, "count") for d in documents],
         "data": [source_text(d, say) for d in documents],
         "date": [clean(d.started[:10], 10) for d in documents],
+        "valid": [validity(d, today(), say) for d in documents],
         "signed": [say.t(SIGNED if entry.signed else UNSIGNED) for entry in found.entries],
     }
     text = st.column_config.TextColumn
@@ -35,6 +36,7 @@ else:
         "rows": text(say.t("Rows"), alignment="right", width="small"),
         "data": text(say.t("Data")),
         "date": text(say.t("Date"), width="small"),
+        "valid": text(say.t("Validity")),
         "signed": text(say.t("Signature")),
     }
     chosen = st.dataframe(

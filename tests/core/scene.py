@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from audit.plan import Plan
 from audit.prepare import Facts, Groups
 from audit.probe import collect
 from audit.registry import checks, unmet
-from audit.result import AuditResult, Finding, Measurement, Message
+from audit.result import AuditResult, Finding, History, Measurement, Message
 from audit.roles import Roles, parse_decision
 from audit.scored import Scoring, sample_rows
 
@@ -86,17 +86,26 @@ class Scene:
                 }  # fmt: skip
         return out
 
-    def document(self, *, skip: Iterable[str] = (), errored: Mapping[str, str] | None = None) -> AuditResult:
-        """The whole document, judged."""
+    def document(
+        self,
+        *,
+        skip: Iterable[str] = (),
+        errored: Mapping[str, str] | None = None,
+        history: Mapping[str, Any] | None = None,
+        waivers: Sequence[Mapping[str, Any]] = (),
+    ) -> AuditResult:
+        """The whole document, judged; `history` is what the store would have known."""
+        past = History.model_validate(history or {"models_on_this_data": 1, "plans_on_this_pair": 1})
+        judged_by = replace(self, plan=plans.divided(self.plan, past.models_on_this_data))
         written = self.plan.model_dump(mode="json")
         request = {
             "id": "scene", "uri": "models:/scene/1", "tracking_uri": "", "data": None, "given": {}, "plan": written, "checks": dict.fromkeys(checks(), True),
             "sample": self.plan.audit.sample, "seed": self.seed, "out": "", "lang": "en", "edition": "internal", "log": False, "check_timeout": 900.0,
-            "trust_pickle": False, "isolation": "none", "scored_dir": None, "forget": False, "started": "2026-01-01T00:00:00Z", "command": [],
+            "trust_pickle": False, "isolation": "none", "scored_dir": None, "forget": False, "started": "2026-01-01T00:00:00Z", "command": [], "waivers": list(waivers),
         }  # fmt: skip
         arguments = {
             "request": request, "facts": self.facts.model_dump(mode="json"), "settled": self.settled.model_dump(mode="json"),
-            "results": self.results(skip=skip, errored=errored), "scoring": self.scoring.model_dump(mode="json"), "plan": written, "plan_sha256": "0" * 64,
+            "history": past.model_dump(mode="json"), "results": judged_by.results(skip=skip, errored=errored), "scoring": self.scoring.model_dump(mode="json"), "plan": written, "plan_sha256": "0" * 64,
             "resolved": {"uri": "models:/scene/1", "name": "scene", "version": "1", "model_id": None, "run_id": None},
             "inspection": {"flavor": "sklearn", "sha256": "0" * 64, "load_risk": "data_only", "load_evidence": []},
             "observed": {}, "python": "3", "platform": "test", "finished": "2026-01-01T00:01:00Z",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pieces import HOSTILE, IMG, SCRIPT, calibration, efficiency, explanation, fairness, performance, profile
 
-from audit.result import Answered, AuditResult, CheckResult, DataInfo, Environment, Feature, ModelInfo, Question, document_digest
+from audit.result import Answered, AuditResult, CheckResult, DataInfo, Environment, Feature, ModelInfo, Question, Waiver, document_digest
 from audit.text import message, render
 
 __all__ = ["HOSTILE", "sample"]
@@ -60,6 +60,18 @@ def questions(checks: list[CheckResult]) -> list[Question]:
     ]
 
 
+def waivers(checks: list[CheckResult]) -> list[Waiver]:
+    """One of each kind; what people wrote is hostile."""
+    failing = next(f.key for c in checks for f in c.findings if f.verdict == "fail" and f.criterion and f.criterion.role == "decides")
+    passing = next(f.key for c in checks for f in c.findings if f.verdict == "pass")
+    return [
+        Waiver(key=failing, reason=f"the cutoff is being lowered {IMG}", person="R. Example", expires="2027-03-31", state="accepted"),
+        Waiver(key="0" * 16, reason="a typing error", person="R. Example", expires="2027-03-31", state="unknown"),
+        Waiver(key="1" * 16, reason="was under review", person="R. Example", expires="2026-01-31", state="expired"),
+        Waiver(key=passing, reason="to be safe", person="R. Example", expires="2027-03-31", state="not_needed"),
+    ]
+
+
 def context() -> dict[str, Any]:
     return {
         "intended_use": "deciding mortgage applications",
@@ -96,7 +108,15 @@ def sample(**changes: Any) -> AuditResult:
         notes=[render(note), f"A column is called {IMG}"],
         notes_msg=[note],
         context=context(),
-        history={"models_on_this_data": 3, "plans_on_this_pair": 1, "first_seen": "2026-11-02"},
+        history={
+            "models_on_this_data": 3,
+            "plans_on_this_pair": 2,
+            "first_seen": "2026-11-02T08:00:00Z",
+            "alpha_fail": 0.05 / 3,
+            "level_pass": 1 - 0.05 / 3,
+            "commitment": {"state": "fixed", "date": "2026-11-20T09:30:00Z", "after_first_look": True},
+        },
+        waivers=waivers(checks),
         valid_until="2027-11-21",
         model=ModelInfo(
             uri="models:/credit/3",
