@@ -47,7 +47,7 @@ def require_same(documents: Sequence[AuditResult]) -> None:
         rules = " and ".join(sorted({d.data.decision for d in documents}))
         raise AuditError(f"the audits decide by different rules: {rules}", "pool audits that were given the same --decision")
     if len({d.plan_sha256 for d in documents}) > 1:
-        named = " and ".join(_differences(documents))
+        named = ", ".join(_differences(documents))
         raise AuditError(f"the audits were made by different plans ({named})", "pool audits with one plan, seed and declarations")
     if len({d.data.sha256 for d in documents}) < len(documents):
         raise AuditError("two of the audits are of the same data", "pool audits of data that share no row")

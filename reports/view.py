@@ -310,8 +310,8 @@ def looks(document: AuditResult, say: Speaker) -> list[Said]:
         text = say.t("These data have judged {n:count} models, this one included.", n=past.models_on_this_data)
         if past.alpha_fail is not None and past.level_pass is not None:
             text = say.t(
-                "{looks} The levels are divided by that number: the whole audit may fail by mistake with at most {alpha:percent}, and what passes is "
-                "bounded on each side at {level:percent} ({both:percent} intervals).",
+                "{looks} The levels are divided by that number: the chance that the audit fails by mistake is held to {alpha:percent}, and a pass needs "
+                "one-sided {level:percent} bounds inside the limits ({both:percent} intervals).",
                 looks=text, alpha=past.alpha_fail, level=past.level_pass, both=2 * past.level_pass - 1,
             )  # fmt: skip
         lines.append(Said(text, "history.models_on_this_data"))
