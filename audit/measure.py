@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from audit.result import Estimate, Evidence, Measurement, Message, Part, Slice, Test
@@ -10,6 +10,7 @@ from audit.text import message, render
 
 if TYPE_CHECKING:
     from audit.context import Context
+    from audit.stats.compare import Triple
 
 NOT_DEFINED = "It is not defined on these rows."
 #: How skill and what takes its place are called in a sentence.
@@ -63,6 +64,17 @@ def rate(ctx: Context, metric: str, k: int, n: int, *, slice_: Slice | None = No
     part = Part(slice=slice_ or {}, k=k, n=n)
     reason = message("There are no {what} here.", what=message(what))
     return value(metric, wilson(k, n, level=ctx.level(metric)) if n else None, slice_=slice_, reason=reason, parts=[part])
+
+
+def mean_comparison(ctx: Context, metric: str, group: tuple[Slice, Triple], reference: tuple[Slice, Triple]) -> Iterator[Measurement]:
+    """Difference of a mean against the reference with Welch's test, each given as (slice, (n, mean, variance)); nothing where rows show no spread."""
+    from audit.stats.compare import mean_difference, mean_test
+
+    difference = mean_difference(group[1], reference[1], level=ctx.level(metric, "difference"))
+    tested = mean_test(group[1], reference[1])
+    if difference is not None:
+        test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
+        yield Measurement(metric=metric, compare="difference", slice=group[0], against=reference[0], estimate=difference, test=test)
 
 
 def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adverse: bool = False) -> list[Measurement]:

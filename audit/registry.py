@@ -31,14 +31,16 @@ NEEDS: dict[str, str] = {
     "sensitive": "no sensitive column was declared: name them with --sensitive",
     "model": "no model can be asked: only its predictions are known",
     "features": "the model's input columns are not known",
+    "costs": "nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context",
     "favourable": "nobody declared which decision is favourable: name it with --favourable",
 }
 
 
 def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str, bool]:
     """Which of `NEEDS` model and data meet; `facts` and `settled` are `prepare.Facts` and `outputs.Settled` as JSON."""
+    costs = isinstance(facts["roles"]["context"].get("cost_of_errors"), Mapping)  # prose is no number
     return {
-        "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
+        "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": True, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ LOCALES = {"en": None, "zh": "zh_Hans"}
 #: Values of a slice that are ours and not the data's.
 LEVELS = {"(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups"}
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
-PARTS = {"(class)": "class {value}", "(prediction)": "prediction {value}", "(feature)": None}
+PARTS = {"(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None}
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
 

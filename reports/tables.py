@@ -178,7 +178,7 @@ def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
 
 def line_name(curve: str, name: str, say: Speaker) -> str:
     """A line of a stored curve: a group's name, or one of ours in the reader's language."""
-    return say.t(name) if LINES.get(curve) == name else say.level(name)
+    return say.t(name) if name in LINES.get(curve, ()) else say.level(name)
 
 
 def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:

@@ -102,6 +102,18 @@ METRICS = {
     "brier_reliability": mark("part of the Brier score that is miscalibration (reliability)"),
     "brier_resolution": mark("part of the Brier score that telling cases apart saves (resolution)"),
     "brier_uncertainty": mark("Brier score of guessing the base rate (uncertainty)"),
+    "expected_cost": mark("what a decision costs on average (expected cost)"),
+    "cost_saved": mark("what decisions save against one decision for everybody (cost saved)"),
+    "net_benefit": mark("events found less false alarms at their exchange rate (net benefit)"),
+    "cost_minimal_cutoff": mark("cutoff with the least cost, chosen on these rows"),
+    "expected_cost_at_minimal_cutoff": mark("expected cost at that cutoff, chosen on these rows"),
+    "cost_implied_cutoff": mark("cutoff that the declared costs imply"),
+    "latency_median_ms": mark("typical time of a call in milliseconds (median)"),
+    "latency_p95_ms": mark("time that 95 of 100 calls stay below, in milliseconds"),
+    "latency_p99_ms": mark("time that 99 of 100 calls stay below, in milliseconds"),
+    "throughput": mark("rows per second, one call after the other"),
+    "aa_difference": mark("difference between two halves of one measurement, as a share (A/A)"),
+    "aa_false_alarm_share": mark("stretches of one measurement that a test tells apart (A/A false alarms)"),
     "temperature": mark("the one rescaling that suits the scores best (temperature)"),
     "temperature_gain": mark("log loss that this rescaling would save (temperature gain)"),
     "calibration_intercept": mark("whether probabilities are too high or too low (calibration intercept)"),
@@ -165,6 +177,7 @@ METHODS = {
     "sandwich_log": mark("sandwich variance on the log scale"),
     "least_squares_robust": mark("least squares, robust variance"),
     "simulation": mark("simulation"),
+    "price_bonett": "Price–Bonett",
     "order_statistics": mark("order statistics"),
     "score": mark("score test"),
     "permutation": mark("permutation test"),
@@ -245,6 +258,13 @@ KINDS = {
 }
 #: Cells of stored tables that are ours and not the data's: (column, cell) → text.
 CELLS = {
+    **{
+        ("rule", r): r
+        for r in (
+            mark("decision in force"), mark("cutoff that the costs imply"), mark("least cost on these rows"), mark("event predicted for nobody"),
+            mark("event predicted for everybody"),
+        )
+    },
     ("row", "as the model says"): mark("as the model says"),
     ("row", "with one temperature"): mark("with one temperature"),
     ("input", "yes"): mark("yes"),
@@ -260,7 +280,10 @@ CELLS = {
     ("type", "timestamp"): mark("time"),
 }
 #: Lines of stored curves that are ours and not groups: curve → name.
-LINES = {"roc": mark("model"), "reliability": mark("observed"), "fit": mark("mean outcome")}
+LINES = {
+    "roc": {mark("model")}, "reliability": {mark("observed")}, "fit": {mark("mean outcome")},
+    "benefit": {mark("the model"), mark("the event predicted for everybody"), mark("the event predicted for nobody")},
+}  # fmt: skip
 #: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.
 OBSERVED = {
     mark("namespaces"), mark("scratch limit"), mark("limits"), mark("capabilities"), mark("seccomp stage 2"), mark("read /etc/passwd"),
@@ -286,6 +309,7 @@ RATES = {
     "positive_predictive_value",
     "negative_predictive_value",
     "calibration_in_the_large",
+    "aa_difference",
     "expected_calibration_error",
 }
 COUNTS = {

@@ -113,12 +113,15 @@ def test_listing_imports_nothing_heavy(arguments: list[str]) -> None:
 # --- scenes ----------------------------------------------------------------------------------------------------------------------------
 
 
+COSTS = {"cost_of_errors": {"false_positive": 1, "false_negative": 5}}
+
+
 def ordinary(n: int = 400, seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     score = rng.beta(2, 2, n)
     return {
         "y": (rng.random(n) < score).astype(int), "pred": (score >= 0.5).astype(int), "score": score,
-        "groups": {"sex": rng.choice(["f", "m"], n), "region": rng.choice(["a", "b", "c"], n)},
+        "groups": {"sex": rng.choice(["f", "m"], n), "region": rng.choice(["a", "b", "c"], n)}, "context": COSTS,
     }  # fmt: skip
 
 
@@ -127,7 +130,7 @@ def several(n: int = 400) -> dict[str, Any]:
     scores = rng.dirichlet([1, 1, 1], n)
     return {
         "y": rng.integers(0, 3, n), "pred": scores.argmax(axis=1), "score": scores / scores.sum(axis=1, keepdims=True), "classes": ["a", "b", "c"],
-        "positive": None, "favourable": ["a"], "task": "multiclass", "groups": {"sex": rng.choice(["f", "m"], n)},
+        "positive": None, "favourable": ["a"], "task": "multiclass", "groups": {"sex": rng.choice(["f", "m"], n)}, "context": COSTS,
     }  # fmt: skip
 
 
@@ -140,6 +143,7 @@ def quantity(n: int = 400) -> dict[str, Any]:
         "task": "regression",
         "favourable": ["high"],
         "groups": {"sex": rng.choice(["f", "m"], n)},
+        "context": COSTS,
     }
 
 
@@ -199,6 +203,10 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "a low quantity is favourable": lambda: quantity() | {"favourable": ["low"]},
     "the event is unfavourable": lambda: ordinary() | {"favourable": ["0"]},
     "several favourable": lambda: several() | {"favourable": ["a", "b"]},
+    "nobody declared costs": lambda: ordinary() | {"context": {}},
+    "costs of errors below those of right decisions": lambda: ordinary() | {
+        "context": {"cost_of_errors": {"false_positive": 0, "false_negative": 0, "true_positive": 3}}
+    },
     "one row": lambda: ordinary(1),
     "two rows": lambda: ordinary(2),
     "hostile names": lambda: ordinary() | {"groups": {"se{x}": ["{n:count}", "<b>\"'"] * 200}, "classes": ["{0}", "{"], "positive": "{", "favourable": ["{"]},
@@ -266,7 +274,10 @@ def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
 def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, id_: str) -> None:
     given = ordinary()
     order = np.random.default_rng(5).permutation(400)
-    turned = {k: v[order] for k, v in given.items() if k != "groups"} | {"groups": {k: v[order] for k, v in given["groups"].items()}}
+    turned = {k: v[order] for k, v in given.items() if k not in ("groups", "context")} | {
+        "context": COSTS,
+        "groups": {k: v[order] for k, v in given["groups"].items()},
+    }
     one, other = (set_scene(tmp_path, **g, features={"x": np.zeros(400)}).measure(id_, **few_draws(id_)) for g in (given, turned))
     assert len(one) == len(other)
     for a, b in zip(one, other, strict=True):
