@@ -76,6 +76,6 @@ def _row(p: Prospect, level: float, alpha: float) -> list[Cell] | None:
     return [p.group, p.n1, p.n0, equal, truth, fails, None if needed is None else two_digits(needed)]
 
 
-def two_digits(rows: int) -> int:
+def two_digits(rows: float) -> int:
     """Two significant digits: the figure is an order of magnitude, not a promise."""
     return int(float(f"{rows:.2g}"))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from audit.answering import TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
+from audit.outlook import Prospect, outlook, two_digits
 from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
 from audit.plan import Plan
 from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
@@ -35,6 +36,14 @@ class Pair(NamedTuple):
     def clusters(self) -> Clusters | None:
         """What the rows are worth where they belong together."""
         return self.carrier.clusters if self.carrier else None
+
+    @property
+    def worth(self) -> tuple[int, int]:
+        """Independent rows that group and reference are worth."""
+        if self.clusters is None:
+            return self.group.n, self.reference.n
+        mine, other = self.clusters.effective
+        return mine, other
 
     def test(self) -> tuple[float, str] | None:
         """(p, method) of equal rates: of independent rows, or the carrier's where rows belong together."""
@@ -98,9 +107,25 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
     if unjudged:
         answer.reason = _too_few(unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
     result = conclude(answer, case)
+    _foresee(answer, pairs, alpha, round(2 * case.plan.judge.level_pass - 1, 12))
     if unjudged and result.verdict == "pass":
         result.verdict = "inconclusive"
     return result
+
+
+def _foresee(answer: Answer, pairs: list[Pair], alpha: float, level: float) -> None:
+    """Put what the rows of each column can show beside its first comparison."""
+    for column in dict.fromkeys(p.column for p in pairs):
+        mine = [p for p in pairs if p.column == column]
+        first = next((p.carrier.key for p in mine if p.carrier), None)
+        prospects = [
+            Prospect(_only(p.group.slice), *p.worth, p.common, p.compare, p.criterion.min or 0.0, p.criterion.max or float("inf"))
+            for p in mine
+        ]
+        table = outlook(column, prospects, level=level, alpha=alpha)
+        if first is not None and table is not None:
+            judged = answer.judged[first]
+            answer.judged[first] = judged.model_copy(update={"evidence": [*judged.evidence, table]})
 
 
 def _columns(metric: str, found: Iterable[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:
@@ -288,13 +313,8 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
     return message(
         "There are too few rows to compare the groups of {columns}: if they are in truth equal, about {passing:count} rows of the largest group and its reference would pass "
         "with 80 % chance; if the true ratio is 0.70, about {failing:count} would fail.",
-        columns=columns, passing=_round(passing * effect), failing=_round(failing * effect),
+        columns=columns, passing=two_digits(passing * effect), failing=two_digits(failing * effect),
     )  # fmt: skip
-
-
-def _round(rows: float) -> int:
-    """Two significant digits: the figure is an order of magnitude, not a promise."""
-    return int(float(f"{rows:.2g}"))
 
 
 def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case, *, established: bool) -> Message:
