@@ -6,6 +6,7 @@ import importlib.metadata
 import socket
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from audit.answering import Case
@@ -271,6 +272,7 @@ def _changed_criteria(plan: Plan) -> list[str]:
 
     built_in = load(None)
     changed = [f"decides.{name}" for name, d in plan.decides.items() if d != built_in.decides[name]]
+    changed += [f"compare.{k}" for k, v in plan.compare.model_dump().items() if v != getattr(built_in.compare, k)]
     changed += [f"judge.{k}" for k, v in plan.judge.model_dump().items() if v != getattr(built_in.judge, k)]
     if plan.materiality.tier != built_in.materiality.tier:
         changed.append(
@@ -324,7 +326,7 @@ def _environment(arguments: Json, request: Request) -> Environment:
     settled = arguments["settled"] or {}
     return Environment(
         python=arguments["python"], platform=arguments["platform"], packages=installed | settled.get("packages", {}), isolation=request.isolation,
-        observed=arguments["observed"],
+        observed=arguments["observed"], scored=Path(scoring["table"]).stem if (scoring := arguments["scoring"]) and not request.forget else None,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ class Context:
     @cached_property
     def scored(self) -> Scored:
         """All rows, scored."""
-        return Scored(Path(self.scoring.table), self.facts, self.settled)
+        return Scored(Path(self.scoring.table), self.settled)
 
     @cached_property
     def clustering(self) -> Clustering | None:

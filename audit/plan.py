@@ -92,6 +92,14 @@ class Decides(Section):
         return self
 
 
+class Margins(Section):
+    """[compare]: by how much a new version may be worse and still pass the gate of `audit.compare`."""
+
+    margin: Share
+    group_margin: Share
+    min_rows: Annotated[int, Field(ge=1)]
+
+
 class CriterionRule(Section):
     """[[checks."family.name".criteria]]: what the findings of this metric and comparison are held against."""
 
@@ -132,13 +140,14 @@ class Plan(Section):
     disclosure: Disclosure
     materiality: Materiality
     decides: dict[str, Decides]
+    compare: Margins
     reference: dict[str, str] = {}
     bins: dict[str, list[float]] = {}
     checks: dict[str, CheckPlan] = {}
 
 
 #: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
-LATER = ("slices", "compare", "columns", "rules", "frameworks")
+LATER = ("slices", "columns", "rules", "frameworks")
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 
 

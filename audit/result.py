@@ -339,13 +339,17 @@ class DataInfo(Frozen):
 
 
 class Environment(Frozen):
-    """Where the audit ran; `isolation` is what was asked, `observed` what the worker found when it tried."""
+    """Where the audit ran; `isolation` is what was asked, `observed` what the worker found when it tried.
+
+    `scored` names the scored table in the private cache of the machine, without folder or suffix; None where none was kept.
+    """
 
     python: str
     platform: str
     packages: dict[str, str]
     isolation: str
     observed: dict[str, str] = {}
+    scored: str | None = None
 
 
 class Commitment(Frozen):

@@ -8,6 +8,7 @@ private cache outside the audit folder.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -107,7 +108,13 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
             missing += int(_count(scored["y"], "missing")) if facts.target_sql else len(batch)
             undefined += int(_count(scored["pred"], "undefined"))
             narrow = _record(scored)
-            writer = writer or pq.ParquetWriter(sink, narrow.schema, compression="none", use_dictionary=False, write_statistics=False)
+            writer = writer or pq.ParquetWriter(
+                sink,
+                narrow.schema.with_metadata(described(facts, settled)),
+                compression="none",
+                use_dictionary=False,
+                write_statistics=False,
+            )
             writer.write_batch(narrow)
             inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
             samples.append(
@@ -124,6 +131,19 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
         table=str(table), sample=str(sample), rows=position, missing_outcome=missing, undefined_score=undefined,
         seconds=model.seconds, halved=model.halved, decision_cutoff=cutoff, clusters=coder.clusters,
     ).model_dump(mode="json")  # fmt: skip
+
+
+#: Key of what a scored table says of itself, in its schema.
+SELF = b"witnessmark"
+
+
+def described(facts: Facts, settled: Settled) -> dict[bytes, bytes]:
+    """What the codes of the table mean, so that two audits of the same rows can be compared without either's model."""
+    said = {
+        "settled": settled.model_dump(mode="json"), "target": facts.roles.target,
+        "groups": [{"name": g.name, "levels": g.levels, "reference": g.reference} for g in facts.groups],
+    }  # fmt: skip
+    return {SELF: json.dumps(said).encode()}
 
 
 class _Model:

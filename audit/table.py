@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audit.outputs import Settled
-from audit.prepare import Facts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +56,6 @@ class Scored:
     """The scored table: `blocks` for what is summed or counted, whole columns for what is not."""
 
     path: Path
-    facts: Facts
     settled: Settled
 
     @cached_property
@@ -137,7 +135,7 @@ class Scored:
         return np.stack([self.column(f"score_{i}") for i in range(len(self.settled.classes))], axis=1)
 
     def group(self, index: int) -> NDArray[np.int16]:
-        """Codes of the sensitive column `facts.groups[index]`, (n,)."""
+        """Codes of the sensitive column at this position, (n,)."""
         return self.column(f"g{index}")
 
     @cached_property

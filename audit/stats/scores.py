@@ -19,7 +19,7 @@ def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
     return tuple(np.array(v) for v in np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in values)))
 
 
-def _over_root(difference: Floats, variance: Floats) -> Floats:
+def over_root(difference: Floats, variance: Floats) -> Floats:
     """difference / √variance; 0 for 0 / 0, and infinite where only the variance is 0."""
     safe = np.where(variance > 0, variance, 1.0)
     return np.where(variance > 0, difference / np.sqrt(safe), np.where(difference == 0, 0.0, np.copysign(np.inf, difference)))
@@ -38,7 +38,7 @@ def ratio_z(k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike, ratio: A
     variance = p1 * (1 - p1) / n1 + t * t * p0 * np.maximum(1 - p0, 0.0) / n0
     if corrected:
         variance = variance * total / (total - 1)
-    return _over_root(k1 / n1 - t * (k0 / n0), variance)
+    return over_root(k1 / n1 - t * (k0 / n0), variance)
 
 
 def ratio_limits(
@@ -92,4 +92,4 @@ def pooled_z(k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike) -> Floa
     """Score statistic of p1 = p0: the difference over √(p(1−p)(1/n1 + 1/n0)), p pooled; 0 where nobody or everybody counts."""
     k1, n1, k0, n0 = _floats(k1, n1, k0, n0)
     p = (k1 + k0) / (n1 + n0)
-    return _over_root(k1 / n1 - k0 / n0, p * (1 - p) * (1 / n1 + 1 / n0))
+    return over_root(k1 / n1 - k0 / n0, p * (1 - p) * (1 / n1 + 1 / n0))

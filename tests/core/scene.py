@@ -27,7 +27,7 @@ from audit.probe import collect
 from audit.registry import checks, unmet
 from audit.result import AuditResult, Finding, History, Measurement, Message
 from audit.roles import Roles, parse_decision
-from audit.scored import Scoring, sample_rows
+from audit.scored import Scoring, described, sample_rows
 
 _numbers = itertools.count()
 
@@ -168,7 +168,6 @@ def set_scene(
         columns[f"g{i}"] = codes(members[group.name], group.levels)
     if cluster is not None:
         columns["c"] = np.asarray(cluster, dtype=np.int32)
-    pq.write_table(pa.table(columns), folder / "scored.parquet", compression="none", use_dictionary=False)
     inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
     facts = _facts(folder, inputs, outcome, names, members, found, regression, {
         "target": None if y is None else "outcome", "positive": positive, "favourable": list(favourable), "decision": decision, "label_source": label_source,
@@ -187,6 +186,8 @@ def set_scene(
         task=task, classes=names, outputs="value" if regression else "label" if scores is None else "probability", positive=positive,
         favourable=list(favourable), parameters=3, kind="linear", methods=[], packages={},
     )  # fmt: skip
+    said = pa.table(columns).replace_schema_metadata(described(facts, settled))
+    pq.write_table(said, folder / "scored.parquet", compression="none", use_dictionary=False)
     scoring = Scoring(
         table=str(folder / "scored.parquet"), sample=str(folder / "sample.parquet"), rows=n, missing_outcome=int((~known).sum()),
         undefined_score=int((~defined).sum()), seconds=1.0, halved=False,

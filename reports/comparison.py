@@ -1,0 +1,216 @@
+"""What a page or a terminal shows of a comparison of two audits, in words; no numbers of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.compared import Change, Comparison, FindingChange, Requirement, Side
+from audit.result import Slice
+from audit.text import speaks
+from reports.charts import REFERENCE, Chart, Dot, forest
+from reports.view import capital
+from reports.words import COMPARE, LOOKS, METHODS, METRICS, Look, Speaker, clean, kind_of, mark, number
+
+OUTCOMES = {
+    "worse": Look(mark("Worse"), "✕", "fail", 0),
+    "better": Look(mark("Better"), "✓", "pass", 1),
+    "changed": Look(mark("Changed"), "≠", "reported", 2),
+    "undecided": Look(mark("No difference established"), "?", "inconclusive", 3),
+}
+STATES = {
+    "new": Look(mark("New"), "✕", "fail", 0),
+    "persisting": Look(mark("Persisting"), "✕", "fail", 1),
+    "not_retested": Look(mark("Not re-tested"), "–", "skipped", 2),
+    "resolved": Look(mark("Resolved"), "✓", "pass", 3),
+}
+HELD = {
+    "worse": Look(mark("Worse than the margin"), "✕", "fail", 0),
+    "open": Look(mark("These rows cannot tell"), "?", "inconclusive", 1),
+    "not_assessed": Look(mark("Not assessed"), "–", "skipped", 2),
+    "non_inferior": Look(mark("Within the margin"), "✓", "pass", 3),
+}
+GATES = {
+    "worse": Look(mark("Gate closed: the new model is worse than the margin"), "✕", "fail", 0),
+    "open": Look(mark("Gate closed: these rows cannot tell whether the new model is worse than the margin"), "?", "inconclusive", 1),
+    "pass": Look(mark("Gate open: the new model is nowhere worse than the margins"), "✓", "pass", 2),
+}
+#: An outcome's colour in a chart; the sign of the outcome stands in the label beside it.
+COLOURS = {"worse": "#B3261E", "better": "#1B6E3C", "changed": "#4A5568", "undecided": REFERENCE}
+GATE_NOTE = mark(
+    "Each bound holds one-sided at 95 %, without correction: {margin:number} points for everybody, {group:number} points for each group of at least "
+    "{n:count} rows."
+)
+SCREEN_NOTE = mark(
+    "p is adjusted over the {n:count} metrics compared (Benjamini and Hochberg, q = {q:number}): a screen. No difference established is no proof of "
+    "none: the interval says how large one can be."
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric in both audits, in words."""
+
+    look: Look
+    metric: str
+    who: str
+    old: str
+    new: str
+    change: str
+    p: str
+    method: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A requirement of the gate, in words; `bound` is the limit that is held against the margin."""
+
+    look: Look
+    what: str
+    bound: str
+    margin: str
+    note: str
+
+
+def side_text(side: Side, say: Speaker) -> str:
+    """Model, version, date and verdict."""
+    version = say.t("version {version}", version=clean(side.version, 60)) if side.version else say.t("no version")
+    verdict = f"{LOOKS[side.verdict].sign} {say.t(LOOKS[side.verdict].word)}"
+    return " · ".join([clean(side.model, 80), version, clean(side.started[:10], 10), verdict])
+
+
+def who_text(slice_: Slice, against: Slice | None, say: Speaker) -> str:
+    """Who a number is about; the column is named once where two of its values are compared."""
+    if against is None:
+        return say.slice(slice_)
+    if len(slice_) == 1 and list(slice_) == list(against) and all(map(speaks, (*slice_.values(), *against.values()))):
+        column = next(iter(slice_))
+        return say.t(
+            "{who} against {against} ({column})",
+            who=say.level(slice_[column]),
+            against=say.level(against[column]),
+            column=clean(column, 60),
+        )
+    return say.t("{who} against {against}", who=say.slice(slice_), against=say.slice(against))
+
+
+def metric_text(metric: str, compare: str, say: Speaker) -> str:
+    """The metric's plain words, with the comparison where it is one."""
+    name = capital(say.name(metric, METRICS))
+    return name if compare == "value" else say.t("{metric}, {compare}", metric=name, compare=say.t(COMPARE[compare]))
+
+
+def row(change: Change, say: Speaker) -> Row:
+    """One metric; where nothing could be measured, the reason stands in place of the change."""
+    kind, moved = kind_of(change.metric, change.compare), moves(change.metric, change.compare)
+    e, test = change.change, change.test
+    p = (test.p_value if test.adjusted_p_value is None else test.adjusted_p_value) if test else None
+    told = (
+        say.t("{value} ({low} to {high})", value=number(e.value, moved), low=number(e.low, moved), high=number(e.high, moved))
+        if e
+        else say.stored(change.reason, change.reason_msg)
+    )
+    return Row(
+        look=OUTCOMES[change.outcome],
+        metric=metric_text(change.metric, change.compare, say),
+        who=who_text(change.slice, change.against, say),
+        old="–" if change.old is None else number(change.old, kind),
+        new="–" if change.new is None else number(change.new, kind),
+        change=told,
+        p="–" if p is None else number(p, "p"),
+        method=say.name(e.method, METHODS) if e else "",
+    )
+
+
+def moves(metric: str, compare: str) -> str:
+    """How a change of this metric is written: points for rates, signed numbers else."""
+    return "signed" if compare == "ratio" else kind_of(metric, "difference")
+
+
+def rows(comparison: Comparison, say: Speaker) -> list[Row]:
+    """Every metric, what got worse first."""
+    ordered = sorted(comparison.changes, key=lambda c: (OUTCOMES[c.outcome].rank, bool(c.slice), c.against is not None))
+    return [row(c, say) for c in ordered]
+
+
+def held(item: Requirement, say: Speaker) -> Held:
+    """One requirement; the bound is written so that more than the margin is worse."""
+    kind = "points" if item.metric != "roc_auc" else "signed"
+    what = metric_text(item.metric, "value", say) if item.kind == "level" else gap_text(item.metric, say)
+    e = item.change
+    bound = "" if e is None else (
+        say.t("may have fallen by {value}", value=number(max(0.0, -e.low), "number" if kind == "signed" else "percent"))
+        if item.kind == "level"
+        else say.t("may have grown by {value}", value=number(max(0.0, e.high), "percent"))
+    )  # fmt: skip
+    return Held(
+        look=HELD[item.result],
+        what=say.pair(what, who_text(item.slice, item.against, say)),
+        bound=bound,
+        margin=number(item.margin, "number" if kind == "signed" else "percent"),
+        note=say.stored(item.reason, item.reason_msg),
+    )
+
+
+def gap_text(metric: str, say: Speaker) -> str:
+    return say.t("{metric}, distance from the reference", metric=capital(say.name(metric, METRICS)))
+
+
+def requirements(comparison: Comparison, say: Speaker) -> list[Held]:
+    """Every requirement of the gate, what is worse first."""
+    return sorted((held(item, say) for item in comparison.gate.requirements), key=lambda h: h.look.rank)
+
+
+def gate_note(comparison: Comparison, say: Speaker) -> str:
+    gate = comparison.gate
+    return say.t(GATE_NOTE, margin=100 * gate.margin, group=100 * gate.group_margin, n=gate.min_rows)
+
+
+def screen_note(comparison: Comparison, say: Speaker) -> str:
+    return say.t(SCREEN_NOTE, n=comparison.tests_in_family, q=comparison.q)
+
+
+def finding_text(finding: FindingChange, say: Speaker) -> str:
+    """The finding's own sentence, else what it is of."""
+    if finding.sentence:
+        return say.stored(finding.sentence, finding.sentence_msg)
+    return say.pair(metric_text(finding.metric, finding.compare, say), who_text(finding.slice, finding.against, say))
+
+
+def answers(comparison: Comparison, say: Speaker) -> list[tuple[str, str]]:
+    """The deciding questions whose answer changed, and both answers."""
+    said = {None: say.t("not asked")} | {k: f"{look.sign} {say.t(look.word)}" for k, look in LOOKS.items()}
+    return [
+        (say.stored(q.title, q.title_msg), say.t("{old} before, {new} now", old=said[q.old], new=said[q.new]))
+        for q in comparison.questions
+        if q.old != q.new
+    ]
+
+
+def chart(comparison: Comparison, say: Speaker, *, most: int = 25) -> Chart | None:
+    """Dot and interval of every change that is written in points, one row each, 0 as the line of no change."""
+    shown = [c for c in comparison.changes if c.change is not None and moves(c.metric, c.compare) == "points"]
+    shown = sorted(shown, key=lambda c: (OUTCOMES[c.outcome].rank, bool(c.slice), c.against is not None))[:most]
+    if not shown:
+        return None
+    dots = [
+        Dot(
+            f"{OUTCOMES[c.outcome].sign} {short_text(c, say)}", c.change.value, c.change.low, c.change.high,
+            "n " + number(c.change.n, "count"), COLOURS[c.outcome],
+        )
+        for c in shown if c.change is not None
+    ]  # fmt: skip
+    counts = {key: sum(c.outcome == key for c in comparison.changes) for key in OUTCOMES}
+    title = say.t("{worse:count} worse, {better:count} better, {undecided:count} without an established difference", **counts)
+    level = shown[0].change.level if shown[0].change else 0.95
+    subtitle = say.t("change from old to new in percentage points; {level:percent} intervals; the line is no change", level=level)
+    told = say.join([say.pair(short_text(c, say), row(c, say).change) for c in shown])
+    return Chart(title, subtitle, say.told(title, told)[:1500], forest(dots, "points", [], 0.0))
+
+
+def short_text(change: Change, say: Speaker) -> str:
+    """The metric's term without the plain words before it, and for whom."""
+    name = metric_text(change.metric, change.compare, say)
+    for left, right in (("(", ")"), ("（", "）")):
+        if left in name and right in name:
+            name = name[name.rindex(left) + 1 : name.rindex(right)] + ("" if change.compare == "value" else name[name.rindex(right) + 1 :])
+    return name if not change.slice else f"{name} · {' / '.join(say.level(v) for v in change.slice.values())}"
