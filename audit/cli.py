@@ -1,4 +1,4 @@
-"""`witnessmark train|run|verify|commit|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|run|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ COMMANDS = {
     "run": "audit.run",
     "verify": "audit.verify",
     "commit": "audit.commit",
+    "compare": "audit.compare",
     "findings": "audit.findings",
     "pool": "audit.pool",
     "report": "reports.generate",
 }
-LATER = ("compare",)
 
 
 def main() -> int:
     """Hand the arguments to the command's own module; the commands meet here by name only."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
-    if name in LATER:
-        print(f"error: {name} comes with a later version — the commands are {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
     if name not in COMMANDS:
         stream = sys.stdout if name in ("-h", "--help") else sys.stderr
         print(f"usage: witnessmark {{{'|'.join(COMMANDS)}}} …", file=stream)

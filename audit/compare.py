@@ -36,6 +36,7 @@ pairing
                 most that share of the outcome's variance. Smaller groups are pooled.
     disparity   where a favourable decision is declared: the distance between each group's selection rate and the reference's grows by at most
                 `group_margin`, and where the label is an observed outcome so does that of equal opportunity
+  Where rows belong together (--cluster, or keys that repeat) the bounds are too narrow: they can stop a release and not let it through.
 """
 
 
@@ -138,7 +139,7 @@ def _changes(console: Console, found: Comparison, say: Speaker) -> None:
         (mark("Now"), {"justify": "right", "no_wrap": True}), (mark("Change"), {"justify": "right", "no_wrap": True}),
         (mark("p (adjusted)"), {"justify": "right", "no_wrap": True}),
     ):  # fmt: skip
-        table.add_column(say.t(head) if head else "", **options)  # type: ignore[arg-type]
+        table.add_column(say.t(head) if head else "", **options)
     shown = rows(found, say)
     quiet = [r for r in shown if r.look is OUTCOMES["undecided"]]
     for r in [r for r in shown if r not in quiet] + quiet[:MOST_UNDECIDED]:
@@ -159,8 +160,8 @@ def _gate(console: Console, found: Comparison, say: Speaker, *, whole: bool) -> 
     console.print(Text(_flag(look, say), style=f"bold {STYLES[look.css]}"))
     for item in requirements(found, say):
         if whole or item.look is not HELD["non_inferior"]:
-            told = say.join([item.bound and say.t("{bound}, margin {margin}", bound=item.bound, margin=item.margin), item.note])
-            console.print(Text(f"  {item.look.sign} ", style=STYLES.get(item.look.css, "")) + Text(say.join([item.what, told])))
+            told = say.join([item.what, item.bound, item.note])
+            console.print(Text(f"  {item.look.sign} ", style=STYLES.get(item.look.css, "")) + Text(told, style="default"))
 
 
 if __name__ == "__main__":

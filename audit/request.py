@@ -23,6 +23,7 @@ class Request(Frozen):
     seed: int
     out: str
     lang: Literal["en", "zh"]
+    formats: tuple[str, ...] = ("html",)
     edition: Literal["internal", "public"]
     log: bool
     check_timeout: float

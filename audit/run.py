@@ -17,7 +17,7 @@ from audit.errors import AuditError
 from audit.roles import LABEL_SOURCES
 
 EXIT_FAIL, EXIT_REFUSED, EXIT_INCONCLUSIVE, EXIT_ERRORED, EXIT_BUSY, EXIT_INTERRUPTED = 1, 2, 3, 4, 75, 130
-FORMATS = ("html",)
+FORMATS = ("html", "junit")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--out", metavar="DIR", help="the audit folder (default: audits/<model>-<id>)")
     out.add_argument("--resume", metavar="DIR", help="go on with an interrupted audit; given alone")
     out.add_argument("--lang", choices=("en", "zh"), default="en")
-    out.add_argument("--format", action="append", metavar="F", help="html; others come with later versions")
+    out.add_argument("--format", action="append", metavar="F", help="html (always), junit; others come with later versions")
     out.add_argument("--framework", action="append", metavar="ID", help="comes with a later version")
     out.add_argument("--edition", choices=("internal", "public"), help="what small numbers may be printed (default: internal)")
     out.add_argument("--json", action="store_true", help="print the document on stdout and nothing else")
@@ -100,7 +100,9 @@ def _refuse_later(options: argparse.Namespace) -> None:
         raise AuditError("--engine ray comes with a later version", "use --engine local")
     for name in options.format or []:
         if name not in FORMATS:
-            raise AuditError(f"the format {name!r} is not one of this version's ({', '.join(FORMATS)})", "use --format html")
+            raise AuditError(
+                f"the format {name!r} is not one of this version's ({', '.join(FORMATS)})", f"use --format {' or '.join(FORMATS)}"
+            )
 
 
 def list_checks() -> str:
@@ -178,7 +180,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         plan=plan.model_dump(mode="json"), checks=plans.asked(plan, plans.select(options.checks, option="--checks"), plans.select(options.skip, option="--skip")),
         sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed,
         out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),
-        lang=options.lang, edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
+        lang=options.lang, formats=tuple(dict.fromkeys(["html", *(options.format or [])])), edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
         trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=str(Path(options.scored_dir).absolute()) if options.scored_dir else None,
         forget=options.forget, started=now, command=command, plan_given=options.plan is not None, waivers=waivers,
     )  # fmt: skip
@@ -303,11 +305,12 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
 
 
 def _render(audit: Any, folder: Path, request: Any) -> list[str]:
-    """report.html in English, and in the language asked for."""
+    """report.html in English and in the language asked for; other formats in that language."""
     names = []
-    for lang in dict.fromkeys(["en", request.lang]):
-        audit.progress.step(f"report ({lang})")
-        arguments = {"folder": str(folder), "lang": lang, "edition": request.edition}
+    wanted = [("html", lang) for lang in dict.fromkeys(["en", request.lang])] + [(f, request.lang) for f in request.formats if f != "html"]
+    for format_, lang in wanted:
+        audit.progress.step(f"report ({format_}, {lang})")
+        arguments = {"folder": str(folder), "format": format_, "lang": lang, "edition": request.edition}
         names.append(audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["file"])
     return names
 
@@ -316,7 +319,7 @@ def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
     """Job: one report, drawn from the document that stands in the folder."""
     from reports.write import write_view
 
-    path = write_view(Path(arguments["folder"]), "html", arguments["lang"], arguments["edition"], listed=False)
+    path = write_view(Path(arguments["folder"]), arguments["format"], arguments["lang"], arguments["edition"], listed=False)
     return {"file": path.name}
 
 

@@ -30,18 +30,27 @@ HELD = {
     "non_inferior": Look(mark("Within the margin"), "✓", "pass", 3),
 }
 GATES = {
-    "worse": Look(mark("Gate closed: the new model is worse than the margin"), "✕", "fail", 0),
-    "open": Look(mark("Gate closed: these rows cannot tell whether the new model is worse than the margin"), "?", "inconclusive", 1),
-    "pass": Look(mark("Gate open: the new model is nowhere worse than the margins"), "✓", "pass", 2),
+    "worse": Look(mark("The gate stops it: the new model is worse than the margin"), "✕", "fail", 0),
+    "open": Look(mark("The gate stops it: these rows cannot tell whether the new model is worse than the margin"), "?", "inconclusive", 1),
+    "pass": Look(mark("The gate lets it through: the new model is nowhere worse than the margins"), "✓", "pass", 2),
+}
+#: What is said of a requirement: its kind, and whether it is shown to be beyond its margin.
+BOUNDS = {
+    ("level", False): mark("fell by at most {value} points, margin {margin}"),
+    ("level", True): mark("fell by at least {value} points, margin {margin}"),
+    ("gap", False): mark("grew by at most {value} points, margin {margin}"),
+    ("gap", True): mark("grew by at least {value} points, margin {margin}"),
 }
 #: An outcome's colour in a chart; the sign of the outcome stands in the label beside it.
 COLOURS = {"worse": "#B3261E", "better": "#1B6E3C", "changed": "#4A5568", "undecided": REFERENCE}
+#: Metrics of at most 1 that are no rates: a hundredth is called a point.
+UNIT_SCALE = {"roc_auc", "roc_auc_ovr_macro", "average_precision", "f1", "r2", "informedness"}
 GATE_NOTE = mark(
-    "Each bound holds one-sided at 95 %, without correction: {margin:number} points for everybody, {group:number} points for each group of at least "
-    "{n:count} rows."
+    "Each bound holds one-sided at 95 %, without correction. Margins in points of a hundred: {margin} for everybody, {group} for each group of at "
+    "least {n:count} rows."
 )
 SCREEN_NOTE = mark(
-    "p is adjusted over the {n:count} metrics compared (Benjamini and Hochberg, q = {q:number}): a screen. No difference established is no proof of "
+    "Changes are in points of a hundred where both values lie between 0 and 1, with {level:percent} intervals. p is adjusted over the {n:count} metrics compared (Benjamini and Hochberg, q = {q:ratio}): a screen. No difference established is no proof of "
     "none: the interval says how large one can be."
 )
 
@@ -62,12 +71,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Held:
-    """A requirement of the gate, in words; `bound` is the limit that is held against the margin."""
+    """A requirement of the gate, in words; `bound` is the limit that is held against the margin, and the margin."""
 
     look: Look
     what: str
     bound: str
-    margin: str
     note: str
 
 
@@ -111,7 +119,7 @@ def row(change: Change, say: Speaker) -> Row:
     )
     return Row(
         look=OUTCOMES[change.outcome],
-        metric=metric_text(change.metric, change.compare, say),
+        metric=term(change.metric, change.compare, say),
         who=who_text(change.slice, change.against, say),
         old="–" if change.old is None else number(change.old, kind),
         new="–" if change.new is None else number(change.new, kind),
@@ -122,8 +130,10 @@ def row(change: Change, say: Speaker) -> Row:
 
 
 def moves(metric: str, compare: str) -> str:
-    """How a change of this metric is written: points for rates, signed numbers else."""
-    return "signed" if compare == "ratio" else kind_of(metric, "difference")
+    """How a change of this metric is written: points for what lies between 0 and 1, signed numbers else."""
+    if compare == "ratio":
+        return "signed"
+    return "points" if metric in UNIT_SCALE else kind_of(metric, "difference")
 
 
 def rows(comparison: Comparison, say: Speaker) -> list[Row]:
@@ -134,21 +144,18 @@ def rows(comparison: Comparison, say: Speaker) -> list[Row]:
 
 def held(item: Requirement, say: Speaker) -> Held:
     """One requirement; the bound is written so that more than the margin is worse."""
-    kind = "points" if item.metric != "roc_auc" else "signed"
     what = metric_text(item.metric, "value", say) if item.kind == "level" else gap_text(item.metric, say)
-    e = item.change
-    bound = "" if e is None else (
-        say.t("may have fallen by {value}", value=number(max(0.0, -e.low), "number" if kind == "signed" else "percent"))
-        if item.kind == "level"
-        else say.t("may have grown by {value}", value=number(max(0.0, e.high), "percent"))
-    )  # fmt: skip
-    return Held(
-        look=HELD[item.result],
-        what=say.pair(what, who_text(item.slice, item.against, say)),
-        bound=bound,
-        margin=number(item.margin, "number" if kind == "signed" else "percent"),
-        note=say.stored(item.reason, item.reason_msg),
-    )
+    e, bound = item.change, ""
+    if e is not None:
+        least, most = (-e.high, -e.low) if item.kind == "level" else (e.low, e.high)
+        shown = in_points(max(0.0, least if item.result == "worse" else most))
+        bound = say.t(BOUNDS[item.kind, item.result == "worse"], value=shown, margin=in_points(item.margin))
+    return Held(HELD[item.result], say.pair(what, who_text(item.slice, item.against, say)), bound, say.stored(item.reason, item.reason_msg))
+
+
+def in_points(share: float) -> str:
+    """0.052 → 5.2"""
+    return number(share, "percent").rstrip("\u00a0% ")
 
 
 def gap_text(metric: str, say: Speaker) -> str:
@@ -162,11 +169,12 @@ def requirements(comparison: Comparison, say: Speaker) -> list[Held]:
 
 def gate_note(comparison: Comparison, say: Speaker) -> str:
     gate = comparison.gate
-    return say.t(GATE_NOTE, margin=100 * gate.margin, group=100 * gate.group_margin, n=gate.min_rows)
+    return say.t(GATE_NOTE, margin=in_points(gate.margin), group=in_points(gate.group_margin), n=gate.min_rows)
 
 
 def screen_note(comparison: Comparison, say: Speaker) -> str:
-    return say.t(SCREEN_NOTE, n=comparison.tests_in_family, q=comparison.q)
+    level = next((c.change.level for c in comparison.changes if c.change is not None), 0.95)
+    return say.t(SCREEN_NOTE, n=comparison.tests_in_family, q=comparison.q, level=level)
 
 
 def finding_text(finding: FindingChange, say: Speaker) -> str:
@@ -207,10 +215,17 @@ def chart(comparison: Comparison, say: Speaker, *, most: int = 25) -> Chart | No
     return Chart(title, subtitle, say.told(title, told)[:1500], forest(dots, "points", [], 0.0))
 
 
-def short_text(change: Change, say: Speaker) -> str:
-    """The metric's term without the plain words before it, and for whom."""
-    name = metric_text(change.metric, change.compare, say)
+def term(metric: str, compare: str, say: Speaker) -> str:
+    """The metric's term without the plain words before it, for where there is little room."""
+    name = say.name(metric, METRICS)
     for left, right in (("(", ")"), ("（", "）")):
-        if left in name and right in name:
-            name = name[name.rindex(left) + 1 : name.rindex(right)] + ("" if change.compare == "value" else name[name.rindex(right) + 1 :])
+        if left in name and name.endswith(right):
+            name = name[name.rindex(left) + 1 : -1]
+    name = capital(name)
+    return name if compare == "value" else say.t("{metric}, {compare}", metric=name, compare=say.t(COMPARE[compare]))
+
+
+def short_text(change: Change, say: Speaker) -> str:
+    """The metric's term, and for whom."""
+    name = term(change.metric, change.compare, say)
     return name if not change.slice else f"{name} · {' / '.join(say.level(v) for v in change.slice.values())}"

@@ -21,7 +21,9 @@ def parser() -> Parser:
     p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
-    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default); others come with a later version")
+    p.add_argument(
+        "--format", action="append", metavar="FORMAT", dest="formats", help="html (default) or junit; others come with a later version"
+    )
     p.add_argument("--framework", action="append", metavar="ID", default=[], help="comes with a later version")
     p.add_argument(
         "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
@@ -41,7 +43,7 @@ def generate(arguments: list[str]) -> list[Path]:
     for name in formats:
         if name not in FORMATS:
             what = "comes with a later version" if name in LATER else f"is none of {', '.join((*FORMATS, *LATER))}"
-            raise AuditError(f"--format {name} {what}", "use --format html")
+            raise AuditError(f"--format {name} {what}", f"use --format {' or '.join(FORMATS)}")
     load(asked.audit_dir)
     return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out) for name in formats]
 

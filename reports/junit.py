@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 from audit.compared import Comparison
 from audit.result import AuditResult, CheckResult
-from reports.comparison import GATES, STATES, answers, finding_text, held, side_text
-from reports.view import pair_text, reason_text, sentence
-from reports.words import LOOKS, METRICS, Speaker, clean
+from reports.comparison import GATES, STATES, answers, finding_text, held, metric_text, side_text, who_text
+from reports.view import pair_text, reason_text, sentence, waiver_text
+from reports.words import LOOKS, Speaker, clean
 
 Result = Literal["passed", "failure", "error", "skipped"]
 #: Characters that no XML 1.0 document may hold, even escaped.
@@ -46,7 +46,7 @@ def _result(verdict: str) -> Result:
 
 def audit_cases(document: AuditResult, say: Speaker) -> list[Case]:
     """The deciding questions, then every finding that is held against a criterion that decides or warns."""
-    accepted = {w.key: w for w in getattr(document, "waivers", []) if w.state == "accepted"}
+    waived = {w.key: waiver_text(w, say) for w in document.waivers if w.state == "accepted"}
     cases = []
     for q in document.questions:
         reason = say.stored(q.reason, q.reason_msg) or say.t(LOOKS[q.verdict].word)
@@ -56,7 +56,7 @@ def audit_cases(document: AuditResult, say: Speaker) -> list[Case]:
             )
         cases.append(Case("questions", say.stored(q.title, q.title_msg), _result(q.verdict), reason, q.verdict))
     for check in document.checks:
-        cases += _of_check(check, say, {key: f"{w.person}, {w.expires}: {w.reason}" for key, w in accepted.items()})
+        cases += _of_check(check, say, waived)
     return cases
 
 
@@ -66,10 +66,9 @@ def _of_check(check: CheckResult, say: Speaker, waived: dict[str, str]) -> Itera
         result: Result = "error" if check.status == "errored" else "skipped"
         yield Case(check.info.id, say.stored(check.info.title, None), result, say.stored(check.reason, check.reason_msg), check.status)
     for i, f in enumerate(judged):
-        name = say.pair(say.name(f.metric, METRICS), pair_text(f, say))
+        name = say.pair(metric_text(f.metric, "value", say), pair_text(f, say))
         text = sentence(f, say) if f.verdict == "fail" else say.join([sentence(f, say), reason_text(f, say)])
-        if f.key in waived:
-            text = say.join([text, say.t("accepted by {waiver}", waiver=waived[f.key])])
+        text = say.join([text, waived.get(f.key, "")])
         seconds = check.seconds if i == 0 else 0.0
         yield Case(check.info.id, f"{name} [{f.compare}] {f.key}", _result(f.verdict), text, f.verdict, seconds)
 
@@ -79,20 +78,20 @@ def comparison_cases(found: Comparison, say: Speaker) -> list[Case]:
     cases = []
     for item in found.gate.requirements:
         told = held(item, say)
-        text = say.join([told.bound and say.t("{bound}, margin {margin}", bound=told.bound, margin=told.margin), told.note])
         result: Result = {"non_inferior": "passed", "worse": "failure"}.get(item.result, "skipped")  # type: ignore[assignment]
-        cases.append(Case("gate", told.what, result, say.join([say.t(told.look.word), text]), item.result))
+        cases.append(Case("gate", told.what, result, say.join([say.t(told.look.word), told.bound, told.note]), item.result))
     for f in found.findings:
         result = {"new": "failure", "persisting": "failure", "resolved": "passed"}.get(f.state, "skipped")  # type: ignore[assignment]
         text = say.join([say.t(STATES[f.state].word), finding_text(f, say)])
-        cases.append(Case(f.check, f"{say.name(f.metric, METRICS)} [{f.compare}] {f.key}", result, text, f.state))
+        name = say.pair(metric_text(f.metric, "value", say), who_text(f.slice, f.against, say))
+        cases.append(Case(f.check, f"{name} [{f.compare}] {f.key}", result, text, f.state))
     return cases
 
 
 def _suites(cases: list[Case], *, name: str, when: str, properties: dict[str, str], out: str) -> bytes:
     """The document; counts are those of its cases, times are seconds with three decimals, `when` is UTC without its letter."""
     root = ElementTree.Element("testsuites", name=xml_text(name))
-    for suite in dict.fromkeys(case.suite for case in cases):
+    for i, suite in enumerate(dict.fromkeys(case.suite for case in cases)):
         members = [case for case in cases if case.suite == suite]
         element = ElementTree.SubElement(root, "testsuite", name=xml_text(suite), timestamp=when.removesuffix("Z"), hostname="localhost")
         _counted(element, members)
@@ -107,11 +106,12 @@ def _suites(cases: list[Case], *, name: str, when: str, properties: dict[str, st
                 if case.result != "skipped":
                     told.set("type", case.kind)
                     told.text = xml_text(case.text)
-        ElementTree.SubElement(element, "system-out").text = xml_text(out)
+        ElementTree.SubElement(element, "system-out").text = xml_text(out) if i == 0 else ""
         ElementTree.SubElement(element, "system-err")
     _counted(root, cases)
     ElementTree.indent(root)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="utf-8") + b"\n"
+    body = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
 
 
 def _counted(element: ElementTree.Element, cases: list[Case]) -> None:

@@ -134,6 +134,7 @@ METRICS = {
     "flops_per_row": mark("operations for one row (FLOPs)"),
     "rows": mark("rows"),
     "rows_per_second": mark("rows per second"),
+    "usable_share": mark("rows that get a usable prediction (usable share)"),
     "sensitive_inputs": mark("sensitive columns among the inputs"),
     "undeclared_sensitive_input": mark("used without a declared reason (1) or not (0)"),
     "mean_absolute_error": mark("typical error (mean absolute error)"),
@@ -196,6 +197,19 @@ METHODS = {
     "rao_scott": mark("Rao–Scott score test over clusters"),
     "score_clusters": mark("score test, one row for each cluster"),
     "fisher_exact_clusters": mark("Fisher's exact test, one row for each cluster"),
+    "tango": "Tango",
+    "newcombe_paired": mark("Newcombe, paired"),
+    "delong_paired": mark("DeLong, paired"),
+    "student_paired": mark("Student, paired"),
+    "identical": mark("the same on every row"),
+    "mover": mark("combined limits (MOVER)"),
+    "tango_mover": mark("Tango, combined limits (MOVER)"),
+    "newcombe_mover": mark("Newcombe, combined limits (MOVER)"),
+    "tango_growth": mark("Tango, combined limits (MOVER)"),
+    "newcombe_growth": mark("Newcombe, combined limits (MOVER)"),
+    "mcnemar": "McNemar",
+    "mcnemar_exact": mark("McNemar, exact"),
+    "interval": mark("read off the interval"),
 }
 
 REASONS = {
@@ -261,7 +275,10 @@ CELLS = {
     **{
         ("rule", r): r
         for r in (
-            mark("decision in force"), mark("cutoff that the costs imply"), mark("least cost on these rows"), mark("event predicted for nobody"),
+            mark("decision in force"),
+            mark("cutoff that the costs imply"),
+            mark("least cost on these rows"),
+            mark("event predicted for nobody"),
             mark("event predicted for everybody"),
         )
     },

@@ -129,13 +129,13 @@ def mover(group: Limits, reference: Limits) -> Limits:
 def growth(change: Limits, total: Limits) -> Limits:
     """Limits of |g1| − |g0|, by how much a gap grew, from those of g1 − g0 (`change`) and of g1 + g0 (`total`) at one level.
 
-    |g1| − |g0| is the larger over the signs s of the smaller over the signs t of s·g1 − t·g0. Its upper limit is the smaller over t of the larger
-    over s of theirs, the lower limit the larger over s of the smaller over t; as either of two directions may be the true one, limits that
-    miss with probability α/2 each make it miss with at most α on its side (intersection–union with Bonferroni).
+    |g1| − |g0| is the larger of min(g1 − g0, g1 + g0) and min(−g1 + g0, −g1 − g0), according to the side on which the gap now is, and the limits
+    are put in their places. Where the truth is above the upper limit, g1 − g0 or g1 + g0 (or both their opposites) is above its own: if those miss
+    with probability α/2 on a side, these miss with at most α.
     """
     now, before = (change.value + total.value) / 2, (total.value - change.value) / 2
-    high = min(max(change.high, -total.low), max(total.high, -change.low))
-    low = max(min(change.low, total.low), min(-total.high, -change.high))
+    high = max(min(change.high, total.high), min(-change.low, -total.low))
+    low = max(min(change.low, total.low), min(-change.high, -total.high))
     return Limits(abs(now) - abs(before), low, high)
 
 

@@ -83,7 +83,7 @@ def _notes(pairing: Pairing, same: bool) -> list[Message]:
     if new.data.label_source != "outcome":
         notes.append(
             message(
-                "Nobody declared the outcome column to be an observed outcome: accuracy is agreement with what was recorded, not correctness."
+                "The outcome column is not declared to hold observed outcomes: accuracy is agreement with what was recorded, not correctness."
             )
         )
     if old.data.decision != new.data.decision:

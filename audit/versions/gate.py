@@ -9,7 +9,8 @@ Required, each one-sided at 95 % and without correction, because all must hold (
 3. where a favourable decision is declared, the distance between each group's selection rate and the reference's grows by no more than `group_margin`,
    and where the label is an observed outcome so does that of those who deserve it (equal opportunity).
 
-Smaller groups are pooled; if they are too few together they can fail and not pass, and are listed as not assessed. Unknown membership is left out.
+Where rows belong together (a declared cluster column, or keys that repeat and nobody declared), these bounds are too narrow: then they can stop a
+release and not let it through. Smaller groups are pooled; if they are too few together they can fail and not pass, and are listed as not assessed. Unknown membership is left out.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from audit.compared import Gate, Held, Requirement
+from audit.pairing import OTHERS
 from audit.plan import Margins
-from audit.result import Estimate, Message, Slice
-from audit.screens import OTHERS
+from audit.result import AuditResult, Estimate, Message, Slice
 from audit.stats.paired import auc_change
 from audit.text import message, render
 from audit.versions import apart, matched
@@ -34,17 +35,22 @@ NO_ROWS = "These rows have no outcome, or none of this kind."
 
 
 class Needs(NamedTuple):
-    """What is required, with the plan's margins and whether both models are one and the same."""
+    """What is required, with the plan's margins, whether both models are one and the same, and the columns by which rows may belong together."""
 
     margins: Margins
     same: bool
+    together: list[str]
 
     def held(self, item: Requirement) -> Requirement:
         """The requirement, answered: a model compared with itself differs by exactly nothing."""
         if self.same and item.change is not None:
             nothing = item.change.model_copy(update={"value": 0.0, "low": 0.0, "high": 0.0, "method": "exact"})
             item = item.model_copy(update={"change": nothing})
-        return item.model_copy(update={"result": _held(item)})
+        result = _held(item)
+        if result == "non_inferior" and self.together and not self.same:
+            reason = message("The bound assumes independent rows, and rows of one {column} may belong together.", column=self.together)
+            return item.model_copy(update={"result": "open", "reason": render(reason), "reason_msg": reason})
+        return item.model_copy(update={"result": result})
 
 
 def _held(item: Requirement) -> Held:
@@ -62,11 +68,17 @@ def _held(item: Requirement) -> Held:
 
 def gate(pairing: Pairing, margins: Margins, *, same: bool) -> Gate:
     """Every requirement with its bound, and what follows."""
-    needs = Needs(margins, same)
+    needs = Needs(margins, same, list(dict.fromkeys(c for d in (pairing.old, pairing.new) for c in _together(d))))
     made = [needs.held(item) for item in _all(pairing, margins)]
     results = {item.result for item in made}
     result = "worse" if "worse" in results else "pass" if "non_inferior" in results and "open" not in results else "open"
     return Gate(result=result, margin=margins.margin, group_margin=margins.group_margin, min_rows=margins.min_rows, requirements=made)
+
+
+def _together(document: AuditResult) -> list[str]:
+    """The columns by which rows belong together: the declared one, else those that repeat where nobody said what that means."""
+    data = document.data
+    return [data.cluster] if data.cluster is not None else [] if data.independent else data.repeats
 
 
 def _all(pairing: Pairing, margins: Margins) -> Iterator[Requirement]:

@@ -86,13 +86,14 @@ def _rows(old: AuditResult, new: AuditResult, scored_dir: Path | None) -> tuple[
         )
     folder = scored_dir or cache_folder()
     paths = [_table(document, folder) for document in (old, new)]
-    lost = [which for path, which in zip(paths, (message("old"), message("new")), strict=True) if path is None]
-    if lost:
+    lost = [path is None for path in paths]
+    if any(lost):
+        none, one = message("neither audit has a scored table here"), message("the old audit has no scored table here")
+        why = none if all(lost) else one if lost[0] else message("the new audit has no scored table here")
         return None, message(
-            "Unpaired: the data are the same, but the scored table of the {which} audit is not here; compared from the documents as if on two "
-            "independent samples, which gives wider intervals.",
-            which=lost,
-        )  # fmt: skip
+            "Unpaired: the data are the same, but {why}; compared from the documents as if on two independent samples, which gives wider intervals.",
+            why=why,
+        )
     assert paths[0] is not None
     assert paths[1] is not None
     try:

@@ -207,7 +207,8 @@ class Rows:
         if y is None:
             return np.zeros(rows, np.int64)
         if self.regression:
-            return np.isfinite(y).astype(np.int64)
+            known: NDArray[np.int64] = np.isfinite(y).astype(np.int64)
+            return known
         event = self.event[y] if self.event is not None else np.zeros(rows, bool)
         coded: NDArray[np.int64] = np.where(y < 0, 0, 1 + event.astype(np.int64))
         return coded

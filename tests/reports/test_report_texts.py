@@ -26,7 +26,7 @@ def called(node: ast.Call) -> str:
 def templates() -> set[str]:
     """All texts that `reports` and `dashboard` ask the catalogue for."""
     found = set()
-    for path in [*ROOT.glob("reports/**/*.py"), *ROOT.glob("dashboard/**/*.py")]:
+    for path in [*ROOT.glob("reports/**/*.py"), *ROOT.glob("dashboard/**/*.py"), ROOT / "audit" / "compare.py"]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and called(node) in CALLS and node.args and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
