@@ -280,7 +280,7 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
 
                 print(dumps(audit.resolved_plan()))
                 return 0
-            audit.recall()
+            audit.recall(folder)
             audit.settle()
             document = audit.run(folder)
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())

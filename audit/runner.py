@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from audit import plan as plans
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, write_whole
+from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.plan import Plan
 from audit.registry import Check, checks, unmet
@@ -135,8 +136,22 @@ class Audit:
                 raise AuditError(what, mend or "see python -m models.train --list") from None
         return target
 
-    def recall(self) -> None:
-        """What the store knows of these data and this plan; asked before anything is measured, because the levels depend on it."""
+    def recall(self, folder: Path) -> None:
+        """What the store knows of these data and this plan; asked before anything is measured, because the levels depend on it.
+
+        An audit that is resumed keeps the levels that it began with, and takes them from its journal.
+        """
+        if (folder / JOURNAL).is_dir():
+            return
+        self.history = self._look_back()
+        commitment = self.history["commitment"]
+        if self.request.plan_given and commitment["state"] == "other_data":
+            raise AuditError(
+                f"this plan was fixed on {commitment['date']} for other data, and never for these ({self.facts['sha256'][:12]})",
+                "name the data that it was fixed for, or fix it for these before you audit them: python -m audit.commit PLAN --data PATH",
+            )
+
+    def _look_back(self) -> Json:
         from audit.history import context_digest, unknown
         from audit.store import identity, subject
 
@@ -149,15 +164,9 @@ class Audit:
         }  # fmt: skip
         self.progress.step("history")
         try:
-            self.history = self.jobs.run("audit.history:look_back", arguments, limit=HISTORY_SECONDS)
+            return self.jobs.run("audit.history:look_back", arguments, limit=HISTORY_SECONDS)
         except JobError:
-            self.history = unknown("answer")
-        commitment = self.history["commitment"]
-        if request.plan_given and commitment["state"] == "other_data":
-            raise AuditError(
-                f"this plan was fixed on {commitment['date']} for other data, and never for these ({self.facts['sha256'][:12]})",
-                "name the data that it was fixed for, or fix it for these before you audit them: python -m audit.commit PLAN --data PATH",
-            )
+            return unknown("answer")
 
     def settle(self) -> None:
         """Load the model in its worker and settle what its answers mean; a model that cannot be asked is a finding, not a refusal."""
@@ -242,7 +251,7 @@ class Audit:
         about = {"model": self.inspection.sha256, "data": self.facts["sha256"], "plan": digest}
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
-        self.history = journal.read("history") or self.history  # a resumed audit keeps the levels that it began with
+        self.history = journal.read("history") or self.history or self._look_back()
         journal.write("history", self.history)
         self.judged_by = plans.divided(self.plan, self.history["models_on_this_data"])
         scoring = None if self.failure else self._score(journal, digest)

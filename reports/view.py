@@ -358,21 +358,21 @@ def commitment_text(commitment: Commitment, say: Speaker) -> str:
     return say.sentences([told, covered[commitment.context]])
 
 
-def waiver_text(waiver: Waiver, say: Speaker) -> str:
+def waiver_text(waiver: Waiver, document: AuditResult, say: Speaker) -> str:
     """What somebody accepted, and what it comes to."""
-    said = {
-        "key": waiver.key,
-        "person": clean(waiver.person, 120),
-        "date": clean(waiver.expires, 10),
-        "reason": say.stored(waiver.reason, None),
-    }
+    found = next((f for c in document.checks for f in c.findings if f.key == waiver.key), None)
+    what = say.pair(say.name(found.metric, METRICS), pair_text(found, say)) if found else ""
+    person, date, reason = clean(waiver.person, 120), clean(waiver.expires, 10), say.stored(waiver.reason, None)
+    said = {"what": what, "key": waiver.key, "person": person, "date": date, "reason": reason}
     if waiver.state == "accepted":
-        return say.t("Accepted by {person} until {date}: {reason} (finding {key})", **said)
+        return say.t("Accepted by {person} until {date}: {reason} ({what}; finding {key})", **said)
     if waiver.state == "expired":
-        return say.t("Expired on {date} and counts as none: the waiver by {person} of finding {key} ({reason})", **said)
+        return say.t("Expired on {date} and counts as none: the waiver by {person}: {reason} ({what}; finding {key})", **said)
     if waiver.state == "unknown":
-        return say.t("No finding has the key {key}: the waiver by {person} until {date} accepts nothing ({reason})", **said)
-    return say.t("Not needed: the finding {key}, waived by {person} until {date}, neither fails nor is open ({reason})", **said)
+        return say.t("Accepts nothing, since no finding has the key {key}: the waiver by {person} until {date}: {reason}", **said)
+    return say.t(
+        "Not needed, since it neither fails nor is open: the waiver by {person} until {date}: {reason} ({what}; finding {key})", **said
+    )
 
 
 def accepted(document: AuditResult, key: str, say: Speaker) -> str:
@@ -392,7 +392,7 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         purpose=Said(purpose(document, say), "context"),
         why=Said(say.stored(document.why, document.why_msg), "why"),
         history=looks(document, say),
-        waivers=[Said(waiver_text(w, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
+        waivers=[Said(waiver_text(w, document, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
         unstated=unstated(document, say),
         deciding=deciding(document, say),
         questions=questions(document, say),

@@ -49,7 +49,7 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     st.subheader(say.t("The questions that decide"))
     verdicts(screen.questions, say)
     if screen.waivers:
-        st.subheader(say.t("Accepted findings (waivers)"))
+        st.subheader(say.t("Waivers"))
         show.plain(say.t("A waiver says who accepts a finding, why, and until when. It changes no verdict."))
         for line in screen.waivers:
             show.plain(line)

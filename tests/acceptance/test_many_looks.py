@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,21 @@ def test_the_second_model_on_the_same_data_is_judged_at_half_the_level_and_both_
     assert "These data have judged" not in (first.folder / "report.html").read_text()
     assert "These data have judged 2 models" in second.err
     assert "kept off this store" in (first.folder / "report.html").read_text()
+
+
+def test_a_resumed_audit_keeps_the_level_that_it_began_with(user: User) -> None:
+    (user.folder / "data3.csv").write_text(rows(3))
+    folder = user.folder / "resumed"
+    process = user.start("audit.run", "models:/m0/1", "--data", "data3.csv", *ROLES, *FAST, "--out", "resumed")
+    while not (folder / ".journal" / "scoring.json").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    between = audit(user, "m1", "data3.csv", "between")
+    assert between.document["history"]["models_on_this_data"] == 1, "an audit that was not finished was not logged"
+    done = user.audit("--resume", str(folder))
+    assert (done.document["history"]["models_on_this_data"], judged(done)) == (1, {0.9})
+    assert "history …" not in done.err
 
 
 def test_without_a_store_the_count_is_unknown_and_says_so(user: User, first: Done) -> None:

@@ -70,7 +70,7 @@ def test_a_waiver_changes_no_verdict_no_digest_and_stands_on_page_one(scene: Sce
     assert document_digest(plain.model_dump(mode="json")) == document_digest(waived.model_dump(mode="json"))
     first = first_screen(waived, Speaker("en"))
     failing = by_verdict(waived, "fail").key
-    assert any(str(line) == f"Accepted by R. Okafor until 2026-06-30: known (finding {failing})" for line in first.waivers)
+    assert any(str(line).startswith("Accepted by R. Okafor until 2026-06-30: known (") and failing in str(line) for line in first.waivers)
     assert str(first.deciding[0].detail).endswith("Accepted by R. Okafor until 2026-06-30.")
     assert "Accepted" not in str(first_screen(plain, Speaker("en")).deciding[0].detail)
     expired = scene.document(skip=["data"], waivers=[waiver(failing, expires="2025-01-01")])

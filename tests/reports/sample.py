@@ -63,11 +63,12 @@ def questions(checks: list[CheckResult]) -> list[Question]:
 def waivers(checks: list[CheckResult]) -> list[Waiver]:
     """One of each kind; what people wrote is hostile."""
     failing = next(f.key for c in checks for f in c.findings if f.verdict == "fail" and f.criterion and f.criterion.role == "decides")
+    second = next(f.key for c in checks for f in c.findings if f.verdict == "inconclusive")
     passing = next(f.key for c in checks for f in c.findings if f.verdict == "pass")
     return [
         Waiver(key=failing, reason=f"the cutoff is being lowered {IMG}", person="R. Example", expires="2027-03-31", state="accepted"),
         Waiver(key="0" * 16, reason="a typing error", person="R. Example", expires="2027-03-31", state="unknown"),
-        Waiver(key="1" * 16, reason="was under review", person="R. Example", expires="2026-01-31", state="expired"),
+        Waiver(key=second, reason="was under review", person="R. Example", expires="2026-01-31", state="expired"),
         Waiver(key=passing, reason="to be safe", person="R. Example", expires="2027-03-31", state="not_needed"),
     ]
 
