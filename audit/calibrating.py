@@ -129,7 +129,7 @@ def spread_of(table: Runs) -> list[Evidence]:
 # --- quantities ------------------------------------------------------------------------------------------------------------------------
 
 
-def _read(ctx: Context, grouping: Grouping | None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
+def read(ctx: Context, grouping: Grouping | None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
     """Slice, prediction and outcome of the rows that have both, block by block."""
     for block in ctx.scored.blocks(["y", "pred", *(f"g{i}" for i in (grouping.places if grouping else ()))]):
         rows = block.usable()
@@ -143,10 +143,10 @@ def of_quantity(ctx: Context, grouping: Grouping | None) -> Iterator[tuple[int, 
 
     slices: list[Slice] = grouping.slices if grouping else [{}]
     errors = Grouped(len(slices))
-    for place, prediction, outcome in _read(ctx, grouping):
+    for place, prediction, outcome in read(ctx, grouping):
         errors.add(place, prediction - outcome)
-    lines = slopes(lambda: _read(ctx, grouping), len(slices), level=ctx.level("calibration_slope"))
-    drawn = _fits(ctx, grouping, len(slices))
+    lines = slopes(lambda: read(ctx, grouping), len(slices), level=ctx.level("calibration_slope"))
+    drawn = fits(ctx, grouping, len(slices))
     for i, (moments, line) in enumerate(zip(errors.moments(), lines, strict=True)):
         bias = mean_of(moments, level=ctx.level("mean_error")) if moments and moments.n > 1 else None
         yield (
@@ -159,10 +159,10 @@ def of_quantity(ctx: Context, grouping: Grouping | None) -> Iterator[tuple[int, 
         )
 
 
-def _fits(ctx: Context, grouping: Grouping | None, size: int) -> list[Series | None]:
+def fits(ctx: Context, grouping: Grouping | None, size: int) -> list[Series | None]:
     """Mean outcome by bin of the prediction for each slice; the edges are quantiles of at most 100,000 predictions."""
     step, kept = max(1, ctx.scored.rows // EDGE_ROWS), []
-    for _, prediction, _ in _read(ctx, None):
+    for _, prediction, _ in read(ctx, None):
         kept.append(prediction[::step])
     values = np.concatenate(kept) if kept else np.zeros(0)
     if not values.size:
@@ -170,7 +170,7 @@ def _fits(ctx: Context, grouping: Grouping | None, size: int) -> list[Series | N
     edges = np.unique(np.quantile(values, np.linspace(0, 1, MOST_BINS + 1)[1:-1], method="inverted_cdf"))
     bins = len(edges) + 1
     x, y = Grouped(size * bins), Grouped(size * bins)
-    for place, prediction, outcome in _read(ctx, grouping):
+    for place, prediction, outcome in read(ctx, grouping):
         cell = place * bins + np.searchsorted(edges, prediction)
         x.add(cell, prediction)
         y.add(cell, outcome)

@@ -77,6 +77,25 @@ def mean_comparison(ctx: Context, metric: str, group: tuple[Slice, Triple], refe
         yield Measurement(metric=metric, compare="difference", slice=group[0], against=reference[0], estimate=difference, test=test)
 
 
+def independent_difference(
+    ctx: Context, metric: str, group: tuple[Slice, Estimate | None], reference: tuple[Slice, Estimate | None]
+) -> Iterator[Measurement]:
+    """Difference of two estimates from different rows, each with a normal interval: variances add (z test); nothing where one is undefined or exact."""
+    from scipy.stats import norm
+
+    (slice_, own), (against, theirs) = group, reference
+    if own is None or theirs is None:
+        return
+    errors = [(e.value - e.low) / float(norm.ppf((1 + e.level) / 2)) for e in (own, theirs)]  # the upper end may be cut at a bound
+    error, level = float((errors[0] ** 2 + errors[1] ** 2) ** 0.5), ctx.level(metric, "difference")
+    if error == 0:
+        return
+    value_, half = own.value - theirs.value, error * float(norm.ppf((1 + level) / 2))
+    estimate = Estimate(value=value_, low=value_ - half, high=value_ + half, level=level, method="delta", n=own.n + theirs.n)
+    test = Test(null="equality", method="normal", p_value=float(2 * norm.sf(abs(value_) / error)))
+    yield Measurement(metric=metric, compare="difference", slice=slice_, against=against, estimate=estimate, test=test)
+
+
 def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adverse: bool = False) -> list[Measurement]:
     """Ratio, difference and odds ratio of a rate against the reference, each with the test of equality; with `adverse` also the ratio of the complements."""
     from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio

@@ -85,12 +85,20 @@ def auc_difference(table: Ranked, reference: Ranked, *, level: float) -> Estimat
 
     None where one is undefined or has no variance. DeLong et al. 1988.
     """
+    return difference_of(delong(table), delong(reference), table.rows + reference.rows, level=level)
+
+
+#: AUC and its variance, where it has one.
+Delong = tuple[float, float | None] | None
+
+
+def difference_of(ours: Delong, theirs: Delong, rows: int, *, level: float) -> Estimate | None:
+    """`auc_difference` of two results of `delong` that rest on `rows` rows together."""
     z = normal_quantile(level)
-    ours, theirs = delong(table), delong(reference)
     if ours is None or theirs is None or not ours[1] or not theirs[1]:
         return None
     value, half = ours[0] - theirs[0], z * math.sqrt(ours[1] + theirs[1])
-    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong", n=table.rows + reference.rows)
+    return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong", n=rows)
 
 
 def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:

@@ -59,6 +59,13 @@ def root_mean_squared_error(errors: Floats, *, level: float) -> Estimate:
     return from_influence(value, (squares - value**2) / (2 * value) if value else squares, level=level, method="delta")
 
 
+def root_of(moments: Moments, *, level: float) -> Estimate:
+    """√ of a mean square, from the moments of squares (n >= 2), interval by the delta method; 0 with no width where all are 0."""
+    value = math.sqrt(moments.mean)
+    half = normal_quantile(level) * math.sqrt(moments.variance / moments.n) / (2 * value) if value else 0.0
+    return Estimate(value=value, low=max(value - half, 0.0), high=value + half, level=level, method="delta", n=moments.n)
+
+
 def r2(y: Floats, prediction: Floats, *, level: float) -> Estimate:
     """Share of the variance that the prediction explains: 1 is perfect, 0 as good as the mean, below 0 worse."""
     return skill((y - prediction) ** 2, (y - float(np.mean(y))) ** 2, level=level)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from audit.result import Estimate
-from audit.stats._inputs import Floats, check_count, check_share, estimate, normal_quantile
+from audit.stats._inputs import Floats, Ints, check_count, check_share, estimate, normal_quantile
 
 
 def wilson_limits(k: ArrayLike, n: ArrayLike, *, level: float) -> tuple[Floats, Floats]:
@@ -66,3 +66,21 @@ def jeffreys(k: int, n: int, *, level: float) -> Estimate | None:
     low = 0.0 if k == 0 else float(betaincinv(k + 0.5, n - k + 0.5, tail))
     high = 1.0 if k == n else float(betaincinv(k + 0.5, n - k + 0.5, 1.0 - tail))
     return estimate(k / n, low, high, level=level, method="jeffreys", n=n)
+
+
+def macro_scores(cells: Ints) -> Floats:
+    """Balanced accuracy and macro F1, precision and recall, (R, 4), from counts (R, classes, classes) of outcome and decision, as scikit-learn has them.
+
+    A class that was never predicted has precision 0, one that never happened does not count for recall; NaN where nothing counts.
+    """
+    table = cells.astype(np.float64)
+    hit, actual, predicted = np.einsum("rii->ri", table), table.sum(axis=2), table.sum(axis=1)
+    seen = actual + predicted > 0
+    recall, precision = hit / np.maximum(actual, 1), hit / np.maximum(predicted, 1)
+    f1 = 2 * hit / np.maximum(actual + predicted, 1)
+
+    def mean(values: Floats, counted: NDArray[np.bool_]) -> Floats:
+        n = counted.sum(axis=1)
+        return np.where(n > 0, np.sum(np.where(counted, values, 0.0), axis=1) / np.maximum(n, 1), np.nan)
+
+    return np.stack([mean(recall, actual > 0), mean(f1, seen), mean(precision, seen), mean(recall, seen)], axis=1)

@@ -189,3 +189,47 @@ def test_skill_intervals_of_a_quantity_cover(tmp_path: Path) -> None:
         assert e is not None
         hits += e.low <= 1 - 1.25 / 4 <= e.high
     assert 425 < hits < 475
+
+
+def test_errors_of_groups_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    import sklearn.metrics as sm
+
+    rng = np.random.default_rng(11)
+    sex = rng.choice(["f", "m"], 1200, p=[0.4, 0.6])
+    y = rng.normal(50, 10, 1200)
+    pred = y + rng.normal(0, np.where(sex == "f", 6, 3))
+    scene = set_scene(tmp_path, y=y, pred=pred, task="regression", favourable=["high"], groups={"sex": sex})
+    overall, found = Pick(scene.measure("performance.overall")), Pick(scene.measure("performance.groups"))
+    metrics = {"mean_absolute_error": sm.mean_absolute_error, "root_mean_squared_error": sm.root_mean_squared_error, "r2": sm.r2_score}
+    for name, metric in metrics.items():
+        assert overall.value(name) == pytest.approx(metric(y, pred), abs=1e-12)
+        f, m = (metric(y[sex == g], pred[sex == g]) for g in ("f", "m"))
+        assert (found.value(name, sex="f"), found.value(name, sex="m")) == pytest.approx((f, m), abs=1e-12)
+        difference = found(name, "difference", sex="f")
+        assert difference.estimate.value == pytest.approx(f - m, abs=1e-12)
+        assert difference.test.p_value < 1e-6
+        assert not difference.estimate.low <= 0 <= difference.estimate.high
+
+
+def test_several_classes_have_the_scores_of_scikit_learn_in_each_group(tmp_path: Path) -> None:
+    import sklearn.metrics as sm
+
+    rng = np.random.default_rng(12)
+    y, sex = rng.integers(0, 3, 900), rng.choice(["f", "m"], 900, p=[0.4, 0.6])
+    pred = np.where(rng.random(900) < np.where(sex == "f", 0.5, 0.8), y, rng.integers(0, 3, 900))
+    scene = set_scene(
+        tmp_path, y=y, pred=pred, classes=["a", "b", "c"], positive=None, favourable=["a"], task="multiclass", groups={"sex": sex}
+    )
+    overall, found = Pick(scene.measure("performance.overall")), Pick(scene.measure("performance.groups"))
+    for i, name in enumerate("abc"):
+        own = {"(class)": name}
+        assert overall.value("recall", **own) == pytest.approx(sm.recall_score(y, pred, average=None)[i], abs=1e-12)
+        assert overall.value("precision", **own) == pytest.approx(sm.precision_score(y, pred, average=None)[i], abs=1e-12)
+    assert overall.value("accuracy") == pytest.approx(sm.f1_score(y, pred, average="micro"), abs=1e-12)  # micro F1 is accuracy
+    for group in ("f", "m"):
+        rows = sex == group
+        assert found.value("f1", sex=group) == pytest.approx(sm.f1_score(y[rows], pred[rows], average="macro"), abs=1e-12)
+        assert found.value("balanced_accuracy", sex=group) == pytest.approx(sm.balanced_accuracy_score(y[rows], pred[rows]), abs=1e-12)
+        each = sm.recall_score(y[rows], pred[rows], average=None)
+        assert [found.value("recall", sex=group, **{"(class)": c}) for c in "abc"] == pytest.approx(list(each), abs=1e-12)
+    assert found("recall", "difference", sex="f", **{"(class)": "a"}).test.p_value < 0.01

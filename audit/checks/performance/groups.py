@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import check
+from audit.registry import Field, check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @check(
     "performance.groups",
     title="For whom the model is wrong",
-    meaning="Accuracy and ROC AUC per group (for a quantity: mean absolute error), and how far each lies from the reference group.",
+    meaning=(
+        "Accuracy and ROC AUC per group (for several classes: also macro F1, balanced accuracy and the recall of each class; for a quantity: mean absolute error, root mean squared "
+        "error and R²), and how far each lies from the reference group."
+    ),
     limits=(
         "A group's figure depends on how hard its cases are, not only on the model. Equal accuracy can hide unequal kinds of error: see the error rates under "
         "group fairness. Small groups have wide intervals."
@@ -29,14 +32,14 @@ if TYPE_CHECKING:
     needs=["labels", "sensitive"],
     references=["Wilson 1927", "Newcombe 1998", "DeLong, DeLong and Clarke-Pearson 1988", "Welch 1947"],
 )
-def groups(ctx: Context) -> Iterable[Measurement | Message]:
-    """Accuracy and AUC, or mean absolute error, per group with the difference to the reference."""
+def groups(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
+    """Accuracy and AUC, macro F1 and recall of each class, or errors and R², per group with the difference to the reference; in blocks of rows."""
     if ctx.settled.task == "regression":
         return _errors(ctx)
-    return _accuracies(ctx)
+    return _accuracies(ctx, replicates)
 
 
-def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
+def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
     import numpy as np
 
     from audit.measure import comparisons, rate
@@ -51,7 +54,15 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
         return code
 
     worst: tuple[float, dict[str, str], int] | None = None
-    for grouping, cells in ctx.counted({"right": (coding, 3)}, ["y", "pred"]):
+    size = len(ctx.settled.classes)
+
+    def crossed(block: Block) -> NDArray[np.int64]:
+        """Outcome and decision as one number; the last for rows that lack one of them."""
+        known = (block["y"] >= 0) & (block["pred"] >= 0)
+        return np.where(known, block["y"].astype(np.int64) * size + block["pred"], size * size)
+
+    codings = {"right": (coding, 3)} | ({"crossed": (crossed, size * size + 1)} if ctx.settled.task == "multiclass" else {})
+    for grouping, cells in ctx.counted(codings, ["y", "pred"]):
         k = cells["right"][:, 2]
         n = k + cells["right"][:, 1]
         parts = [Part(slice=s, k=int(k[i]), n=int(n[i])) for i, s in enumerate(grouping.slices)]
@@ -63,6 +74,8 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
                 yield from (m for m in comparisons(ctx, "accuracy", part, parts[grouping.reference]) if m.compare == "difference")
         if grouping.single and ctx.settled.has_scores and ctx.settled.task == "binary":
             yield from _aucs(ctx, grouping)
+        if grouping.single and ctx.settled.task == "multiclass":
+            yield from _recalls(ctx, grouping, cells["crossed"][:, :-1].reshape(-1, size, size), replicates)
     if worst is None:
         yield message("No group has enough rows to be shown.")
     else:
@@ -74,23 +87,52 @@ def _accuracies(ctx: Context) -> Iterator[Measurement | Message]:
         )
 
 
-def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
-    from audit.measure import value
-    from audit.result import Measurement
-    from audit.stats.auc import auc_difference, roc_auc_ranked
-    from audit.stats.ranked import rank
+def _recalls(ctx: Context, grouping: Grouping, cells: NDArray[np.int64], replicates: int) -> Iterator[Measurement]:
+    """Several classes, from cells (slices, classes, classes) of outcome and decision: macro F1 and balanced accuracy of each group, and how many of
+    each class's outcomes are recognised in each group, against the reference; at most the first twenty classes."""
+    from audit.measure import comparisons, rate, value
+    from audit.result import Part
+    from audit.stats.cells import bootstrap
+    from audit.stats.rates import macro_scores
     from audit.text import message
 
-    event = ctx.scored.y == ctx.settled.classes.index(ctx.settled.positive or "")
-    usable = ctx.scored.usable
-    codes = ctx.codes(grouping)
-    tables = [rank(ctx.scored.score[m], event[m]) for m in (usable & (codes == i) for i in range(len(grouping.slices)))]
+    size, reason = cells.shape[1], message("No row of this group has an outcome and a prediction.")
+    for i, slice_ in enumerate(grouping.slices):
+        name = "/".join(f"{k}={v}" for k, v in slice_.items())
+        found = bootstrap(
+            cells[i].ravel(), lambda counts: macro_scores(counts.reshape(-1, size, size))[:, :2], replicates=replicates, rng=ctx.rng(f"macro/{name}"),
+            level=ctx.level("f1"),
+        ).estimates if cells[i].sum() else [None, None]  # fmt: skip
+        yield value("balanced_accuracy", found[0], slice_=slice_, reason=reason)
+        yield value("f1", found[1], slice_=slice_, reason=reason)
+    for c, label in enumerate(ctx.settled.classes[:20]):
+        parts = [
+            Part(slice={**s, "(class)": label}, k=int(cells[i, c, c]), n=int(cells[i, c].sum())) for i, s in enumerate(grouping.slices)
+        ]
+        for i, part in enumerate(parts):
+            yield rate(ctx, "recall", part.k, part.n, slice_=part.slice, what="rows with this outcome")
+            if grouping.reference is not None and i != grouping.reference and i not in grouping.unknown:
+                yield from (m for m in comparisons(ctx, "recall", part, parts[grouping.reference]) if m.compare == "difference")
+
+
+def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
+    """ROC AUC of each group against the reference; scores are sorted through files."""
+    from audit.measure import value
+    from audit.ordered import in_order, subject
+    from audit.result import Measurement
+    from audit.stats.auc import difference_of
+    from audit.stats.ranking import Ranking
+    from audit.text import message
+
+    with in_order(ctx, subject(ctx), grouping) as tables:
+        ranked = [Ranking(t.positives, t.negatives, t.pieces(), precision=False) for t in tables]
     for i, slice_ in enumerate(grouping.slices):
         reason = message("All outcomes of this group are of one class.")
-        yield value("roc_auc", roc_auc_ranked(tables[i], level=ctx.level("roc_auc")), slice_=slice_, reason=reason)
+        yield value("roc_auc", ranked[i].roc_auc(level=ctx.level("roc_auc")), slice_=slice_, reason=reason)
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
-        difference = auc_difference(tables[i], tables[grouping.reference], level=ctx.level("roc_auc", "difference"))
+        rows = sum(r.positives + r.negatives for r in (ranked[i], ranked[grouping.reference]))
+        difference = difference_of(ranked[i].delong(), ranked[grouping.reference].delong(), rows, level=ctx.level("roc_auc", "difference"))
         if difference is not None:
             yield Measurement(
                 metric="roc_auc", compare="difference", slice=slice_, against=grouping.slices[grouping.reference], estimate=difference
@@ -98,38 +140,56 @@ def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
 
 
 def _errors(ctx: Context) -> Iterator[Measurement | Message]:
-    import numpy as np
+    """Mean absolute error, root mean squared error and R² of each group, in passes over blocks of rows."""
+    from functools import partial
 
-    from audit.measure import value
-    from audit.result import Measurement, Test
-    from audit.stats import losses
-    from audit.stats.compare import mean_difference, mean_test
+    from audit.measure import independent_difference, mean_comparison, value
+    from audit.stats.losses import mean_of, root_of
+    from audit.stats.skill import explained
+    from audit.stats.sums import Grouped
     from audit.text import message, who
 
-    error = np.abs(ctx.scored.y - ctx.scored.pred)
+    few = message("Fewer than two rows of this group have an outcome.")
+    flat = message("Fewer than two rows of this group have an outcome, or all their outcomes are the same.")
     worst: tuple[float, dict[str, str], int] = (-1.0, {}, 0)
     for grouping in ctx.groupings():
-        codes = ctx.codes(grouping)
-        members = [error[ctx.scored.usable & (codes == i)] for i in range(len(grouping.slices))]
-        triples = [_triple(m) for m in members]
+
+        def read(grouping: Grouping) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
+            for block in ctx.scored.blocks(["y", "pred", *(f"g{i}" for i in grouping.places)]):
+                rows = block.usable()
+                yield ctx.place(rows, grouping), rows["pred"], rows["y"]
+
+        size = len(grouping.slices)
+        absolute, squared = Grouped(size), Grouped(size)
+        for place, prediction, outcome in read(grouping):
+            absolute.add(place, abs(outcome - prediction))
+            squared.add(place, (outcome - prediction) ** 2)
+        errors, squares = absolute.moments(), squared.moments()
+        shares = explained(partial(read, grouping), size, level=ctx.level("r2")) if grouping.single else []
+        level = ctx.level("root_mean_squared_error")
+        roots = [root_of(m, level=level) if m and m.n > 1 else None for m in squares]
         for i, slice_ in enumerate(grouping.slices):
-            level = ctx.level("mean_absolute_error")
-            estimate = losses.mean_loss(members[i], level=level) if len(members[i]) > 1 else None
+            own = errors[i]
+            known = own is not None and own.n > 1
             yield value(
-                "mean_absolute_error", estimate, slice_=slice_, reason=message("Fewer than two rows of this group have an outcome.")
+                "mean_absolute_error",
+                mean_of(own, level=ctx.level("mean_absolute_error")) if own and known else None,
+                slice_=slice_,
+                reason=few,
             )
-            if grouping.single and i not in grouping.unknown and len(members[i]) >= ctx.plan.disclosure.min_group_size:
-                worst = max(worst, (triples[i][1], slice_, len(members[i])), key=lambda w: w[0])
-            if not grouping.single or grouping.reference is None or i == grouping.reference or i in grouping.unknown:
+            if not grouping.single:
                 continue
-            difference = mean_difference(triples[i], triples[grouping.reference], level=ctx.level("mean_absolute_error", "difference"))
-            tested = mean_test(triples[i], triples[grouping.reference])
-            if difference is not None:
-                test = Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None
-                against = grouping.slices[grouping.reference]
-                yield Measurement(
-                    metric="mean_absolute_error", compare="difference", slice=slice_, against=against, estimate=difference, test=test
-                )
+            yield value("root_mean_squared_error", roots[i], slice_=slice_, reason=few)
+            yield value("r2", shares[i], slice_=slice_, reason=flat)
+            if own and i not in grouping.unknown and own.n >= ctx.plan.disclosure.min_group_size:
+                worst = max(worst, (own.mean, slice_, own.n), key=lambda w: w[0])
+            if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
+                continue
+            against, theirs = grouping.slices[grouping.reference], errors[grouping.reference]
+            if own and theirs:
+                yield from mean_comparison(ctx, "mean_absolute_error", (slice_, own[:]), (against, theirs[:]))
+            for metric, found in (("root_mean_squared_error", roots), ("r2", shares)):
+                yield from independent_difference(ctx, metric, (slice_, found[i]), (against, found[grouping.reference]))
     if worst[0] < 0:
         yield message("No group has enough rows to be shown.")
     else:
@@ -139,9 +199,3 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
             error=worst[0],
             n=worst[2],
         )
-
-
-def _triple(values: NDArray[np.float64]) -> tuple[int, float, float]:
-    if len(values) < 2:
-        return len(values), float(values[0]) if len(values) else 0.0, 0.0
-    return len(values), float(values.mean()), float(values.var(ddof=1))

@@ -43,50 +43,39 @@ def overall(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)
 def _regression(ctx: Context) -> Iterator[Measurement | Message]:
     import numpy as np
 
+    from audit.calibrating import fit_curve, fits, read
     from audit.measure import value
-    from audit.stats import losses
+    from audit.stats.losses import mean_of, root_of
+    from audit.stats.skill import explained
+    from audit.stats.sums import Grouped
     from audit.text import message
 
-    y, prediction = ctx.scored.y[ctx.scored.usable], ctx.scored.pred[ctx.scored.usable]
-    if len(y) < 2:
+    absolute, squared = Grouped(1), Grouped(1)
+    for place, prediction, outcome in read(ctx, None):
+        absolute.add(place, np.abs(outcome - prediction))
+        squared.add(place, (outcome - prediction) ** 2)
+    (error,), (square,) = absolute.moments(), squared.moments()
+    if error is None or square is None or error.n < 2:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
         return
-    error = y - prediction
-    absolute = losses.mean_loss(np.abs(error), level=ctx.level("mean_absolute_error"))
-    explained = losses.r2(y, prediction, level=ctx.level("r2")) if np.ptp(y) > 0 else None
-    yield value("mean_absolute_error", absolute)
-    yield value("root_mean_squared_error", losses.root_mean_squared_error(error, level=ctx.level("root_mean_squared_error")))
+    (share,) = explained(lambda: read(ctx, None), 1, level=ctx.level("r2"))
+    yield value("mean_absolute_error", mean_of(error, level=ctx.level("mean_absolute_error")))
+    yield value("root_mean_squared_error", root_of(square, level=ctx.level("root_mean_squared_error")))
     flat = message("All outcomes are the same on these rows, so there is no variance to explain.")
-    yield value("r2", explained, reason=flat, evidence=[_scatter(y, prediction)])
-    if explained is None:
-        yield message("On average the prediction is off by {mae:number} ({n:count} rows).", mae=absolute.value, n=len(y))
+    yield value("r2", share, reason=flat, evidence=fit_curve([line for line in fits(ctx, None, 1) if line]))
+    if share is None:
+        yield message("On average the prediction is off by {mae:number} ({n:count} rows).", mae=error.mean, n=error.n)
         return
     yield message(
         "On average the prediction is off by {mae:number}; it explains {r2:percent} of the variance of the outcome ({n:count} rows).",
-        mae=absolute.value, r2=explained.value, n=len(y),
+        mae=error.mean, r2=share.value, n=error.n,
     )  # fmt: skip
-
-
-def _scatter(y: NDArray[np.float64], prediction: NDArray[np.float64]) -> Evidence:
-    """Mean outcome by bin of the prediction, because a point per row would show people."""
-    import numpy as np
-
-    from audit.result import Curve, Series
-
-    order = np.argsort(prediction, kind="stable")
-    bins = [b for b in np.array_split(order, min(20, max(1, len(y) // 50))) if len(b)]
-    means = [(float(prediction[b].mean()), float(y[b].mean()), 1.96 * float(y[b].std()) / np.sqrt(len(b)), len(b)) for b in bins]
-    series = Series(
-        name="mean outcome", x=[m[0] for m in means], y=[m[1] for m in means],
-        low=[m[1] - m[2] for m in means], high=[m[1] + m[2] for m in means], n=[m[3] for m in means],
-    )  # fmt: skip
-    return Curve(name="fit", caption="Mean outcome by predicted value", x_label="predicted value", y_label="mean outcome", series=[series])
 
 
 def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
     import numpy as np
 
-    from audit.measure import value
+    from audit.measure import rate, value
     from audit.result import Part
     from audit.stats.rates import wilson
     from audit.text import message
@@ -106,6 +95,12 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
     yield value("accuracy", accuracy, parts=[Part(slice={}, k=right, n=n)], evidence=[_confusion(cells, settled.classes)])
     for metric, estimate in _from_cells(ctx, cells, replicates).items():
         yield value(metric, estimate, reason=message("The class that it speaks of was never predicted, or never happened, on these rows."))
+    if settled.task == "multiclass":
+        for i, name in enumerate(settled.classes):
+            yield rate(ctx, "recall", int(cells[i, i]), int(cells[i].sum()), slice_={"(class)": name}, what="rows with this outcome")
+            yield rate(
+                ctx, "precision", int(cells[i, i]), int(cells[:, i].sum()), slice_={"(class)": name}, what="rows with this prediction"
+            )
     assert accuracy is not None
     numbers = {"accuracy": accuracy.value, "low": accuracy.low, "high": accuracy.high, "n": n, "level": accuracy.level}
     if not settled.has_scores:
@@ -153,29 +148,21 @@ def _from_cells(ctx: Context, cells: NDArray[np.int64], replicates: int) -> dict
     import numpy as np
 
     from audit.stats.cells import bootstrap
-    from audit.stats.rates import wilson
+    from audit.stats.rates import macro_scores, wilson
 
     settled, size = ctx.settled, len(cells)
     out: dict[str, Estimate | None] = {}
 
     def macro(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-        table = counts.reshape(-1, size, size).astype(np.float64)
-        hit, actual, predicted = np.einsum("rii->ri", table), table.sum(axis=2), table.sum(axis=1)
-        # As scikit-learn: a class that was never predicted has precision 0, one that never happened does not count for recall.
-        with np.errstate(invalid="ignore", divide="ignore"):
-            recall = hit / actual
-            precision = np.where(predicted > 0, hit / predicted, 0.0)
-            f1 = 2 * hit / (actual + predicted)
-        seen = (actual + predicted) > 0
-        balanced = np.nanmean(np.where(actual > 0, recall, np.nan), axis=1)
-        if settled.positive is not None:
-            event = settled.classes.index(settled.positive)
-            ever = (
-                cells[event].any() or cells[:, event].any()
-            )  # if so, F1 is 0 in a resampled table without the event, as scikit-learn has it
-            return np.stack([balanced, np.where(seen[:, event], f1[:, event], 0.0 if ever else np.nan)], axis=1)
-        means = [np.nanmean(np.where(seen, np.nan_to_num(values), np.nan), axis=1) for values in (precision, recall, f1)]
-        return np.stack([balanced, means[2], means[0], means[1]], axis=1)
+        table = counts.reshape(-1, size, size)
+        scores = macro_scores(table)
+        if settled.positive is None:
+            return scores
+        event = settled.classes.index(settled.positive)
+        hit, seen = table[:, event, event], table[:, event].sum(axis=1) + table[:, :, event].sum(axis=1)
+        ever = cells[event].any() or cells[:, event].any()  # if so, F1 is 0 in a resampled table without the event, as scikit-learn has it
+        f1 = np.where(seen > 0, 2 * hit / np.maximum(seen, 1), 0.0 if ever else np.nan)
+        return np.stack([scores[:, 0], f1], axis=1)
 
     names = ["balanced_accuracy", "f1"] + ([] if settled.positive is not None else ["precision", "recall"])
     estimates = bootstrap(cells.ravel(), macro, replicates=replicates, rng=ctx.rng("cells"), level=ctx.level("f1")).estimates
