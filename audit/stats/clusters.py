@@ -286,34 +286,32 @@ def with_worth(value: float, drawn: Floats, clusters: int, naive: Estimate) -> t
 
 
 def alike(total: ArrayLike, squares: ArrayLike, rows: ArrayLike) -> Floats:
-    """What `pairwise` needs of each cluster, (K, 6), from the sum of a value over its rows, the sum of its squares, and its rows, (K,) each."""
+    """What `pairwise` and `of_mean` need of each cluster, (K, 7), from the sum of a value over its rows, that of its squares, and its rows."""
     s, q, m = (np.asarray(a, dtype=np.float64) for a in (total, squares, rows))
-    return np.stack([s, q, m, s**2, s * m, m**2], axis=1)
-
-
-def _spreads(sums: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Squared deviations summed over clusters and over rows, rows, and squared sizes, each (…)."""
-    s, q, m, s2, sm, m2 = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
-    mean = s / m
-    return s2 - 2 * mean * sm + mean**2 * m2, q - mean * s, m, m2
+    return np.stack([s, q, m, s**2, s * m, q * m, m**2], axis=1)
 
 
 def pairwise(sums: Floats) -> Floats:
-    """Intra-cluster correlation from sums over clusters of `alike`, (…, 6) → (…): that of two rows of one cluster, every such pair alike.
+    """Intra-cluster correlation from sums over clusters of `alike`, (…, 7) → (…): that of two rows of one cluster, over all such pairs.
 
-    0 means that rows of one cluster are no more alike than any others, 1 that they are equal, below 0 that they differ more. NaN where no cluster
+    1 means that rows of one cluster are equal, 0 that they are no more alike than any others, below 0 that they differ more. NaN where no cluster
     has two rows or the value never varies. The analysis of variance would assume that the value has nothing to do with how large a cluster is,
-    and patients who come often do differ. Karlin, Cameron and Williams 1981.
+    and patients who come often do differ. Fisher 1925; Karlin, Cameron and Williams 1981.
     """
+    s, q, m, s2, sm, qm, m2 = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        clusters, rows, m, m2 = _spreads(sums)
-        return np.asarray(np.where(m2 > m, (clusters - rows) / (m2 - m) * m / rows, np.nan))
+        pairs, middle = m2 - m, (sm - s) / (m2 - m)  # each row stands in as many pairs as its cluster has other rows
+        together = s2 - q - middle**2 * pairs
+        alone = qm - q - middle**2 * pairs
+        return np.asarray(np.where((pairs > 0) & (alone > 0), together / alone, np.nan))
 
 
 def of_mean(sums: Floats) -> Floats:
-    """Design effect of a mean from sums of `alike`, (…, 6) → (…): 1 + (Σm²/Σm − 1) · `pairwise`, the variance over clusters against that over
-    independent rows. Kish 1965.
+    """Design effect of a mean from sums of `alike`, (…, 7) → (…): its variance over clusters against that over independent rows. Kish 1965.
+
+    1 + (m − 1) · `pairwise` where all clusters have m rows. NaN where the value never varies.
     """
+    s, q, m, s2, sm, _, m2 = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        clusters, rows, _, _ = _spreads(sums)
-        return np.asarray(clusters / rows)
+        mean = s / m
+        return np.asarray((s2 - 2 * mean * sm + mean**2 * m2) / (q - mean * s))
