@@ -46,7 +46,7 @@ def _result(verdict: str) -> Result:
 
 def audit_cases(document: AuditResult, say: Speaker) -> list[Case]:
     """The deciding questions, then every finding that is held against a criterion that decides or warns."""
-    waived = {w.key: waiver_text(w, say) for w in document.waivers if w.state == "accepted"}
+    waived = {w.key: waiver_text(w, document, say) for w in document.waivers if w.state == "accepted"}
     cases = []
     for q in document.questions:
         reason = say.stored(q.reason, q.reason_msg) or say.t(LOOKS[q.verdict].word)
