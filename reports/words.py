@@ -169,6 +169,7 @@ METHODS = {
     "exact": mark("exact count"),
     "bootstrap": mark("bootstrap"),
     "multinomial_bootstrap": mark("multinomial bootstrap"),
+    "multinomial_bootstrap_half_added": mark("multinomial bootstrap, half a row added to each cell"),
     "debiased_basic_bootstrap": mark("debiased bootstrap"),
     "likelihood": mark("likelihood"),
     "logistic_wald": mark("Wald, logistic regression"),

@@ -162,4 +162,4 @@ def test_a_noisy_machine_gives_no_time(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_too_few_calls_give_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = measured(tmp_path, monkeypatch, itertools.cycle([0.2]), seconds=9.0)
-    assert all(m.estimate is None and "fit into the time" in (m.reason or "") for m in found.found)
+    assert all(m.estimate is None and "that fit into the time" in (m.reason or "") for m in found.found)

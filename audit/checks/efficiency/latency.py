@@ -108,7 +108,7 @@ def _measured(ctx: Context, size: int, times: NDArray[np.float64]) -> Iterator[M
     slice_, level = {"(batch)": str(size)}, ctx.plan.audit.level
     quiet = same_twice(times, level=level)
     too_few = message(
-        "Only {n:count} calls fit into the time that the plan gives this check; {least:count} are needed.", n=len(times), least=LEAST_CALLS
+        "Calls that fit into the time that the plan gives this check: {n:count}; {least:count} are needed.", n=len(times), least=LEAST_CALLS
     )
     cannot = message("{n:count} calls are too few to bound this quantile.", n=len(times))
     if quiet is None:

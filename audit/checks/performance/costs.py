@@ -101,9 +101,16 @@ def _costs(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
         by_name = {m.metric: m.estimate for m in found}
         cost, saved = by_name["expected_cost"], by_name["cost_saved"]
         if cost is not None and saved is not None:
-            told = message(
-                "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows), which saves {saved:signed} "
-                "against deciding the same for everybody.", cost=cost.value, low=cost.low, high=cost.high, level=cost.level, n=cost.n, saved=saved.value,
+            numbers = {"cost": cost.value, "low": cost.low, "high": cost.high, "level": cost.level, "n": cost.n, "apart": abs(saved.value)}
+            told = (
+                message(
+                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} less than "
+                    "deciding the same for everybody.", **numbers,
+                ) if saved.value >= 0
+                else message(
+                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} MORE than "
+                    "deciding the same for everybody.", **numbers,
+                )
             )  # fmt: skip
     yield told or message("The cost of the decisions cannot be bounded on these rows.")
 
