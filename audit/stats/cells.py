@@ -59,22 +59,30 @@ def _evaluate(statistics: Statistics, chunks: Iterator[Ints]) -> Floats:
     return np.concatenate(values)
 
 
-def _percentiles(draws: Floats, level: float) -> tuple[float, float] | None:
-    defined = draws[np.isfinite(draws)]
-    if defined.size < (1 - UNDEFINED_LIMIT) * draws.size:
-        return None
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def _percentiles(draws: Floats, level: float) -> list[tuple[float, float] | None]:
+    """The limits of each column of draws (R, S): those without an undefined replicate together, which is many times faster."""
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    defined = np.isfinite(draws)
+    limits: list[tuple[float, float] | None] = [None] * draws.shape[1]
+    whole = np.flatnonzero(defined.all(axis=0))
+    for s, low, high in zip(whole, *np.quantile(np.ascontiguousarray(draws[:, whole].T), ends, axis=1), strict=True):
+        limits[s] = float(low), float(high)
+    for s in np.flatnonzero(~defined.all(axis=0)):
+        column = draws[defined[:, s], s]
+        if column.size >= (1 - UNDEFINED_LIMIT) * draws.shape[0]:
+            low, high = np.quantile(column, ends)
+            limits[s] = float(low), float(high)
+    return limits
 
 
 def _summary(values: Floats, draws: Floats, smoothed: Callable[[], Floats] | None, *, level: float, method: str, n: int) -> Bootstrap:
-    limits = [_percentiles(column, level) for column in draws.T]
+    limits = _percentiles(draws, level)
     methods = [method] * len(limits)
     flat = [s for s, pair in enumerate(limits) if pair is not None and pair[0] == pair[1] and np.isfinite(values[s])]
     if flat and smoothed is not None:
-        second = smoothed()
-        for s in flat:
-            limits[s], methods[s] = _percentiles(second[:, s], level), f"{method}_half_added"
+        again = _percentiles(smoothed()[:, flat], level)
+        for s, pair in zip(flat, again, strict=True):
+            limits[s], methods[s] = pair, f"{method}_half_added"
     estimates = [
         None if pair is None else estimate(float(v), *pair, level=level, method=m, n=n)
         for v, pair, m in zip(values, limits, methods, strict=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audit.stats import power, scores
 from audit.stats.compare import katz
-from audit.stats.extremes import chance_of_low_ratio, extremes
+from audit.stats.extremes import OverGroups, aggregate, cells_over_groups, chance_of_low_ratio, extreme, rates_over_groups
 
 GRID = [(n1, n0, p) for n1 in (30, 100, 400) for n0 in (100, 900, 10_000) for p in (0.1, 0.3, 0.6, 0.9)]
 
@@ -163,31 +163,87 @@ def test_published_chance_of_a_low_ratio_between_equal_groups(n, expected):
     ("groups", "n", "mean", "quantile"), [(2, 100, 0.052, 0.13), (5, 100, 0.106, 0.18), (10, 100, 0.140, 0.20), (10, 1000, 0.045, 0.065)]
 )
 def test_published_extremes_of_equal_groups(groups, n, mean, quantile):
-    e = extremes([3 * n // 10] * groups, [n] * groups, rng=np.random.default_rng(0), draws=4000)
-    assert (e.expected_difference, e.quantile_difference) == (pytest.approx(mean, abs=1.5e-3), pytest.approx(quantile, abs=0.0101))
-    assert (e.difference, e.p_difference, e.ratio, e.p_ratio) == (0, 1, 1, 1)
+    rates = rates_over_groups([3 * n // 10] * groups, [n] * groups, rng=np.random.default_rng(0), draws=4000)
+    e = extreme([rates], "difference")
+    assert (e.expected, e.quantile) == (pytest.approx(mean, abs=1.5e-3), pytest.approx(quantile, abs=0.0101))
+    assert (e.value, e.p_value) == (0, 1)
+    ratio = extreme([rates], "ratio")
+    assert (ratio.value, ratio.p_value) == (1, 1)
 
 
 def test_ten_equal_groups_are_rarely_called_different_and_a_planted_one_is():
     rng = np.random.default_rng(11)
     sizes = np.array([60, 80, 100, 100, 150, 200, 300, 300, 500, 900])
-    p = [extremes(rng.binomial(sizes, 0.3), sizes, rng=rng, draws=199).p_difference for _ in range(600)]
+    p = [extreme([rates_over_groups(rng.binomial(sizes, 0.3), sizes, rng=rng, draws=199)], "difference").p_value for _ in range(600)]
     assert np.mean(np.array(p) <= 0.05) < 0.07
-    planted = rng.binomial(sizes, np.where(sizes == 500, 0.6, 0.3))
-    found = extremes(planted, sizes, rng=rng)
-    assert found.p_difference < 0.005
-    assert found.p_ratio < 0.01
+    planted = rates_over_groups(rng.binomial(sizes, np.where(sizes == 500, 0.6, 0.3)), sizes, rng=rng)
+    for how in ("difference", "ratio", "difference_to_overall", "ratio_to_overall"):
+        assert extreme([planted], how).p_value < 0.01
+
+
+def test_the_worse_of_two_extremes_is_held_against_the_worse_of_two_chances():
+    """Choosing the wider of two gaps after looking at them is itself a chance: p stays uniform only if it is drawn too."""
+    rng = np.random.default_rng(12)
+    sizes = np.array([100, 200, 400])
+    p = []
+    for _ in range(600):
+        both = [rates_over_groups(rng.binomial(sizes, share), sizes, rng=rng, draws=199) for share in (0.3, 0.5)]
+        p.append([extreme(both, how, mean=mean).p_value for how, mean in (("difference", False), ("ratio", False), ("difference", True))])
+    assert np.all(np.mean(np.array(p) <= 0.05, axis=0) < 0.075)
+
+
+def test_extremes_by_hand():
+    three = np.array([0.2, 0.5, 0.4, np.nan])
+    found = {how: float(aggregate(three, 0.4, how)) for how in ("difference", "ratio", "group_min", "group_max")}
+    assert found == pytest.approx({"difference": 0.3, "ratio": 0.4, "group_min": 0.2, "group_max": 0.5})
+    assert float(aggregate(three, 0.4, "difference_to_overall")) == pytest.approx(0.2)
+    assert float(aggregate(three, 0.4, "ratio_to_overall")) == pytest.approx(0.5)
+    assert float(aggregate(np.array([0.39, 0.6]), 0.4, "ratio_to_overall")) == pytest.approx(0.4 / 0.6)  # turned round where above 1
+    pair = [OverGroups(three, 0.4), OverGroups(np.array([0.1, 0.9, 0.5, 0.5]), 0.5)]
+    assert extreme(pair, "difference") == (pytest.approx(0.8), None, None, None)
+    assert extreme(pair, "difference", mean=True).value == pytest.approx(0.55)
+    assert extreme(pair, "ratio").value == pytest.approx(1 / 9)
 
 
 def test_extremes_at_the_edges():
     rng = np.random.default_rng(0)
-    assert extremes([3, 0], [10, 0], rng=rng) is None  # one group with rows is no comparison, and not "perfectly fair"
-    nobody = extremes([0, 0, 0], [10, 20, 0], rng=rng)
-    assert (nobody.difference, nobody.p_difference, nobody.ratio, nobody.groups) == (0, 1, None, 2)
-    everybody = extremes([10, 20], [10, 20], rng=rng)
-    assert (everybody.ratio, everybody.p_ratio) == (1, 1)
-    same = [extremes([3, 9], [10, 20], rng=np.random.default_rng(5)) for _ in range(2)]
+    for k, n in (([3, 0], [10, 0]), ([0, 0], [0, 0])):  # one group with rows is no comparison, and not "perfectly fair"
+        assert extreme([rates_over_groups(k, n, rng=rng)], "difference") is None
+    nobody = rates_over_groups([0, 0, 0], [10, 20, 0], rng=rng)
+    assert (extreme([nobody], "difference").value, extreme([nobody], "difference").p_value, extreme([nobody], "ratio")) == (0, 1, None)
+    everybody = extreme([rates_over_groups([10, 20], [10, 20], rng=rng)], "ratio")
+    assert (everybody.value, everybody.p_value) == (1, 1)
+    same = [extreme([rates_over_groups([3, 9], [10, 20], rng=np.random.default_rng(5))], "ratio") for _ in range(2)]
     assert same[0] == same[1]
     for k, n in [([5], [3]), ([1, 2], [3]), ([0.5, 1], [2, 2])]:
         with pytest.raises(ValueError, match="expected"):
-            extremes(k, n, rng=rng)
+            rates_over_groups(k, n, rng=rng)
+
+
+def test_dealt_cells_keep_their_margins_and_are_the_rows_shuffled():
+    cells = np.array([[30, 5, 10, 0], [3, 4, 3, 2], [0, 1, 0, 0]])
+    seen = []
+
+    def right(counts):
+        seen.append(counts)
+        return (counts[..., 0] + counts[..., 3]) / counts.sum(axis=-1)
+
+    found = cells_over_groups(cells, right, rng=np.random.default_rng(1), draws=20_000)
+    dealt = next(s for s in seen if s.ndim == 3)
+    assert (dealt.sum(axis=1) == cells.sum(axis=0)).all()
+    assert (dealt.sum(axis=2) == cells.sum(axis=1)).all()
+    # The slow twin: every row keeps its cell and draws a group.
+    codes, group = np.repeat(np.tile(np.arange(4), 3), cells.ravel()), np.repeat(np.arange(3), cells.sum(axis=1))
+    rng, slow = np.random.default_rng(2), []
+    for _ in range(4000):
+        shuffled = rng.permutation(codes)
+        slow.append([np.isin(shuffled[group == g], (0, 3)).mean() for g in range(3)])
+    assert found.chance.mean(axis=0) == pytest.approx(np.mean(slow, axis=0), abs=0.03)
+    assert found.chance.std(axis=0) == pytest.approx(np.std(slow, axis=0), abs=0.03)
+    assert found.overall == pytest.approx(35 / 58)
+    # As rates the same null gives the same chance.
+    rates = rates_over_groups([30, 5, 0], [45, 12, 1], rng=np.random.default_rng(3), draws=20_000)
+    for how in ("difference", "group_min", "difference_to_overall"):
+        one, other = extreme([found], how), extreme([rates], how)
+        assert one.value == other.value
+        assert one.p_value == pytest.approx(other.p_value, abs=0.02)
