@@ -132,7 +132,7 @@ class Series(Frozen):
 
 
 class Curve(Frozen):
-    """Lines over a common x; `x_kind` and `y_kind` say how the axes are written."""
+    """Lines over a common x; `x_kind` and `y_kind` say how the axes are written; `current` is the x that is in force, such as the cutoff."""
 
     kind: Literal["curve"] = "curve"
     name: str
@@ -141,7 +141,8 @@ class Curve(Frozen):
     x_label: str
     y_label: str
     x_kind: Literal["number", "percent"] = "number"
-    y_kind: Literal["number", "percent"] = "number"
+    y_kind: Literal["number", "percent", "ratio", "points"] = "number"
+    current: Real | None = None
     series: list[Series]
 
 

@@ -141,6 +141,17 @@ METRICS = {
     "root_mean_squared_error": mark("error that weighs large misses more (root mean squared error)"),
     "mean_error": mark("prediction minus outcome on average (mean error)"),
     "informedness": mark("recall and specificity above guessing (informedness)"),
+    "accuracy_score": mark("how often the model is right (accuracy)"),
+    "zero_one_loss": mark("how often the model is wrong (zero-one loss)"),
+    "balanced_accuracy_score": mark("how often it is right, each class counted alike (balanced accuracy)"),
+    "precision_score": mark("positive predictions that are right (precision)"),
+    "recall_score": mark("positives that are found (recall)"),
+    "f1_score": mark("balance of precision and recall (F1)"),
+    "roc_auc_score": mark("how well the score ranks (ROC AUC)"),
+    "r2_score": mark("share of the variation explained (R²)"),
+    "mean_squared_error": mark("average squared error (mean squared error)"),
+    "equalized_odds": mark("true and false positive rates (equalized odds)"),
+    "count": mark("rows"),
     "r2": mark("share of the variation explained (R²)"),
     "duplicate_rows": mark("rows equal to an earlier row (duplicate rows)"),
     "repeating_identifiers": mark("columns that look like identifiers and repeat (repeating identifiers)"),
@@ -149,6 +160,20 @@ METRICS = {
     "decision_correlation": mark("how alike decisions of one cluster are (intra-cluster correlation)"),
     "outcome_design_effect": mark("how many rows are worth one, for a rate of outcomes (design effect)"),
     "decision_design_effect": mark("how many rows are worth one, for a rate of decisions (design effect)"),
+}
+
+#: What fairlearn's names add to those of a metric, the longest first.
+OVER_GROUPS = {
+    "_difference_mean_to_overall": mark("{metric}: mean of the largest differences from everybody"),
+    "_ratio_mean_to_overall": mark("{metric}: mean of the lowest ratios to everybody"),
+    "_difference_to_overall": mark("{metric}: largest difference from everybody"),
+    "_ratio_to_overall": mark("{metric}: lowest ratio to everybody"),
+    "_difference_mean": mark("{metric}: mean of the largest differences between groups"),
+    "_ratio_mean": mark("{metric}: mean of the lowest ratios between groups"),
+    "_difference": mark("{metric}: largest difference between groups"),
+    "_ratio": mark("{metric}: lowest ratio between groups"),
+    "_group_min": mark("{metric}: lowest of all groups"),
+    "_group_max": mark("{metric}: highest of all groups"),
 }
 
 COMPARE = {"value": mark("value"), "difference": mark("difference"), "ratio": mark("ratio"), "odds_ratio": mark("odds ratio")}
@@ -315,6 +340,12 @@ SOURCES = {mark("the evaluation data logged with the model")}
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
 
 RATES = {
+    "accuracy_score",
+    "zero_one_loss",
+    "balanced_accuracy_score",
+    "precision_score",
+    "recall_score",
+    "f1_score",
     "missing_outcome",
     "accuracy",
     "balanced_accuracy",
@@ -332,6 +363,7 @@ RATES = {
 }
 COUNTS = {
     "rows",
+    "count",
     "sensitive_inputs",
     "undeclared_sensitive_input",
     "parameters",
@@ -344,6 +376,11 @@ COUNTS = {
 
 def kind_of(metric: str, compare: str) -> str:
     """How an estimate of this metric is written: a name in `audit.text.FORMATS`."""
+    metric = metric.removesuffix("_to_overall").removesuffix("_mean")
+    if metric.endswith(("_group_min", "_group_max")):
+        return kind_of(metric[: -len("_group_min")], "value")
+    if metric == "zero_one_loss_difference" or metric.endswith("_score_difference"):
+        return "points"
     if compare in ("ratio", "odds_ratio") or metric.endswith("_ratio"):
         return "ratio"
     rate = metric in RATES or metric.endswith(("_rate", "_share")) or "_rate_" in metric
@@ -389,7 +426,10 @@ class Speaker:
         return together(clean(catalogue(self.lang).get(english or "", english or "")))
 
     def name(self, key: str, names: dict[str, str]) -> str:
-        """The name of a thing, else its identifier with spaces."""
+        """The name of a thing, else its identifier with spaces; a metric over groups is named by what it is taken of."""
+        suffix = next((s for s in OVER_GROUPS if key.endswith(s)), None) if names is METRICS and key not in names else None
+        if suffix:
+            return self.t(OVER_GROUPS[suffix], metric=self.name(key.removesuffix(suffix), names))
         return self.t(names[key]) if key in names else clean(key.replace("_", " "), 120)
 
     def join(self, parts: list[str]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from audit.stats._binomial import chance_between
 from audit.stats._inputs import Floats, Ints, check_share
 from audit.stats.cells import ROOM, check_counts
+from audit.stats.confusion import share
 
 How = Literal["difference", "ratio", "difference_to_overall", "ratio_to_overall", "group_min", "group_max"]
 #: Of these a low value is the bad one.
@@ -46,16 +47,17 @@ class Extreme(NamedTuple):
 def rates_over_groups(k: ArrayLike, n: ArrayLike, *, rng: Generator, draws: int = 2000) -> OverGroups:
     """The rates k / n of groups, both of shape (G,). Under equality the events are dealt out to the rows at random, given their total.
 
-    That is a permutation test (multivariate hypergeometric). ValueError unless 0 <= k <= n.
+    That is a permutation test (multivariate hypergeometric); no `draws`, no chance. ValueError unless 0 <= k <= n.
     """
     events, sizes = check_counts(k, 1), check_counts(n, 1)
     if events.shape != sizes.shape or np.any(events > sizes):
         raise ValueError(f"expected 0 <= k <= n of one shape, got k={events.tolist()}, n={sizes.tolist()}")
     if not sizes.sum():
         return OverGroups(np.full(sizes.shape, np.nan), np.nan)
+    if not draws:
+        return OverGroups(share(events, sizes), int(events.sum()) / int(sizes.sum()))
     dealt = rng.multivariate_hypergeometric(sizes, int(events.sum()), size=draws, method="marginals")
-    with np.errstate(invalid="ignore"):
-        return OverGroups(events / sizes, int(events.sum()) / int(sizes.sum()), dealt / sizes)
+    return OverGroups(share(events, sizes), int(events.sum()) / int(sizes.sum()), share(dealt, sizes))
 
 
 def cells_over_groups(cells: ArrayLike, metric: Callable[[Ints], Floats], *, rng: Generator, draws: int = 2000) -> OverGroups:
@@ -65,8 +67,12 @@ def cells_over_groups(cells: ArrayLike, metric: Callable[[Ints], Floats], *, rng
     that every metric of them is equal in truth. Fewer draws (at least 199) where groups times cells are many.
     """
     table = check_counts(cells, 2)
-    chance = metric(_deal(table, min(draws, max(LEAST_DRAWS, ROOM // max(1, table.size))), rng))
-    return OverGroups(metric(table), float(metric(table.sum(axis=0))), chance)
+    if not draws:
+        return OverGroups(metric(table), float(metric(table.sum(axis=0))))
+    at_once = max(1, ROOM // max(1, table.size))
+    draws = min(draws, max(LEAST_DRAWS, at_once))
+    chance = [metric(_deal(table, min(at_once, draws - start), rng)) for start in range(0, draws, at_once)]
+    return OverGroups(metric(table), float(metric(table.sum(axis=0))), np.concatenate(chance))
 
 
 def _deal(table: Ints, draws: int, rng: Generator) -> Ints:

@@ -13,6 +13,7 @@ import pytest
 
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.explanation.global_ import METHODS
+from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
@@ -21,7 +22,15 @@ from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, render, speaks
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
-TABLES = {"TITLES": TITLES, "SKILLS": SKILLS, "METHODS": METHODS, "JUDGED_FOR": JUDGED_FOR, "LEVELS": LEVELS, "PARTS": PARTS}
+TABLES = {
+    "CAPTIONS": CAPTIONS,
+    "TITLES": TITLES,
+    "SKILLS": SKILLS,
+    "METHODS": METHODS,
+    "JUDGED_FOR": JUDGED_FOR,
+    "LEVELS": LEVELS,
+    "PARTS": PARTS,
+}
 ELSEWHERE = {"what", "w", "m.id", "first.unit", "str(result['reason'])"}
 #: Texts that are a name and its value, the same in every language.
 SAME = {"{value}", "{parts}", "{names}", "{column} = {value}", "{limit:ratio}", "logit", "{n:count}"}

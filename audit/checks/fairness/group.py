@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from audit.registry import Field, check
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
     from audit.clustered import Rates
     from audit.context import Coding, Context, Grouping
+    from audit.counting import Pair
     from audit.result import Evidence, Measurement, Message, Part
     from audit.table import Block
-
-    Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 #: fairlearn's extremes over groups → the rates that they are taken from.
 EXTREMES = {
@@ -51,18 +50,24 @@ EXTREMES = {
 )  # fmt: skip
 def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
+    from audit.counting import CELLS, cell_coding, rates
+    from audit.cutoffs import SIZE, Bands
     from audit.text import beside, message, who
 
     worst: tuple[float, Part, Part] | None = None
-    has_scores = ctx.settled.task == "binary" and ctx.settled.has_scores
-    codings = {"cells": (_cells(ctx), UNDECIDED + 1)} | ({"bands": (_band, 101)} if has_scores else {})
-    names = ["pred", *(["y"] if _events(ctx) is not None else []), *(["score"] if has_scores else [])]
-    clustered = _clustered(ctx, codings["cells"][0], names)
+    bands = Bands(ctx) if ctx.settled.task == "binary" and ctx.settled.has_scores else None
+    codings: dict[str, tuple[Coding, int]] = {"cells": (cell_coding(ctx), CELLS)} | ({"bands": (bands, SIZE)} if bands else {})
+    names = [
+        "pred",
+        *(["y"] if ctx.facts.target_sql is not None and ctx.settled.task != "regression" else []),
+        *(["score"] if bands else []),
+    ]
+    clustered = _clustered(ctx, codings["cells"][0], [name for name in names if name != "score"])
     for grouping, counted in ctx.counted(codings, names):
-        rates, over_clusters = _rates(ctx, counted["cells"]), clustered.get(grouping.columns)
-        shown = _shown(ctx, grouping, counted["bands"][:, :100]) if has_scores and grouping.single else []
-        for name, pair in rates.items():
-            for measurement in _rate(ctx, name, pair, grouping, shown if name == "selection_rate" else [], over_clusters):
+        pairs, over_clusters = rates(ctx, counted["cells"]), clustered.get(grouping.columns)
+        scores = Scores(counted["bands"][:, :-1].reshape(-1, 3, 100), bands.current(ctx)) if bands and grouping.single else None
+        for name, pair in pairs.items():
+            for measurement in _rate(ctx, name, pair, grouping, scores, over_clusters):
                 yield measurement
                 if (
                     (name, measurement.compare) == ("selection_rate", "ratio")
@@ -74,9 +79,9 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
                     if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
                         worst = (ratio, measurement.parts[0], measurement.parts[1])
         if over_clusters is not None:
-            yield from _pooled(ctx, over_clusters, grouping, rates)
+            yield from _pooled(ctx, over_clusters, grouping, pairs)
         if grouping.single:
-            yield from _extremes(ctx, grouping, rates, draws)
+            yield from _extremes(ctx, grouping, pairs, draws)
             if ctx.settled.task == "regression":
                 yield from _means(ctx, grouping)
     if ctx.scored.selection is None:
@@ -95,80 +100,19 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
         )  # fmt: skip
 
 
-UNDECIDED = 12
+class Scores(NamedTuple):
+    """Rows by group, outcome (no event, event, not known) and hundredth of the score, (groups, 3, 100), and the cutoff in force."""
 
-
-def _events(ctx: Context) -> NDArray[np.int64] | None:
-    """Class code → 1 for the event of a classification: the positive class, or for several classes the favourable ones; -1 reads the last entry."""
-    import numpy as np
-
-    settled = ctx.settled
-    named = [settled.positive] if settled.positive is not None else settled.favourable
-    if settled.task == "regression" or not named or ctx.facts.target_sql is None:
-        return None
-    return np.array([*(name in named for name in settled.classes), False], dtype=np.int64)
-
-
-def _cells(ctx: Context) -> Coding:
-    """A coding of rows: 4 · outcome (no event, event, not known) + 2 · decision (no event, event) + selected, or `UNDECIDED`."""
-    import numpy as np
-
-    events, selection, classes = _events(ctx), ctx.scored.selection, len(ctx.settled.classes)
-    if ctx.settled.task == "regression":
-
-        def of_value(block: Block) -> NDArray[np.int64]:
-            chosen = np.zeros(len(block), np.int64) if selection is None else selection(block["pred"]).astype(np.int64)
-            return np.where(np.isfinite(block["pred"]), 8 + chosen, UNDECIDED)
-
-        return of_value
-    table = np.full((classes + 1, classes + 1), 8, dtype=np.int64)  # outcome × decision; code -1 reads the last entry
-    if events is not None:
-        table[:-1] = 4 * events[:-1, None] + 2 * events
-    if selection is not None:
-        table += selection(np.arange(classes + 1))
-    table[:, -1] = UNDECIDED
-    flat = np.roll(table, 1, axis=(0, 1)).ravel()  # now -1 reads the first
-
-    def of_class(block: Block) -> NDArray[np.int64]:
-        place = block["pred"].astype(np.int64) + 1
-        if events is not None:
-            place += (block["y"].astype(np.int64) + 1) * (classes + 1)
-        return flat[place]
-
-    return of_class
-
-
-def _band(block: Block) -> NDArray[np.int64]:
-    """Hundredths of the score, and 100 where it is undefined."""
-    import numpy as np
-
-    with np.errstate(invalid="ignore"):
-        band = np.minimum((block["score"] * 100).astype(np.int64), 99)
-    return np.where(block["pred"] >= 0, band, 100)
-
-
-def _rates(ctx: Context, cells: NDArray[np.int64]) -> dict[str, Pair]:
-    """Rate name → (k, n) per group, int64, from rows counted by `_cells` (groups, 13); fairlearn's names."""
-    cells, out = cells[:, :UNDECIDED], {}
-    if ctx.scored.selection is not None:
-        out["selection_rate"] = (cells[:, 1::2].sum(axis=1), cells.sum(axis=1))
-    if _events(ctx) is None:
-        return out
-    tn, fp, fn, tp = cells[:, :8].reshape(len(cells), 4, 2).sum(axis=2).T
-    out |= {
-        "true_positive_rate": (tp, tp + fn), "false_negative_rate": (fn, tp + fn), "false_positive_rate": (fp, fp + tn), "true_negative_rate": (tn, fp + tn),
-        "precision": (tp, tp + fp), "negative_predictive_value": (tn, tn + fn),
-    }  # fmt: skip
-    if ctx.settled.task == "binary":
-        out["accuracy"] = (tp + tn, tp + tn + fp + fn)
-    return out
+    counts: NDArray[np.int64]
+    current: float | None
 
 
 def _clustered(ctx: Context, coding: Coding, names: list[str]) -> dict[tuple[str, ...], Rates]:
     """Sensitive column → its rates over clusters; nothing where none were declared."""
     from audit.clustered import Rates
+    from audit.counting import CELLS, rates
 
-    clustering, size = ctx.clustering, UNDECIDED + 1
+    clustering, size = ctx.clustering, CELLS
     if clustering is None:
         return {}
 
@@ -178,9 +122,9 @@ def _clustered(ctx: Context, coding: Coding, names: list[str]) -> dict[tuple[str
     out = {}
     for grouping, counted in ctx.counted({"cells": (by_cluster, clustering.size * size)}, [*names, "c"], intersection=False):
         shape = (len(grouping.slices), clustering.size)
-        rates = _rates(ctx, counted["cells"].reshape(-1, size))
-        if rates:
-            out[grouping.columns] = Rates(clustering, {name: (k.reshape(shape), n.reshape(shape)) for name, (k, n) in rates.items()})
+        pairs = rates(ctx, counted["cells"].reshape(-1, size))
+        if pairs:
+            out[grouping.columns] = Rates(clustering, {name: (k.reshape(shape), n.reshape(shape)) for name, (k, n) in pairs.items()})
     return out
 
 
@@ -194,73 +138,68 @@ def _pooled(ctx: Context, clustered: Rates, grouping: Grouping, rates: dict[str,
         yield from clustered.pooled(ctx, "fairness_opportunity", recall, grouping, always_difference=True)
 
 
-def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, shown: list[Evidence], clustered: Rates | None) -> Iterator[Measurement]:
+def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Scores | None, clustered: Rates | None) -> Iterator[Measurement]:
+    from audit.cutoffs import with_curve
     from audit.measure import comparisons, rate
     from audit.result import Part
 
+    decides, about = _decides(ctx, name, pair, grouping, scores)
     parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
     for i, part in enumerate(parts):
         measured = rate(ctx, name, part.k, part.n, slice_=part.slice, what="rows that this rate counts")
         if clustered is not None:
             measured = clustered.of(measured, name, [i])
-        if shown and i == grouping.reference:
-            measured = measured.model_copy(update={"evidence": shown})
+        if name == "selection_rate" and scores is not None and i == grouping.reference:
+            measured = measured.model_copy(update={"evidence": _shown(ctx, grouping, scores.counts.sum(axis=1), scores.current)})
         yield measured
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
-        found = comparisons(ctx, name, part, parts[grouping.reference], adverse=name == "selection_rate")
-        if clustered is not None:
-            found = [clustered.of(m, name, [i], grouping.reference) for m in found]
-        yield from found if grouping.single else (m for m in found if m.compare in ("ratio", "difference"))
+        for found in comparisons(ctx, name, part, parts[grouping.reference], adverse=name == "selection_rate"):
+            if clustered is not None:
+                found = clustered.of(found, name, [i], grouping.reference)
+            if scores is not None and (found.metric, found.compare) == (name, decides):
+                yield with_curve(ctx, found, grouping, about, i, scores.current)
+            elif grouping.single or found.compare in ("ratio", "difference"):
+                yield found
 
 
-def _extremes(ctx: Context, grouping: Grouping, rates: dict[str, Pair], draws: int) -> Iterator[Measurement]:
-    """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
+def _decides(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Scores | None) -> tuple[str | None, NDArray[np.int64]]:
+    """Which comparison of a rate answers a deciding question, and the rows that the rate is about, by score; as `audit.screens` chooses it."""
     import numpy as np
 
-    from audit.measure import exact
-    from audit.result import Measurement, Test
-    from audit.stats.extremes import extremes
+    if scores is None or ctx.scored.selection is None:
+        return None, np.zeros((0, 100), np.int64)
+    if name == "selection_rate":
+        known = [i for i in range(len(grouping.slices)) if i not in grouping.unknown]
+        common = int(pair[0][known].sum()) / max(1, int(pair[1][known].sum()))
+        return "difference" if common > ctx.plan.judge.common_rate else "ratio", scores.counts.sum(axis=1)
+    event = ctx.settled.positive in ctx.settled.favourable
+    if name == ("true_positive_rate" if event else "true_negative_rate"):
+        return "difference", scores.counts[:, int(event)]
+    return None, np.zeros((0, 100), np.int64)
 
-    found = {}
-    for name, (k, n) in rates.items():
-        members = [i for i in range(len(n)) if n[i] > 0 and i not in grouping.unknown]
-        result = (
-            extremes(k[members], n[members], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
-            if len(members) > 1
-            else None
-        )
-        if result is not None:
-            found[name] = (result, int(n[members].sum()))
-    slice_ = {grouping.columns[0]: "*"}
+
+def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], draws: int) -> Iterator[Measurement]:
+    """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
+    from audit.over_groups import as_printed, measured
+    from audit.stats.extremes import How, rates_over_groups
+
+    known = [i for i in range(len(grouping.slices)) if i not in grouping.unknown]
+    draws = 0 if ctx.clustering is not None else draws  # rows that belong together may not be dealt out one by one
+    over = {
+        name: rates_over_groups(k[known], n[known], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
+        for name, (k, n) in pairs.items()
+    }
+    if "true_positive_rate" in pairs:
+        with_outcome = (pairs["true_positive_rate"][1] + pairs["true_negative_rate"][1])[known]
+    printed = {name: o if name == "selection_rate" else as_printed(name, o, with_outcome) for name, o in over.items()}
     for metric, names in EXTREMES.items():
-        if not all(name in found for name in names):
-            continue
-        difference = metric.endswith("_difference")
-        values = [(r.difference if difference else r.ratio, r, n) for r, n in (found[name] for name in names)]
-        defined = [(v, r, n) for v, r, n in values if v is not None]
-        if not defined:
-            continue
-        value, result, size = max(defined, key=lambda d: d[0]) if difference else min(defined, key=lambda d: d[0])
-        quantile, p_value = (result.quantile_difference, result.p_difference) if difference else (result.quantile_ratio, result.p_ratio)
-        test = Test(null="equality", method="permutation", p_value=p_value) if p_value is not None else None
-        yield Measurement(
-            metric=metric,
-            slice=slice_,
-            estimate=exact(float(np.float64(value)), size),
-            test=test,
-            evidence=[] if quantile is None else [_chance(value, quantile)],
-        )
-
-
-def _chance(value: float, quantile: float) -> Evidence:
-    from audit.result import Column, Table
-
-    columns = [
-        Column(name="seen", label="observed", kind="number"),
-        Column(name="chance", label="95 % quantile under exact equality", kind="number"),
-    ]
-    return Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[value, quantile]])
+        if all(name in over for name in names):
+            how: How = "difference" if metric.endswith("_difference") else "ratio"
+            rows = max(int(pairs[name][1][known].sum()) for name in names)
+            found = measured(metric, grouping, [over[name] for name in names], how, rows, printed=[printed[name] for name in names])
+            if found.estimate is not None:
+                yield found
 
 
 def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
@@ -313,46 +252,11 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
                 yield rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
 
 
-def _shown(ctx: Context, grouping: Grouping, counts: NDArray[np.int64]) -> list[Evidence]:
+def _shown(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], current: float | None) -> list[Evidence]:
     """What is drawn of the scores in `counts` (groups, 100 bins): groups that are large enough to show."""
-    large = counts.sum(axis=1) >= max(50, ctx.plan.disclosure.min_group_size)
-    return [*_thresholds(ctx, grouping, counts, large), *_histogram(ctx, grouping, counts, large)]
+    from audit.cutoffs import drawn, rates_over_cutoffs
 
-
-def _thresholds(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
-    """The selection rate of each group over all cutoffs of the score, with Wilson bands."""
-    import numpy as np
-
-    from audit.result import Curve, Series
-    from audit.stats.rates import wilson_limits
-    from audit.text import message, render
-
-    if ctx.scored.selection is None:
-        return []
-    event_is_favourable = ctx.settled.positive in ctx.settled.favourable
-    series = []
-    for i in np.flatnonzero(large):
-        above = np.cumsum(counts[i][::-1])[::-1][::5]
-        n = int(counts[i].sum())
-        k = above if event_is_favourable else n - above
-        low, high = wilson_limits(k, np.full(len(k), n), level=ctx.plan.audit.level)
-        name = next(iter(grouping.slices[i].values()))
-        x = [float(v) / 20 for v in range(len(k))]
-        series.append(Series(name=name, x=x, y=[float(v) for v in k / n], low=[float(v) for v in low], high=[float(v) for v in high]))
-    if not series:
-        return []
-    caption = message("Favourable decisions over all cutoffs of the score, by {column}", column=grouping.columns[0])
-    return [
-        Curve(
-            name="cutoffs",
-            caption=render(caption),
-            caption_msg=caption,
-            x_label="cutoff",
-            y_label="selection rate",
-            y_kind="percent",
-            series=series,
-        )
-    ]
+    return [*rates_over_cutoffs(ctx, grouping, counts, current), *_histogram(ctx, grouping, counts, drawn(ctx, counts))]
 
 
 def _histogram(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
