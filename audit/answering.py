@@ -41,6 +41,7 @@ class Case(NamedTuple):
     errored: frozenset[str]
     repeats: tuple[str, ...] = ()  # columns that look like identifiers and repeat, where nobody said what that means
     cluster: str | None = None  # the column whose equal values mark rows that belong together
+    undeclared: Message | None = None  # how decisions were made where nobody said and no model has a cutoff of its own
 
 
 def open_question(id_: str, check: str, reason: Message, *, error: bool = False) -> Answer:

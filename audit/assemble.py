@@ -16,6 +16,7 @@ from audit.outputs import Settled
 from audit.plan import Plan, divided
 from audit.prepare import Facts
 from audit.questions import answer_all
+from audit.recorded import CUTOFF
 from audit.registry import checks
 from audit.request import Request
 from audit.result import (
@@ -82,7 +83,7 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     verdict, answered = audit_verdict(questions)
     why = _why(questions, findings, verdict)
     not_assessed = _not_assessed(m for a in answers for m in a.not_assessed)
-    notes = _notes(facts, arguments["scoring"], settled, plan)
+    notes = _notes(facts, arguments["scoring"], settled, plan, arguments["inspection"], resumed=bool(arguments.get("resumed")))
     finished = arguments["finished"]
     document = AuditResult(
         id=request.id, started=request.started, finished=finished, verdict=verdict, answered=answered, why=render(why), why_msg=why, questions=questions,
@@ -119,11 +120,26 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
     return Case(
         plan=plan, task=settled.task if settled else facts.roles.task or "binary", has_scores=bool(settled and settled.has_scores),
         label_source=facts.roles.label_source, favourable=bool(favourable), event_is_favourable=bool(settled and settled.positive in favourable),
-        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=facts.roles.decision is not None or bool(settled and settled.task == "regression"),
+        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=_declared(facts) or bool(settled and settled.task == "regression"),
+        undeclared=_unruled(facts, settled),
         unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
         errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
         repeats=tuple(r.name for r in facts.repeats) if _undeclared(facts) else (), cluster=facts.roles.cluster,
     )  # fmt: skip
+
+
+def _declared(facts: Facts) -> bool:
+    """Whether somebody said how decisions are made: by a rule, or by naming the column that holds them."""
+    return facts.roles.decision is not None or bool(facts.recorded and facts.recorded.prediction)
+
+
+def _unruled(facts: Facts, settled: Settled | None) -> Message | None:
+    """How recorded scores were made decisions, where nobody said; None for a model, which has a cutoff of its own."""
+    if facts.recorded is None or settled is None or not settled.has_scores:
+        return None
+    if settled.task == "binary":
+        return message("Decided at a score of at least {cutoff:number}, which nobody declared.", cutoff=CUTOFF)
+    return message("Decided for the class with the highest score, which nobody declared.")
 
 
 def _reason(result: Json) -> Message:
@@ -174,11 +190,35 @@ def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict:
     return message("Still open: {question} {reason}", question=still_open.title_msg, reason=reason)
 
 
-def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan) -> list[Message]:
+def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resumed: bool) -> list[Message]:
+    """What is not known where the model's files were not seen."""
+    notes = []
+    if inspection["flavor"] == "http":
+        notes.append(message("The model was asked at its address: nothing proves which model answered, or that it was the same throughout."))
+        if resumed:
+            notes.append(
+                message("This audit was interrupted and resumed; the model's answers to the first rows were the same before and after.")
+            )
+    if facts.recorded is not None:
+        columns = facts.recorded.names
+        notes.append(message("No model was asked: what is audited are the predictions in the data ({columns}).", columns=columns))
+    if settled is not None and settled.has_scores and inspection["flavor"] in ("http", "predictions") and not facts.roles.classes:
+        notes.append(
+            message("Columns of scores were taken in the order {classes}; nobody declared it with --classes.", classes=settled.classes)
+        )
+    return notes
+
+
+def _notes(
+    facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan, inspection: Json, *, resumed: bool
+) -> list[Message]:
     """What a reader must know of how the audit read model and data."""
-    notes = list(facts.notes) + _dependence(facts, scoring)
-    if facts.roles.decision is None and settled is not None and settled.task != "regression":
-        notes.append(message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision."))
+    notes = [*facts.notes, *_of_subject(facts, settled, inspection, resumed=resumed), *_dependence(facts, scoring)]
+    if not _declared(facts) and settled is not None and settled.task != "regression":
+        notes.append(
+            _unruled(facts, settled)
+            or message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision.")
+        )
     source = facts.roles.label_source
     if facts.target_sql is not None and source != "outcome":
         declared = SOURCES.get(source or "", message("Nobody declared what the outcome column holds"))
@@ -299,7 +339,7 @@ def _model(arguments: Json, facts: Facts, settled: Settled | None) -> ModelInfo:
         uri=resolved["uri"], name=resolved["name"], version=resolved["version"], flavor=inspection["flavor"],
         task=settled.task if settled else facts.roles.task or "unknown", classes=settled.classes if settled else facts.roles.classes,
         features=[Feature(name=f.name, kind=f.kind) for f in facts.features], outputs=settled.outputs if settled else None,
-        parameters=settled.parameters if settled else None, sha256=inspection["sha256"], model_id=resolved["model_id"], run_id=resolved["run_id"],
+        parameters=settled.parameters if settled else None, sha256=inspection["sha256"], sha256_reason=inspection.get("sha256_reason"), model_id=resolved["model_id"], run_id=resolved["run_id"],
         load_risk=inspection["load_risk"], load_evidence=inspection["load_evidence"],
     )  # fmt: skip
 
@@ -309,7 +349,8 @@ def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataIn
     return DataInfo(
         source=facts.source, sha256=facts.sha256, rows=facts.rows, columns=facts.columns, target=facts.roles.target,
         positive=settled.positive if settled else facts.roles.positive, favourable=settled.favourable if settled else facts.roles.favourable,
-        label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=facts.roles.decision is not None,
+        label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=_declared(facts),
+        prediction=facts.recorded.prediction if facts.recorded else None, scores=facts.recorded.scores if facts.recorded else [],
         sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
         cluster=facts.roles.cluster, clusters=scoring["clusters"] if scoring and facts.cluster else None, independent=facts.roles.independent,
         repeats=[r.name for r in facts.repeats],

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 INTEGERS = ("integer", "long", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 REALS = ("double", "float", "float16", "float32", "float64")
 
+#: Types of whole numbers that fit in 64 bits.
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+
 
 class FeatureSpec(Frozen):
     """One input column: `kind` as in the document, `read` how its values travel to the model."""
@@ -62,6 +65,21 @@ def choose(
     if named and [n for n, _ in present] != [c for c in dataset.columns if c in {n for n, _ in present}]:
         notes.append(message("The data's columns stand in another order than the model's inputs; they were matched by name."))
     return [_spec(dataset, name, kind) for name, kind in present], notes
+
+
+def for_endpoint(dataset: Dataset, given: list[str], others: set[str]) -> tuple[list[FeatureSpec], list[Message]]:
+    """The columns that an endpoint gets: those that `given` names, else all scalar ones but `others`, which is noted.
+
+    Whole numbers stay whole, because a server may insist on them.
+    """
+    names = given or [c for c in dataset.columns if c not in others and dataset.is_scalar(c)]
+    if not names:
+        raise AuditError("no column of the data is left as an input of the model", "name the input columns with --features")
+    for name in names:
+        dataset.require(name, "model input")
+    specs = [_spec(dataset, name, "long" if dataset.types[name] in WHOLE else "any") for name in names]
+    said = message("The endpoint names no inputs: it gets every column that is neither outcome, sensitive nor decision, by name.")
+    return specs, [] if given else [said]
 
 
 def _check_width(inputs: list[dict[str, Any]], names: list[str], named: bool) -> None:
@@ -128,9 +146,7 @@ def unreadable_numbers(dataset: Dataset, specs: list[FeatureSpec]) -> list[Messa
     suspects = [s.name for s in specs if s.read == "float64" and not dataset.is_number(s.name) and dataset.types[s.name] != "BOOLEAN"]
     notes = []
     for spec in specs:
-        if spec.read != "int64" or dataset.types[spec.name].startswith(
-            ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
-        ):
+        if spec.read != "int64" or dataset.types[spec.name].startswith(WHOLE):
             continue
         x = dataset.number(spec.name)
         (wrong,) = dataset.ask({"wrong": f"count_if(isfinite({x}) AND ({x} <> trunc({x}) OR abs({x}) >= 9223372036854775808))"})[0]

@@ -54,8 +54,11 @@ class UnreadableError(Exception):
 def settle(description: Description, prediction: Prediction, facts: Facts, metadata: dict[str, Any], flavor: str) -> Settled:
     """Task, classes and meaning of the outputs, from declarations first, then the library, then the numbers (decisions.md 1)."""
     roles = facts.roles
-    classes = roles.classes or [str(c) for c in metadata.get("classes") or []] or description.classes or []
-    task = roles.task or metadata.get("task") or _task(description, prediction, facts, bool(classes))
+    declared = roles.classes or [str(c) for c in metadata.get("classes") or []]
+    classes = declared or description.classes or []
+    # Functions, endpoints and columns know the labels of the data only: that does not make classes of them.
+    known = bool(classes if description.kind not in ("function", "endpoint", "recorded") else declared)
+    task = roles.task or metadata.get("task") or _task(description, prediction, facts, known)
     common = {
         "parameters": description.parameters,
         "kind": description.kind,
@@ -174,6 +177,13 @@ def _meaning(prediction: Prediction, classes: list[str], flavor: str) -> Outputs
             f"the model returned not one finite number for the first {len(values)} rows",
             "check the data, and the model's inputs with --features",
         )
+    if values.shape[1] == 1 and prediction.predicted is not None and np.array_equal(values[:, 0], prediction.predicted):
+        if not (values >= 0).any():
+            raise AuditError(
+                f"not one of the first {len(values)} answers is among the classes {', '.join(classes[:10])}",
+                "name the classes as the model writes them with --classes",
+            )
+        return "label"  # codes of labels, not scores
     if values.shape[1] == 1 and prediction.predicted is None and {_text(v) for v in np.unique(finite)} <= set(classes):
         return "label"
     inside = bool(np.all((finite >= -1e-6) & (finite <= 1 + 1e-6)))

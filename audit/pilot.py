@@ -2,32 +2,75 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.errors import AuditError
 from audit.features import expressions, to_frame
-from audit.outputs import settle
-from audit.prepare import Facts
+from audit.outputs import Settled, settle
+from audit.prepare import MAX_LABELS, Facts
+from audit.recorded import URI
+
+if TYPE_CHECKING:
+    from audit.subject.client import Prediction
 
 PILOT_ROWS = 1000
 
 
 def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
-    """Job: load the model, ask it about the first rows, and settle task, classes and outputs."""
+    """Job: load the model, ask it about the first rows, and settle task, classes and outputs; `answers` is the SHA-256 of what it said."""
+    facts = Facts.model_validate(arguments["facts"])
+    if facts.recorded is not None:
+        return {"settled": _recorded(facts).model_dump(mode="json"), "answers": None}
     from audit.asking import predict
     from audit.subject.client import Client
     from audit.subject.frame import take
 
     assert worker is not None
-    facts = Facts.model_validate(arguments["facts"])
     client = Client(worker)
     description = client.describe(timeout=arguments["timeout"])
     batch = next(facts.dataset().stream(expressions(facts.dataset(), facts.features)))
     prediction = predict(client, take(to_frame(batch, facts.features), slice(0, PILOT_ROWS)), timeout=arguments["timeout"])
     settled = settle(description, prediction, facts, arguments["metadata"], arguments["flavor"])
     _check_decision(facts, settled.task, settled.has_scores, settled.classes)
-    return settled.model_dump(mode="json")
+    return {"settled": settled.model_dump(mode="json"), "answers": _fingerprint(prediction)}
+
+
+def _fingerprint(prediction: Prediction) -> str:
+    """What the model said of the first rows, to the last bit."""
+    digest = hashlib.sha256(str(prediction.values.shape).encode() + prediction.values.tobytes())
+    if prediction.predicted is not None:
+        digest.update(prediction.predicted.tobytes())
+    return digest.hexdigest()
+
+
+def _recorded(facts: Facts) -> Settled:
+    """Task, classes and outputs of recorded predictions, from the columns alone."""
+    import numpy as np
+
+    from audit.subject.client import Description, Prediction
+
+    assert facts.recorded is not None
+    dataset, name, scores = facts.dataset(), facts.recorded.prediction, facts.recorded.scores
+    number = name is not None and dataset.is_number(name)
+    levels = dataset.levels(name, limit=MAX_LABELS) if name is not None else []
+    task = facts.roles.task or (None if scores or number else "binary")
+    if task == "regression" and not number:
+        raise AuditError(f"the task is regression and the prediction column {name!r} holds no numbers", "name a column of numbers")
+    described = Description(facts.labels or levels, None, "recorded", "unknown", False if scores else None, [], {}, 0.0, 0)
+    shape = np.zeros((1, len(scores))) if scores else np.array([float(v) for v in levels] if number else [0.0]).reshape(-1, 1)
+    outputs = (facts.roles.outputs or "probability") if scores else "label"
+    told = facts.model_copy(update={"roles": facts.roles.model_copy(update={"task": task, "outputs": outputs})})
+    settled = settle(described, Prediction(shape, None), told, {}, URI)
+    unknown = [v for v in levels if v not in settled.classes] if settled.task != "regression" else []
+    if unknown:
+        raise AuditError(
+            f"the prediction column {name!r} has the value {unknown[0]!r}, which is none of the classes {', '.join(settled.classes[:10])}",
+            "name a column of labels, or the classes with --classes; probabilities go in --score",
+        )
+    _check_decision(facts, settled.task, settled.has_scores, settled.classes)
+    return settled
 
 
 def _check_decision(facts: Facts, task: str, has_scores: bool, classes: list[str]) -> None:

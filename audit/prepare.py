@@ -10,7 +10,9 @@ from audit.costs import declared
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
-from audit.features import FeatureSpec, choose, unreadable_numbers
+from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
+from audit.recorded import Recorded
+from audit.recorded import choose as choose_recorded
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 
@@ -36,7 +38,7 @@ class Groups(Frozen):
 
 
 class Facts(Frozen):
-    """The data as the audit reads it."""
+    """The data as the audit reads it. `recorded` names the columns that stand in for a model, where there is none."""
 
     source: str
     files: list[str]
@@ -55,6 +57,7 @@ class Facts(Frozen):
     notes: list[Message]
     cluster: Cluster | None = None
     repeats: tuple[Repeats, ...] = ()
+    recorded: Recorded | None = None
 
     def dataset(self) -> Dataset:
         """The data again, in this process."""
@@ -87,9 +90,9 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
                 f"the sensitive columns are {', '.join(roles.sensitive) or 'none'}",
             )
     rows = dataset.rows
-    named = arguments["given"].get("features") or roles.features
-    others = {*roles.sensitive, *filter(None, [roles.target, roles.cluster])}
-    features, assumed = choose(dataset, arguments["inputs"], arguments["metadata"], named, others)
+    flavor = arguments.get("flavor")
+    recorded = choose_recorded(dataset, arguments["given"], roles) if flavor == "predictions" else None
+    features, assumed = ([], []) if recorded else _features(dataset, arguments, roles, decision)
     if roles.target in [f.name for f in features]:
         raise AuditError(
             f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features"
@@ -100,9 +103,18 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive],
-        cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes,
+        cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
     )  # fmt: skip
     return facts.model_dump(mode="json")
+
+
+def _features(dataset: Dataset, arguments: dict[str, Any], roles: Roles, decision: Decision) -> tuple[list[FeatureSpec], list[Message]]:
+    """The model's inputs; an endpoint tells none, and gets every column that means nothing else."""
+    named = arguments["given"].get("features") or roles.features
+    others = {*roles.sensitive, *filter(None, [roles.target, roles.cluster])}
+    if arguments.get("flavor") == "http":
+        return for_endpoint(dataset, named, others | ({decision.column} if decision.column else set()))
+    return choose(dataset, arguments["inputs"], arguments["metadata"], named, others)
 
 
 def _target(dataset: Dataset, target: str | None) -> tuple[str | None, list[str], bool, int]:

@@ -41,14 +41,15 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
     costs = isinstance(facts["roles"]["context"].get("cost_of_errors"), Mapping)  # prose is no number
     return {
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
-        "sensitive": bool(facts["groups"]), "model": True, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
+        "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
     }  # fmt: skip
 
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can."""
     have = available(facts, settled)
-    return next((NEEDS[need] for need in check.info.needs if not have[need]), None)
+    missing = [need for need in check.info.needs if not have[need]]
+    return NEEDS["model" if "model" in missing else missing[0]] if missing else None
 
 
 CheckFunction = Callable[..., Iterable["Measurement | Message"]]
@@ -101,14 +102,15 @@ def check(
     probing: bool = False,
     reported_only: Iterable[str] = (),
 ) -> Callable[[CheckFunction], CheckFunction]:
-    """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample;
+    """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
-        unknown = set(needs) - set(NEEDS)
+        wanted = {*needs, *(["model"] if probing else [])}
+        unknown = wanted - set(NEEDS)
         if unknown:
             raise ValueError(f"check {id}: unknown needs {sorted(unknown)}; known are {sorted(NEEDS)}")
         if id in _registered and _registered[id].run.__module__ != function.__module__:
@@ -117,7 +119,7 @@ def check(
         defaults = {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
         info = CheckInfo(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
-            provider=function.__module__.split(".")[0], needs=sorted(needs), about=about, probing=probing,
+            provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
         _registered[id] = Check(info, function, defaults, frozenset(reported_only))
         return function

@@ -318,7 +318,7 @@ class ModelInfo(Frozen):
 
 
 class DataInfo(Frozen):
-    """The audited rows and what was declared about them."""
+    """The audited rows and what was declared about them; `prediction` and `scores` are columns that stand in for a model."""
 
     source: str
     sha256: str
@@ -337,6 +337,8 @@ class DataInfo(Frozen):
     clusters: int | None = None
     independent: bool = False
     repeats: list[str] = []
+    prediction: str | None = None
+    scores: list[str] = []
 
 
 class Environment(Frozen):

@@ -31,7 +31,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "model_uri",
         nargs="?",
-        help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, or demo:PRESET",
+        help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, demo:PRESET, http://HOST:PORT/invocations, "
+        "or predictions: no model, the data's own columns (--prediction, --score)",
     )
     p.add_argument("--list", action="store_true", help="the checks: id, what each needs, one line each")
     data = p.add_argument_group("data and what is declared about it")
@@ -48,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--sensitive", metavar="A,B", help="sensitive columns; they need not be model inputs")
     data.add_argument("--reference", metavar="COL=VALUE,…", help="the reference group of a sensitive column (default: the largest)")
     data.add_argument("--features", metavar="A,B", help="the model's input columns in order, where its signature names none")
+    data.add_argument("--prediction", metavar="COL", help="with predictions: the column of predicted labels or values")
+    data.add_argument("--score", metavar="COL[,COL…]", help="with predictions: the score of the event, or of each class in order")
     data.add_argument("--task", choices=("binary", "multiclass", "regression"))
     data.add_argument("--classes", metavar="A,B", help="order of the score columns")
     data.add_argument("--outputs", choices=("label", "probability", "logit"), help="what the model returns")
@@ -140,12 +143,38 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         "label_source": options.label_source, "task": options.task, "classes": _names(options.classes), "sensitive": _names(options.sensitive),
         "features": _names(options.features), "outputs": options.outputs, "context": context, "reference": reference,
         "cluster": options.cluster, "independent": options.independent or None,
+        "prediction": options.prediction, "scores": _names(options.score),
     }  # fmt: skip
+
+
+def _subject(options: argparse.Namespace, command: list[str]) -> tuple[str, str | None, list[str]]:
+    """What is audited, the credentials that its address held, and the command line without them; options that belong to another subject are refused."""
+    from audit.recorded import URI
+    from audit.subject import endpoint
+
+    uri = options.model_uri
+    if uri != URI:
+        if options.prediction or options.score:
+            raise AuditError("--prediction and --score are for predictions without a model", f"name {URI!r} as the model, or leave them out")
+        if not endpoint.is_address(uri):
+            return uri, None, command
+        plain, secret = endpoint.split(uri)
+        if not options.data:
+            raise AuditError("an endpoint brings no data", "name them with --data")
+        return plain, secret, [plain if word == uri else word for word in command]
+    if not (options.prediction or _names(options.score)):
+        raise AuditError("no column of predictions was named", "name them with --prediction COL or --score COL[,COL…]")
+    if not options.data:
+        raise AuditError("predictions without a model bring no data", "name the data that hold them with --data")
+    if options.features:
+        raise AuditError("--features names the inputs of a model, and none is asked", "leave it out")
+    return uri, None, command
 
 
 def build(options: argparse.Namespace, command: list[str]) -> Any:
     """The request that the options make; everything that can be refused before a model is looked for is refused here."""
     from audit import plan as plans
+    from audit.recorded import URI
     from audit.request import Request
     from audit.store import absolute_uri
     from audit.waivers import read_waivers
@@ -153,11 +182,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     _refuse_later(options)
     if not options.model_uri:
         raise AuditError("no model was named", "give a MODEL_URI, such as demo:credit")
-    if options.model_uri == "predictions" or options.model_uri.startswith(("http://", "https://")):
-        raise AuditError(
-            f"auditing {options.model_uri.split('://')[0]} without a local model comes with a later version",
-            "name a model in MLflow or its folder",
-        )
+    options.model_uri, options.secret, command = _subject(options, command)
     if options.cluster and options.independent:
         raise AuditError("--cluster and --independent contradict each other", "give one of them: rows belong together, or they do not")
     if options.check_timeout <= 0 or (options.sample is not None and options.sample < 1):
@@ -175,7 +200,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     uri = options.model_uri
     return Request(
-        id=audit_id, uri=str(Path(uri).absolute()) if Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
+        id=audit_id, uri=str(Path(uri).absolute()) if uri != URI and Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
         data=str(Path(options.data).absolute()) if options.data and "://" not in options.data else options.data, given=given,
         plan=plan.model_dump(mode="json"), checks=plans.asked(plan, plans.select(options.checks, option="--checks"), plans.select(options.skip, option="--skip")),
         sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed,
@@ -268,11 +293,13 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
     from audit.progress import closing, progress
     from audit.result import AuditResult
     from audit.runner import Audit
+    from audit.subject.endpoint import TOKEN
     from reports.view import looks, state_of, state_of_audit
     from reports.words import Speaker
 
     folder = Path(request.out)
-    with Audit(request, progress()) as audit:
+    secret = getattr(options, "secret", None) or os.environ.get(TOKEN)
+    with Audit(request, progress(), secret) as audit:
         try:
             audit.look()
             if options.print_plan:

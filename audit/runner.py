@@ -26,8 +26,10 @@ from audit.jobs import JobError, Jobs, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.plan import Plan
+from audit.recorded import UNKNOWN, URI, Recorded
 from audit.registry import Check, checks, unmet
 from audit.request import Request
+from audit.subject import endpoint
 from audit.subject.inspect import Inspection, check_loadable, inspect_model
 from audit.subject.launch import Worker, launch
 
@@ -35,6 +37,7 @@ Json = dict[str, Any]
 MAX_RESTARTS = 3
 SCRATCH = "witnessmark-"
 RESOLVE_SECONDS = 900.0
+LOCATE_SECONDS = 60.0
 PREPARE_SECONDS = 1800.0
 HISTORY_SECONDS = 300.0
 SCORE_SECONDS = 24 * 3600.0
@@ -62,10 +65,17 @@ def _remove_stale() -> None:
 
 
 class Audit:
-    """One audit of one model; use as a context manager, which leaves no process and no temporary file behind."""
+    """One audit of one model; use as a context manager, which leaves no process and no temporary file behind.
 
-    def __init__(self, request: Request, progress: Progress) -> None:
+    `secret` is a token or "user:password" for an endpoint; it is kept in no file that outlives the audit.
+    """
+
+    def __init__(self, request: Request, progress: Progress, secret: str | None = None) -> None:
         self.request, self.progress = request, progress
+        self.authorization = endpoint.authorization(secret)
+        self.endpoint: Json | None = None
+        self.answers: str | None = None
+        self.resumed = False
         self.plan = Plan.model_validate(request.plan)
         _remove_stale()
         self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
@@ -97,19 +107,33 @@ class Audit:
         """Find the model and the data, read their descriptions, and refuse what cannot be audited; nothing is loaded and nothing written."""
         request = self.request
         self.progress.step("model")
-        wanted = {"uri": self._trained(request.uri), "destination": str(self.scratch / "model"), "tracking_uri": request.tracking_uri}
-        self.resolved = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
-        self.inspection: Inspection = inspect_model(Path(self.resolved["path"]))
-        check_loadable(self.inspection, trust_pickle=request.trust_pickle)
+        self.resolved, self.inspection = self._found(request.uri)
         self.progress.step("data")
         data = request.data or self.resolved["evaluation"]
         if data is None:
             raise AuditError(f"no evaluation data was logged with {request.uri}", "name the data with --data")
         arguments: Json = {
             "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"], "given": request.given,
-            "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins,
+            "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
+
+    def _found(self, uri: str) -> tuple[Json, Inspection]:
+        """Where the model is and what it is made of, as far as that can be known without running it."""
+        unregistered = {"uri": uri, "path": "", **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation"))}
+        if uri == URI:
+            none = Inspection(flavor="predictions", loader="predictions", serialization="none", model_file="", files=[], sha256=None, sha256_reason=UNKNOWN)  # fmt: skip
+            return unregistered, none
+        if endpoint.is_address(uri):
+            self.endpoint = self._job("audit.subject.endpoint:locate", {"uri": uri}, LOCATE_SECONDS, "the endpoint's host was not found")
+            folder = self.scratch / "model"  # nothing is in it
+            folder.mkdir()
+            return unregistered | {"path": str(folder)}, endpoint.inspection()
+        wanted = {"uri": self._trained(uri), "destination": str(self.scratch / "model"), "tracking_uri": self.request.tracking_uri}
+        resolved = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
+        inspection = inspect_model(Path(resolved["path"]))
+        check_loadable(inspection, trust_pickle=self.request.trust_pickle)
+        return resolved, inspection
 
     def _trained(self, uri: str) -> str:
         """`demo:PRESET` as a registered model, trained first if it is not there yet."""
@@ -153,13 +177,14 @@ class Audit:
 
     def _look_back(self) -> Json:
         from audit.history import context_digest, unknown
-        from audit.store import identity, subject
+        from audit.store import identity, place, subject
 
-        request, uri = self.request, self.resolved["uri"]
+        request, found = self.request, self.facts["recorded"]
+        where = place(self.resolved["uri"], Recorded(**found).names if found else [])
         fixed = plans.fixed_digest(self.plan, request.checks, sample=request.sample, seed=request.seed)
         arguments = {
-            "tracking_uri": request.tracking_uri, "data": self.facts["sha256"], "model": identity(self.inspection.sha256, uri), "fixed": fixed,
-            "subject": subject(self.resolved["name"], uri), "plan": plans.digest(self.resolved_plan()), "started": request.started,
+            "tracking_uri": request.tracking_uri, "data": self.facts["sha256"], "model": identity(self.inspection.sha256, where), "fixed": fixed,
+            "subject": subject(self.resolved["name"], where), "plan": plans.digest(self.resolved_plan()), "started": request.started,
             "context": context_digest(request.given.get("context")),
         }  # fmt: skip
         self.progress.step("history")
@@ -177,12 +202,22 @@ class Audit:
             "flavor": self.inspection.flavor,
             "timeout": self.request.check_timeout,
         }
+        worker = None if self.facts["recorded"] else self._worker().socket
         try:
-            self.settled = self.jobs.run("audit.pilot:pilot", arguments, limit=2 * self.request.check_timeout, worker=self._worker().socket)
+            found = self.jobs.run("audit.pilot:pilot", arguments, limit=2 * self.request.check_timeout, worker=worker)
         except JobError as error:
+            if self.endpoint is not None:
+                raise self._no_answer(error.message) from None
             if error.kind != "worker":
                 raise
             self.failure = f"the model could not be loaded or asked: {error.message}"
+        else:
+            self.settled, self.answers = found["settled"], found["answers"]
+
+    def _no_answer(self, told: str) -> AuditError:
+        """Before anything is scored, an endpoint that gives no usable answer is a request that cannot be carried out."""
+        mend = f"check the address, the server and --features; a token goes into {endpoint.TOKEN}"
+        return AuditError(f"{self.request.uri} cannot be audited: {told.partition(': ')[2] or told}", mend)
 
     def _job(self, target: str, arguments: Json, limit: float, late: str) -> Json:
         """A job before anything is written: whatever goes wrong is a refusal."""
@@ -202,9 +237,16 @@ class Audit:
                 trust_pickle=self.request.trust_pickle,
                 isolation=self.request.isolation,
                 classes=classes,
+                endpoint=self._asked(),
             )
             self.observed = self.worker.observed
         return self.worker
+
+    def _asked(self) -> Json | None:
+        """The endpoint as its worker needs it; a server's own words are repeated only as long as nothing of them reaches the document."""
+        if self.endpoint is None:
+            return None
+        return self.endpoint | {"authorization": self.authorization, "timeout": self.request.check_timeout, "quote": self.settled is None}
 
     def _restart(self) -> bool:
         """A new worker in place of one that cannot be used; False once the audit has used up its restarts."""
@@ -237,6 +279,8 @@ class Audit:
                 "independent",
             )
         }
+        if self.facts["recorded"]:
+            written["roles"] |= self.facts["recorded"]
         written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
         return written
 
@@ -248,7 +292,7 @@ class Audit:
         journal.binding = ""
         self.written = self.resolved_plan()
         digest = plans.digest(self.written)
-        about = {"model": self.inspection.sha256, "data": self.facts["sha256"], "plan": digest}
+        about = {"model": self.inspection.sha256 or self.answers, "data": self.facts["sha256"], "plan": digest}
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
         self.history = journal.read("history") or self.history or self._look_back()
@@ -262,14 +306,15 @@ class Audit:
             "request": self.request.model_dump(mode="json"), "facts": self.facts, "settled": self.settled, "resolved": self.resolved,
             "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": digest, "results": results,
             "history": self.history, "waivers": self.request.waivers, "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
-            "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "resumed": self.resumed, "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         self.progress.step("judge")
         return self.jobs.run("audit.assemble:assemble", arguments, limit=self.request.check_timeout)
 
     def _same_as_before(self, journal: Journal, about: Json) -> None:
-        """A resumed audit goes on only with the model, data and plan that it began with."""
+        """A resumed audit goes on only with the model, data and plan that it began with; an endpoint is known by its first answers alone."""
         before = journal.read("about")
+        self.resumed = before is not None
         if before is None:
             journal.write("request", self.request.model_dump(mode="json"))
             journal.write("about", about)
@@ -295,7 +340,7 @@ class Audit:
                 self.progress.rows(int(progress.read_text() or 0), total)
 
         self.progress.step("score")
-        result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, True, tick)
+        result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, not self.facts["recorded"], tick)
         if result is None:
             self.failure = f"the rows could not be scored: {failure}"
             return None
@@ -308,13 +353,15 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "cluster")} | {
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "cluster", "recorded")} | {
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,
         }
         part = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]
-        stem = f"{str(self.inspection.sha256)[:12]}-{self.facts['sha256'][:12]}-{part}"
+        # What answers at an address may change from one audit to the next, so its answers are kept apart.
+        model = self.inspection.sha256 or (hashlib.sha256(self.request.id.encode()).hexdigest() if self.endpoint else URI)
+        stem = f"{model[:12]}-{self.facts['sha256'][:12]}-{part}"
         return folder / f"{stem}.parquet", folder / f"{stem}.sample.parquet"
 
     def _attempt(

@@ -15,12 +15,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.dataset import BATCH, MISSING, literal
+from audit import recorded
+from audit.coding import coded, codes
+from audit.dataset import BATCH, MISSING
 from audit.dependence import Coder, hashed
 from audit.features import expressions, to_frame
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
 from audit.result import Frozen
+from audit.roles import Decision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,17 +86,16 @@ def _hash(row: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
 
 
 def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
-    """Job: every row through the model once, in order; writes the table and the sample."""
+    """Job: every row through the model once, in order; writes the table and the sample. Recorded predictions are read instead."""
     import numpy as np
     import pyarrow.parquet as pq
 
     from audit.subject.client import Client
 
-    assert worker is not None
     facts, settled = Facts.model_validate(arguments["facts"]), Settled.model_validate(arguments["settled"])
     table, sample = Path(arguments["table"]), Path(arguments["sample"])
     chosen = sample_rows(facts.rows, arguments["sample_rows"], arguments["seed"])
-    model = _Model(Client(worker), arguments.get("batch_timeout"))
+    model = _Model(Client(worker), arguments.get("batch_timeout")) if worker is not None else None
     missing = undefined = position = 0
     samples: list[pyarrow.RecordBatch] = []
     coder = Coder()
@@ -101,7 +103,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     with _PrivateFile(table) as sink:
         writer: pq.ParquetWriter | None = None
         for batch in facts.dataset().stream(columns):
-            prediction = model.predict(to_frame(batch, facts.features))
+            prediction = model.predict(to_frame(batch, facts.features)) if model else recorded.prediction(batch, facts, settled)
             scored = _scored(batch, prediction, facts, settled)
             if facts.cluster is not None:
                 scored["c"] = coder.codes(batch.column(batch.schema.get_field_index(_own(_CLUSTER, facts))))
@@ -117,11 +119,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
             )
             writer.write_batch(narrow)
             inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
-            samples.append(
-                _with_rows(
-                    batch.select([f.name for f in facts.features]).take(_index(inside)), narrow.take(_index(inside)), inside + position
-                )
-            )
+            samples.append(_with_rows([batch.column(f.name) for f in facts.features], narrow, inside, position))
             position += len(batch)
         assert writer is not None
         writer.close()
@@ -129,7 +127,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     _write_sample(sample, samples, table if cutoff is not None else None, np.asarray(chosen))
     return Scoring(
         table=str(table), sample=str(sample), rows=position, missing_outcome=missing, undefined_score=undefined,
-        seconds=model.seconds, halved=model.halved, decision_cutoff=cutoff, clusters=coder.clusters,
+        seconds=model.seconds if model else 0.0, halved=bool(model and model.halved), decision_cutoff=cutoff, clusters=coder.clusters,
     ).model_dump(mode="json")  # fmt: skip
 
 
@@ -190,6 +188,8 @@ def _own(name: str, facts: Facts) -> str:
 def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
     dataset = facts.dataset()
     columns = expressions(dataset, facts.features)
+    if facts.recorded is not None:
+        columns |= recorded.expressions(dataset, facts, settled)
     if facts.target_sql and facts.roles.target:
         number = settled.task == "regression"
         columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if number else coded(facts.target_sql, settled.classes)
@@ -221,15 +221,24 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
         columns["score"] = np.ascontiguousarray(scores[:, settled.classes.index(settled.positive)])
     elif scores is not None:
         columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
-    if facts.decision.kind == "threshold":
-        columns["pred"] = _cut(columns["score"] >= facts.decision.value, pred, settled)
-    elif facts.decision.kind == "column":
-        decided = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
-        columns["pred"] = np.where(pred < 0, -1, decided).astype(np.int16)
+    decision = decided_by(facts, settled)
+    if decision.kind == "threshold":
+        columns["pred"] = _cut(columns["score"] >= decision.value, pred, settled)
+    elif decision.kind == "column":
+        chosen = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
+        columns["pred"] = np.where(pred < 0, -1, chosen).astype(np.int16)
     for i, group in enumerate(facts.groups):
         missing = group.levels.index(MISSING) if MISSING in group.levels else -1
         columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), missing)
     return columns
+
+
+def decided_by(facts: Facts, settled: Settled) -> Decision:
+    """The decision rule; recorded scores of one event without a rule and without predictions are cut at `recorded.CUTOFF`."""
+    bare = facts.recorded is not None and facts.recorded.prediction is None
+    if bare and facts.decision.kind == "predict" and settled.task == "binary":
+        return Decision(kind="threshold", value=recorded.CUTOFF)
+    return facts.decision
 
 
 def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDArray[np.int16]:
@@ -239,21 +248,6 @@ def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDA
     assert settled.positive is not None
     event = settled.classes.index(settled.positive)
     return np.where(pred < 0, -1, np.where(chosen, event, 1 - event)).astype(np.int16)
-
-
-def coded(sql: str, levels: list[str]) -> str:
-    """SQL for a text as its position in `levels`, NULL where missing or not among them: DuckDB looks each distinct text up once."""
-    return f"TRY_CAST({sql} AS ENUM({', '.join(literal(level) for level in levels)}))"
-
-
-def codes(column: pyarrow.Array, missing: int = -1) -> NDArray[np.int16]:
-    """A column of `coded` as numbers; `missing` where it is NULL."""
-    import numpy as np
-
-    found: NDArray[np.int16] = column.indices.fill_null(0).to_numpy().astype(np.int16)
-    if column.null_count:
-        found[column.is_null().to_numpy(zero_copy_only=False)] = missing
-    return found
 
 
 def _count(values: NDArray[Any], what: str) -> int:
@@ -274,11 +268,13 @@ def _index(rows: NDArray[np.int64]) -> pyarrow.Array:
     return pa.array(rows)
 
 
-def _with_rows(features: pyarrow.RecordBatch, narrow: pyarrow.RecordBatch, rows: NDArray[np.int64]) -> pyarrow.RecordBatch:
+def _with_rows(features: list[pyarrow.Array], narrow: pyarrow.RecordBatch, rows: NDArray[np.int64], first: int) -> pyarrow.RecordBatch:
+    """Those rows of a batch whose first row is `first`: the inputs as x0…, what was scored, and the row's number."""
     import pyarrow as pa
 
-    names = [f"x{i}" for i in range(features.num_columns)]
-    return pa.RecordBatch.from_arrays([*features.columns, *narrow.columns, pa.array(rows)], names=[*names, *narrow.schema.names, "row"])
+    names = [f"x{i}" for i in range(len(features))]
+    taken = [column.take(_index(rows)) for column in (*features, *narrow.columns)]
+    return pa.RecordBatch.from_arrays([*taken, pa.array(rows + first)], names=[*names, *narrow.schema.names, "row"])
 
 
 class _PrivateFile:

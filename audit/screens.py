@@ -361,4 +361,6 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: st
         text = message("{comparison}. Whether it exceeds the limit of {line} is open.", comparison=comparison, line=line)
     if case.decision_declared:
         return text
+    if case.undeclared:
+        return message("{sentence} {how}", sentence=text, how=case.undeclared)
     return message("{sentence} Decided at the model's built-in cutoff, which nobody declared.", sentence=text)

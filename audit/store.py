@@ -196,6 +196,11 @@ def experiment_of(client: MlflowClient) -> str:
     return str(experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT))
 
 
+def place(uri: str, columns: list[str]) -> str:
+    """Where a model's answers come from: its address, and the columns that hold them where no model is asked."""
+    return f"{uri}:{','.join(columns)}" if columns else uri
+
+
 def identity(sha256: str | None, uri: str) -> str:
     """What tells models apart: the digest of their files, or the address where there are none to see."""
     return sha256 or uri
@@ -225,10 +230,12 @@ def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
         "witnessmark.digest": document["digest"],
         "witnessmark.model": model["uri"],
     }
+    data = document["data"]
+    where = place(model["uri"], [*([data["prediction"]] if data["prediction"] else []), *data["scores"]])
     # By these later audits of the same data know of this one (audit/history.py).
     looked = {
-        "witnessmark.data_sha256": document["data"]["sha256"], "witnessmark.model_sha256": identity(model["sha256"], model["uri"]),
-        "witnessmark.plan_sha256": document["plan_sha256"], "witnessmark.subject": subject(model["name"], model["uri"]), "witnessmark.started": document["started"],
+        "witnessmark.data_sha256": data["sha256"], "witnessmark.model_sha256": identity(model["sha256"], where),
+        "witnessmark.plan_sha256": document["plan_sha256"], "witnessmark.subject": subject(model["name"], where), "witnessmark.started": document["started"],
     }  # fmt: skip
     run = client.create_run(experiment_id, run_name=f"audit {model['name'] or model['uri']}"[:250], tags=tags | looked)
     run_id = run.info.run_id

@@ -168,6 +168,8 @@ def _added(folder: Path, manifest: dict[str, Any]) -> list[Claim]:
 
 
 def _model(document: dict[str, Any], uri: str | None, tracking_uri: str | None) -> Claim:
+    if document["model"]["sha256"] is None:  # an address, or predictions alone
+        return (UNCHECKED, "model", str(document["model"].get("sha256_reason")))
     if uri is None:
         return (UNCHECKED, "model", "name it with --model")
     import tempfile

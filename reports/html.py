@@ -134,6 +134,9 @@ def command(document: AuditResult) -> str:
     d = document.data
     words: list[str] = ["python", "-m", "audit.run", document.model.uri, *([] if d.source in SOURCES else ["--data", d.source])]
     for option, value in (
+        ("--prediction", d.prediction),
+        ("--score", ",".join(d.scores)),
+        ("--features", ",".join(f.name for f in document.model.features) if document.model.flavor == "http" else None),
         ("--target", d.target),
         ("--positive", d.positive),
         ("--favourable", ",".join(d.favourable)),
@@ -153,6 +156,8 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
     risk = {
         "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
         "code": say.t("loading it runs code that comes with it"),
+        "http": say.t("nothing of it runs here: it answers at its address"),
+        "predictions": say.t("no model: only its predictions are known"),
     }
     stated = [(say.t(label), Said(words_of(context[k]), f"context.{k}")) for k, label in CONTEXT.items() if context.get(k) not in UNSTATED]
     stated += [
@@ -200,7 +205,7 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
     ]
     digests = [
         (say.t("Document"), quoted(document.digest or "–", "digest")),
-        (say.t("Model"), quoted(m.sha256 or m.sha256_reason or "–", "model.sha256")),
+        (say.t("Model"), quoted(m.sha256 or say.stored(m.sha256_reason or "–", None), "model.sha256")),
         (say.t("Data"), quoted(d.sha256, "data.sha256")),
         (say.t("Plan"), quoted(document.plan_sha256, "plan_sha256")),
         (say.t("Audit"), quoted(document.id, "id")),
@@ -216,7 +221,7 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         "digests": digests,
         "plan": list(flat(document.plan, "plan"))[: caps.pairs],
         "command": command(document),
-        "risk": Said(risk.get(m.load_risk or "", say.t("not known")), "model.load_risk"),
+        "risk": Said(risk.get(m.load_risk or m.flavor, say.t("not known")), "model.load_risk"),
         "risks": [quoted(x, f"model.load_evidence[{i}]") for i, x in enumerate(m.load_evidence[: caps.said])],
     }
 

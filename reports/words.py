@@ -333,7 +333,7 @@ OBSERVED = {
     mark("read environment of parent"), mark("read environment of process 1"), mark("list home"), mark("list working directory of parent"),
     mark("write outside scratch"), mark("write model"), mark("write packages"), mark("write shared memory"), mark("signal parent"),
     mark("start a process"), mark("network"), mark("environment"), mark("on"), mark("off"), mark("dropped"), mark("denied"), mark("possible"),
-    mark("clean"), mark("best-effort"), mark("required"), mark("none"),
+    mark("clean"), mark("best-effort"), mark("required"), mark("none"), mark("model code"), mark("none runs here"), mark("connect to another port"),
 }  # fmt: skip
 EXCLUDED = {"missing_outcome": mark("rows without an outcome"), "undefined_score": mark("rows whose prediction is undefined")}
 SOURCES = {mark("the evaluation data logged with the model")}

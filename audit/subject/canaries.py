@@ -13,10 +13,11 @@ from typing import Any
 
 SOCKETS = [(family, kind) for family in ("AF_INET", "AF_INET6", "AF_UNIX") for kind in ("SOCK_STREAM", "SOCK_DGRAM")]
 SOCKETS.append(("AF_NETLINK", "SOCK_DGRAM"))
+STREAMS = {"AF_INET SOCK_STREAM", "AF_INET6 SOCK_STREAM"}
 
 
 def observe(config: dict[str, Any]) -> dict[str, str]:
-    """What each try led to: "denied" or "possible"."""
+    """What each try led to: "denied" or "possible". A worker that asks an endpoint may connect to that port, and says so."""
     parent = config["parent"]
     tries: dict[str, Callable[[], object]] = {
         "read /etc/passwd": lambda: _read("/etc/passwd"),
@@ -34,6 +35,11 @@ def observe(config: dict[str, Any]) -> dict[str, str]:
     seen = {name: _try(attempt) for name, attempt in tries.items()}
     opened = [f"{family} {kind}" for family, kind in SOCKETS if _try(functools.partial(_socket, family, kind)) != "denied"]
     seen["network"] = "possible: " + ", ".join(opened) if opened else "denied"
+    if config["port"] is not None:
+        seen["model code"] = "none runs here"
+        seen["connect to another port"] = _try(functools.partial(_connect, 9 if config["port"] != 9 else 7))
+        if set(opened) <= STREAMS and seen["connect to another port"] == "denied":
+            seen["network"] = f"to TCP port {config['port']} only, for the endpoint"
     surplus = sorted(set(os.environ) - set(config["environment"]) - {"LC_CTYPE"})
     seen["environment"] = f"{len(surplus)} variables more than given" if surplus else "clean"
     return seen
@@ -60,6 +66,17 @@ def _write(folder: str) -> None:
 
 def _socket(family: str, kind: str) -> None:
     socket.socket(getattr(socket, family), getattr(socket, kind)).close()
+
+
+def _connect(port: int) -> None:
+    """Nothing listens there as a rule: only the kernel's refusal to let us try counts as denied."""
+    with socket.socket() as tried:
+        try:
+            tried.connect(("127.0.0.1", port))
+        except PermissionError:
+            raise
+        except OSError:
+            return
 
 
 def _fork() -> None:

@@ -293,7 +293,7 @@ def _description(body: dict[str, Any]) -> Description:
     return Description(
         classes=classes,
         parameters=parameters if isinstance(parameters, int) and 0 <= parameters < 1 << 50 else None,
-        kind=text("kind", ("estimator", "module", "graph", "booster", "session", "function"), "function"),
+        kind=text("kind", ("estimator", "module", "graph", "booster", "session", "function", "endpoint"), "function"),
         outputs=text("outputs", ("label", "probability", "logit", "value"), "unknown"),
         regression=regression if isinstance(regression, bool) else None,
         methods=[m for m in methods if m in ("tree_shap", "integrated_gradients")] if isinstance(methods, list) else [],

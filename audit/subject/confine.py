@@ -25,11 +25,14 @@ def _error() -> str:
     return f"unavailable: {os.strerror(ctypes.get_errno())}"
 
 
-def namespaces(scratch: str, size: int) -> dict[str, str]:
-    """User, network, ipc and mount namespaces of its own, and a scratch folder in memory of at most `size` bytes."""
+def namespaces(scratch: str, size: int, *, network: bool = False) -> dict[str, str]:
+    """User, network, ipc and mount namespaces of its own, and a scratch folder in memory of at most `size` bytes.
+
+    With `network` the machine's network stays in sight.
+    """
     uid, gid = os.geteuid(), os.getegid()
     libc = _libc()
-    if libc.unshare(NEWUSER | NEWNET | NEWIPC | NEWNS | NEWUTS):
+    if libc.unshare(NEWUSER | (0 if network else NEWNET) | NEWIPC | NEWNS | NEWUTS):
         return {"namespaces": _error(), "scratch limit": "per file only"}
     try:
         for name, text in (("setgroups", "deny"), ("uid_map", f"{NOBODY} {uid} 1"), ("gid_map", f"{NOBODY} {gid} 1")):
@@ -41,7 +44,7 @@ def namespaces(scratch: str, size: int) -> dict[str, str]:
     options = f"size={size},nr_inodes=4096,mode=700".encode()
     failed = libc.mount(b"scratch", scratch.encode(), b"tmpfs", 2 | 4, options)  # MS_NOSUID | MS_NODEV
     limit = f"per file only ({os.strerror(ctypes.get_errno())})" if failed else f"{size >> 20} MiB in all"
-    return {"namespaces": "user, network, ipc, mount", "scratch limit": limit}
+    return {"namespaces": "user, ipc, mount" if network else "user, network, ipc, mount", "scratch limit": limit}
 
 
 def limits(memory: int, cpu_seconds: int | None, file_size: int) -> str:
@@ -89,10 +92,10 @@ def die_with(parent: int) -> None:
 
 def confine(config: dict[str, Any]) -> dict[str, str]:
     """Apply the layers that were asked for; returns what became of each."""
-    asked = config["layers"]
+    asked, port = config["layers"], config["port"]
     layers: dict[str, str] = {}
     if "namespaces" in asked:
-        layers |= namespaces(config["work"], config["scratch_bytes"])
+        layers |= namespaces(config["work"], config["scratch_bytes"], network=port is not None)
     die_with(config["parent"])
     layers["limits"] = limits(config["memory"], config["cpu_seconds"], config["file_bytes"])
     if "capabilities" in asked:
@@ -102,11 +105,12 @@ def confine(config: dict[str, Any]) -> dict[str, str]:
     if "landlock" in asked:
         from audit.subject import landlock
 
-        layers["landlock"] = landlock.apply([*config["readable"], f"/proc/{os.getpid()}"], config["executable"], config["writable"])
+        readable = [*config["readable"], f"/proc/{os.getpid()}"]
+        layers["landlock"] = landlock.apply(readable, config["executable"], config["writable"], port)
     if "seccomp" in asked:
         from audit.subject import seccomp
 
-        layers["seccomp"] = seccomp.apply(1)
+        layers["seccomp"] = seccomp.apply(1, network=port is not None)
     return layers
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from audit.errors import AuditError
 from audit.subject import evidence
 
-FlavorName = Literal["sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "python_function"]
+FlavorName = Literal["sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "python_function", "http", "predictions"]
 MAX_FILES, MAX_FILE, MAX_TOTAL, MAX_MLMODEL = 10_000, 64 << 30, 128 << 30, 16 << 20
 LIBRARIES = {
     "sklearn": ("sklearn", "scikit-learn"),
@@ -79,7 +79,10 @@ class Requires(_Frozen):
 
 
 class Inspection(_Frozen):
-    """What was read about a model. `loader` names the worker's module that loads it, `model_file` the file or folder that holds it."""
+    """What was read about a model. `loader` names the worker's module that loads it, `model_file` the file or folder that holds it.
+
+    Without files (an address, or predictions alone) `sha256` and `load_risk` are None, and `sha256_reason` says why.
+    """
 
     flavor: FlavorName
     loader: FlavorName
@@ -89,13 +92,14 @@ class Inspection(_Frozen):
     code_paths: list[str] = []
     extra_files: list[str] = []
     files: list[File]
-    sha256: str
+    sha256: str | None
+    sha256_reason: str | None = None
     inputs: list[Port] = []
     outputs: list[Port] = []
     metadata: dict[str, Any] = Field(default_factory=dict)
-    load_risk: Literal["data_only", "code"]
+    load_risk: Literal["data_only", "code"] | None = None
     load_evidence: list[str] = []
-    requires: Requires
+    requires: Requires | None = None
 
 
 def inspect_model(path: Path) -> Inspection:
@@ -140,8 +144,9 @@ def check_loadable(inspection: Inspection, *, trust_pickle: bool) -> None:
     if inspection.load_risk == "code" and not trust_pickle:
         found = "; ".join(inspection.load_evidence)
         raise AuditError(f"loading this model runs code that comes with it: {found}", "if you trust its author, add --trust-pickle")
-    if importlib.util.find_spec(inspection.requires.module) is None:
-        raise AuditError(f"the library {inspection.requires.module} is not installed", f"pip install '{inspection.requires.pip}'")
+    library = inspection.requires
+    if library is not None and importlib.util.find_spec(library.module) is None:
+        raise AuditError(f"the library {library.module} is not installed", f"pip install '{library.pip}'")
 
 
 def manifest_sha256(files: list[File]) -> str:

@@ -89,20 +89,26 @@ def launch(
     memory: int = 8 * GIB,
     cpu_seconds: int | None = None,
     load_timeout: float = 120.0,
+    endpoint: dict[str, Any] | None = None,
 ) -> Worker:
     """Start the worker of the model at `path` and return once it has tried its canaries; the model is loaded by the first `describe`.
 
     `memory` is in bytes of address space, `load_timeout` in seconds bounds this start. The worker dies with the thread that calls this.
+    `endpoint` is where the model answers (`endpoint.locate`): the worker runs none of it and may connect to that port.
     """
     scratch = Path(tempfile.mkdtemp(prefix="w-"))
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process: subprocess.Popen[bytes] | None = None
     try:
         config = _config(path.resolve(), scratch, isolation, memory, cpu_seconds, trust_pickle)
+        if endpoint is not None:
+            config["port"] = endpoint["port"]
+            config["readable"] += [p for p in (endpoint["cafile"], endpoint["capath"], "/etc/ssl/openssl.cnf") if p]
         config["subject"] = {
             "root": config["model"],
             "trust_pickle": trust_pickle,
             "classes": classes,
+            "endpoint": endpoint,
             **inspection.model_dump(mode="json"),
         }
         (scratch / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -136,6 +142,7 @@ def _config(path: Path, scratch: Path, isolation: Isolation, memory: int, cpu_se
     return {
         "layers": [] if isolation == "none" else list(LAYERS),
         "confined": isolation != "none",
+        "port": None,
         "parent": os.getpid(),
         "model": str(path),
         "scratch": str(scratch),

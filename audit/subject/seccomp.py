@@ -14,6 +14,7 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS = 1, 38
 ARCH_X86_64, X32_BIT = 0xC000003E, 0x40000000
 CLONE_THREAD, CLONE_NEW = 0x00010000, 0x7E020080
+NR_SOCKET, NR_CONNECT, AF_INET, AF_INET6, NO_STREAM = 41, 42, 2, 10, 0xE  # a stream's type has none of these bits
 NR_IOCTL, NR_CLONE, NR_KILL, NR_TGKILL, NR_PRLIMIT, NR_AFFINITY, NR_CLONE3 = 16, 56, 62, 234, 302, 203, 435
 
 DENIED = {
@@ -44,8 +45,11 @@ class _Program(ctypes.Structure):
 Code = list[tuple[int, int, int, int]]
 
 
-def program(stage: int, pid: int) -> Code:
-    """The filter as (code, jump if true, jump if false, value); signals may only go to `pid`, the worker itself."""
+def program(stage: int, pid: int, *, network: bool = False) -> Code:
+    """The filter as (code, jump if true, jump if false, value); signals may only go to `pid`, the worker itself.
+
+    With `network` streams over the internet protocols may be opened, and nothing else: no name service, no local sockets, no listening.
+    """
     deny = (RETURN, 0, 0, ERRNO | EPERM)
     code: Code = [
         (LOAD, 0, 0, AT_ARCH),
@@ -58,8 +62,11 @@ def program(stage: int, pid: int) -> Code:
         (RETURN, 0, 0, ERRNO | ENOSYS),
     ]
     numbers = [n for group in DENIED.values() for n in group] + (STARTING if stage == 2 else [])
-    for number in sorted(numbers):
+    for number in sorted(set(numbers) - ({NR_SOCKET, NR_CONNECT} if network else set())):
         code += [(JUMP_EQUAL, 0, 1, number), deny]
+    if network:
+        code += _if(NR_SOCKET, AT_FIRST, [(JUMP_EQUAL, 2, 0, AF_INET), (JUMP_EQUAL, 1, 0, AF_INET6), deny])
+        code += _if(NR_SOCKET, AT_SECOND, [(JUMP_BITS, 0, 1, NO_STREAM), deny])
     code += _if(NR_CLONE, AT_FIRST, [(JUMP_BITS, 0, 1, CLONE_NEW), deny])
     if stage == 2:
         code += _if(NR_CLONE, AT_FIRST, [(JUMP_BITS, 1, 0, CLONE_THREAD), deny])
@@ -76,11 +83,11 @@ def _if(number: int, argument: int, checks: Code) -> Code:
     return [(JUMP_EQUAL, 0, len(checks) + 2, number), (LOAD, 0, 0, argument), *checks, (LOAD, 0, 0, AT_NUMBER)]
 
 
-def apply(stage: int) -> str:
+def apply(stage: int, *, network: bool = False) -> str:
     """Install the filter on all threads of this process; returns "on", or why it could not be."""
     if platform.machine() != "x86_64":
         return f"unavailable: no table of system calls for {platform.machine()}"
-    code = program(stage, os.getpid())
+    code = program(stage, os.getpid(), network=network)
     instructions = (_Instruction * len(code))(*(_Instruction(*step) for step in code))
     wanted = _Program(len(code), instructions)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -145,7 +145,7 @@ def load(spec: dict[str, Any]) -> Subject:
 def failure(error: BaseException) -> dict[str, str]:
     """What may be said of an error: our own words, or its type and the place where it was raised."""
     if isinstance(error, ContractError):
-        return {"kind": "contract", "message": str(error)}
+        return {"kind": error.kind, "message": str(error)}
     frames = traceback.extract_tb(error.__traceback__)
     place = ""
     if frames:
@@ -164,7 +164,7 @@ def main() -> None:
         config = json.load(stream)
     observed: dict[str, str] = json.loads(layers)
     if config["confined"]:
-        observed["seccomp stage 2"] = seccomp.apply(2)
+        observed["seccomp stage 2"] = seccomp.apply(2, network=config["port"] is not None)
     observed |= canaries.observe(config)
     sock = socket.socket(fileno=int(fd))
     os.set_inheritable(int(fd), False)

@@ -29,14 +29,18 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
 
     size = sum(ctx.model_files.values())
     rows = ctx.scoring.rows
-    unknown = message("The format does not say how many numbers were trained.")
+    unseen = message("The model is behind an address: its files were never seen.") if not ctx.model_files else None
+    unknown = unseen or message("The format does not say how many numbers were trained.")
     parameters = ctx.settled.parameters
     yield value("parameters", None if parameters is None else exact(float(parameters), rows), reason=unknown)
-    yield value("bytes_on_disk", exact(float(size), rows))
-    uncounted = message("Operations are counted for PyTorch networks only.")
+    yield undefined("bytes_on_disk", unseen) if unseen else value("bytes_on_disk", exact(float(size), rows))
+    uncounted = unseen or message("Operations are counted for PyTorch networks only.")
     yield undefined("flops_per_row", uncounted) if ctx.settled.flops is None else value("flops_per_row", exact(ctx.settled.flops, rows))
     rate = rows / max(ctx.scoring.seconds, 1e-9)
     yield value("rows_per_second", exact(rate, rows)).model_copy(update={"repeatable": False})
+    if unseen:
+        yield message("The endpoint scored {rows:count} rows, at {rate:count} rows a second, network included.", rows=rows, rate=rate)
+        return
     yield message(
         "The model takes {size:number} MB on disk and scored {rows:count} rows here, at {rate:count} rows a second.",
         size=size / 1e6,

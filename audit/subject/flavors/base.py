@@ -14,6 +14,14 @@ from audit.subject.frame import Array, label_codes
 class ContractError(Exception):
     """The model does not keep to what was agreed; the message is our own and quotes no data."""
 
+    kind = "contract"
+
+
+class RefusedError(ContractError):
+    """The model will not take these rows; others may do."""
+
+    kind = "model"
+
 
 @dataclass(frozen=True)
 class Answer:
