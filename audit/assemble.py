@@ -194,7 +194,9 @@ def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resu
     """What is not known where the model's files were not seen."""
     notes = []
     if inspection["flavor"] == "http":
-        notes.append(message("The model was asked at its address: nothing proves which model answered, or that it was the same throughout."))
+        notes.append(
+            message("The model was asked at its address: nothing proves which model answered, or that it was the same throughout.")
+        )
         if resumed:
             notes.append(
                 message("This audit was interrupted and resumed; the model's answers to the first rows were the same before and after.")
@@ -209,9 +211,7 @@ def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resu
     return notes
 
 
-def _notes(
-    facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan, inspection: Json, *, resumed: bool
-) -> list[Message]:
+def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan, inspection: Json, *, resumed: bool) -> list[Message]:
     """What a reader must know of how the audit read model and data."""
     notes = [*facts.notes, *_of_subject(facts, settled, inspection, resumed=resumed), *_dependence(facts, scoring)]
     if not _declared(facts) and settled is not None and settled.task != "regression":

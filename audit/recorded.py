@@ -40,7 +40,7 @@ class Recorded(Frozen):
 def choose(dataset: Dataset, given: dict[str, Any], roles: Roles) -> Recorded:
     """The columns that were named, refused where they cannot hold predictions or mean something else."""
     found = Recorded(prediction=given.get("prediction"), scores=given.get("scores") or [])
-    others = {roles.target: "target", **dict.fromkeys(roles.sensitive, "sensitive column")}
+    others: dict[str | None, str] = {roles.target: "target"} | dict.fromkeys(roles.sensitive, "sensitive column")
     for name in found.names:
         role = "prediction" if name == found.prediction else "score"
         dataset.require(name, f"{role} column")
@@ -81,7 +81,8 @@ def _check_scores(dataset: Dataset, names: list[str], *, logit: bool) -> None:
         ((rows,),) = dataset.ask({"wrong": wrong})
         if rows:
             raise AuditError(
-                f"the score columns {', '.join(names)} do not sum to 1 in {rows} rows", "name one column for each class, or add --outputs logit"
+                f"the score columns {', '.join(names)} do not sum to 1 in {rows} rows",
+                "name one column for each class, or add --outputs logit",
             )
 
 

@@ -155,7 +155,9 @@ def _subject(options: argparse.Namespace, command: list[str]) -> tuple[str, str 
     uri = options.model_uri
     if uri != URI:
         if options.prediction or options.score:
-            raise AuditError("--prediction and --score are for predictions without a model", f"name {URI!r} as the model, or leave them out")
+            raise AuditError(
+                "--prediction and --score are for predictions without a model", f"name {URI!r} as the model, or leave them out"
+            )
         if not endpoint.is_address(uri):
             return uri, None, command
         plain, secret = endpoint.split(uri)

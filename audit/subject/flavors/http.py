@@ -73,17 +73,17 @@ class Endpoint(Subject):
                     except ssl.SSLCertVerificationError as error:
                         raise ContractError(f"the endpoint's certificate is not valid: {error.verify_message}") from None
                     except (OSError, http.client.HTTPException) as error:
-                        self._close()
+                        self.close()
                         why = _transport(error)
                         continue
                     if 200 <= status < 300:
                         return content
-                    self._close()
+                    self.close()
                     why = f"HTTP {status}{self._said(content)}"
                     if status < 500 and status != 429:
                         raise _refusal(status, why)
         except _LateError:
-            self._close()
+            self.close()
             raise ContractError(f"the endpoint did not answer within {self._at['timeout']:.0f} s") from None
         told = f"the endpoint failed {1 + len(PAUSES)} times: {why}"
         raise RefusedError(told) if why.startswith("HTTP 5") else ContractError(told)
@@ -99,15 +99,16 @@ class Endpoint(Subject):
         response = self._connection.getresponse()
         content = response.read(MAX_ANSWER + 1)
         if len(content) > MAX_ANSWER:
-            self._close()
+            self.close()
             raise ContractError(f"the endpoint's answer is longer than {MAX_ANSWER >> 20} MiB")
         if response.length:
             raise ConnectionResetError("the answer was cut off")
         if response.will_close:
-            self._close()
+            self.close()
         return response.status, content
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the connection; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
@@ -127,7 +128,8 @@ class Endpoint(Subject):
 
 def _connection(at: dict[str, Any]) -> http.client.HTTPConnection:
     """A connection to the first address that takes one; names were looked up before."""
-    connection: http.client.HTTPConnection = http.client.HTTPConnection(at["host"], at["port"])
+    connection = http.client.HTTPConnection(at["host"], at["port"])
+    connection.default_port = 443 if at["secure"] else 80  # what the Host header leaves out
     last: OSError = ConnectionRefusedError("no address")
     for family, address in at["addresses"]:
         sock = socket.socket(family, socket.SOCK_STREAM)
