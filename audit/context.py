@@ -205,6 +205,58 @@ class Context:
         for grouping, sums in zip(groupings, cells, strict=True):
             yield grouping, {name: sums[name].reshape(-1, size) for name, (_, size) in codings.items()}
 
+    @cached_property
+    def strata(self) -> NDArray[np.int64]:
+        """The combinations of levels of the legitimate factors that some row has, as mixed-radix numbers in rising order."""
+        import numpy as np
+
+        found = [np.zeros(0, np.int64)]
+        for block in self.scored.blocks([f"f{i}" for i in range(len(self.facts.factors))]):
+            found.append(np.unique(self._stratum(block)))
+        return np.unique(np.concatenate(found))
+
+    def _stratum(self, block: Block) -> NDArray[np.int64]:
+        """The levels of each row's legitimate factors as one mixed-radix number, (k,)."""
+        import numpy as np
+
+        return np.ravel_multi_index(
+            [block[f"f{i}"].astype(np.int64) for i in range(len(self.facts.factors))], [len(f.levels) for f in self.facts.factors]
+        )
+
+    def levels(self, factor: int) -> NDArray[np.int64]:
+        """The level of one legitimate factor in each of `strata`."""
+        import numpy as np
+
+        return np.asarray(np.unravel_index(self.strata, [len(f.levels) for f in self.facts.factors])[factor], dtype=np.int64)
+
+    def stratified(self, coding: Coding, size: int, names: Sequence[str]) -> Iterator[tuple[Grouping, NDArray[np.int64]]]:
+        """Each sensitive column with the rows counted by group, stratum and code, (slices, strata, size); one pass over the rows."""
+        import numpy as np
+
+        groupings = list(self.groupings(intersection=False))
+        strata = self.strata
+        sums = [np.zeros(len(g.slices) * len(strata) * size, np.int64) for g in groupings]
+        columns = [name for name, _ in self.facts.divisions()]
+        for block in self.scored.blocks([*names, *columns]):
+            code, stratum = coding(block), np.searchsorted(strata, self._stratum(block))
+            for grouping, cells in zip(groupings, sums, strict=True):
+                cells += np.bincount((self._place(block, grouping) * len(strata) + stratum) * size + code, minlength=len(cells))
+        for grouping, cells in zip(groupings, sums, strict=True):
+            yield grouping, cells.reshape(-1, len(strata), size)
+
+    def chosen(self) -> Coding:
+        """A coding of rows: 0 not selected, 1 selected, 2 without a usable prediction. Somebody declared which decision is favourable."""
+        import numpy as np
+
+        selection, regression = self.scored.selection, self.settled.task == "regression"
+        assert selection is not None, "a check that needs selection declares it"
+
+        def code(block: Block) -> NDArray[np.int64]:
+            pred = block["pred"]
+            return np.where(np.isfinite(pred) if regression else pred >= 0, selection(pred).astype(np.int64), 2)
+
+        return code
+
     def sample(self, size: int) -> Sample:
         """The first `size` rows of the sample by their hash order, which the row ids stand for (decisions.md 11)."""
         import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections import Counter
 from typing import Any
@@ -15,16 +16,19 @@ from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
+from audit.text import message
 
 #: Numeric columns with more values than this are cut into bins.
 MAX_VALUES = 20
 #: A sensitive column of more values is a mistake (an identifier, say), not a group.
 MAX_GROUPS = 200
 MAX_LABELS = 1000
+#: Combinations of legitimate factors are numbered with 63 bits.
+MAX_COMBINATIONS = 2**62
 
 
 class Groups(Frozen):
-    """A sensitive column: its values in order of size, the largest first, or the edges of its bins.
+    """A sensitive column or a legitimate factor: its values in order of size, the largest first, or the edges of its bins.
 
     `sql` is NULL where membership is missing, which `levels` calls `MISSING`.
     """
@@ -54,10 +58,15 @@ class Facts(Frozen):
     target_is_number: bool
     target_missing: int
     groups: list[Groups]
+    factors: list[Groups]
     notes: list[Message]
     cluster: Cluster | None = None
     repeats: tuple[Repeats, ...] = ()
     recorded: Recorded | None = None
+
+    def divisions(self) -> list[tuple[str, Groups]]:
+        """Sensitive columns and legitimate factors, each with the name of its codes in the scored table."""
+        return [(f"g{i}", g) for i, g in enumerate(self.groups)] + [(f"f{i}", g) for i, g in enumerate(self.factors)]
 
     def dataset(self) -> Dataset:
         """The data again, in this process."""
@@ -99,10 +108,12 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         )
     notes += assumed + unreadable_numbers(dataset, features)
     target_sql, labels, is_number, missing = _target(dataset, roles.target)
+    factors, not_columns = _factors(dataset, roles, arguments["bins"])
+    notes += not_columns
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
-        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive],
+        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive], factors=factors,
         cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
     )  # fmt: skip
     return facts.model_dump(mode="json")
@@ -133,19 +144,67 @@ def _target(dataset: Dataset, target: str | None) -> tuple[str | None, list[str]
     return text, labels if len(labels) <= MAX_LABELS else [], dataset.is_number(target), int(missing)
 
 
-def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[float]]) -> Groups:
+def _counted(dataset: Dataset, name: str, bins: dict[str, list[float]]) -> tuple[str, dict[str, int]]:
+    """A column as SQL text, many-valued numbers cut into bins, and its values with their rows, largest first; of too many more than `MAX_GROUPS`."""
     sql = dataset.text(name)
     if dataset.is_number(name) and (name in bins or len(dataset.levels(name, limit=MAX_VALUES)) > MAX_VALUES):
         sql = _binned(dataset, name, bins.get(name))
     counted: Counter[str] = Counter()
     for value, n in dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 LIMIT {MAX_GROUPS + 2}"):
         counted[MISSING if value is None else str(value)] += int(n)
+    return sql, {level: counted[level] for level in sorted(counted, key=lambda level: (-counted[level], level))}
+
+
+def _factors(dataset: Dataset, roles: Roles, bins: dict[str, list[float]]) -> tuple[list[Groups], list[Message]]:
+    """The declared legitimate factors that are columns, divided into levels as sensitive columns are, and a note on those that are none."""
+    declared = roles.context.get("legitimate_factors") or []
+    named = [part.strip() for part in declared.split(",")] if isinstance(declared, str) else [str(part) for part in declared]
+    factors, others = [], [name for name in dict.fromkeys(named) if name and name not in dataset.types]
+    for name in dict.fromkeys(name for name in named if name in dataset.types):
+        reason = _no_factor(dataset, name, roles)
+        if reason is None:
+            sql, levels = _counted(dataset, name, bins)
+            reason = _no_levels(levels)
+        if reason is not None:
+            raise AuditError(f"the legitimate factor {name!r} {reason}", "take it out of legitimate_factors in the context")
+        factors.append(
+            Groups(name=name, sql=sql, levels=list(levels), sizes=list(levels.values()), reference=None, reference_declared=False)
+        )
+    if math.prod(len(factor.levels) for factor in factors) > MAX_COMBINATIONS:
+        raise AuditError(f"the {len(factors)} legitimate factors have too many combinations of values", "name fewer in the context")
+    if not others:
+        return factors, []
+    note = message("Declared legitimate factors that are no column of the data, and that nothing is conditioned on: {names}.", names=others)
+    return factors, [note]
+
+
+def _no_factor(dataset: Dataset, name: str, roles: Roles) -> str | None:
+    """Why a column cannot be a legitimate factor by what it is; None where it can."""
+    if not dataset.is_scalar(name):
+        return f"holds {dataset.types[name]} values"
+    if name == roles.target:
+        return "is the target itself"
+    if name in roles.sensitive:
+        return "is a sensitive column itself"
+    whole = f"count_if({dataset.number(name)} <> trunc({dataset.number(name)})) = 0" if dataset.is_number(name) else "true"
+    distinct, rows, codes = dataset.ask({"distinct": f"count(DISTINCT {dataset.text(name)})", "rows": "count(*)", "codes": whole})[0]
+    return "has another value in every row, as an identifier has" if distinct == rows > MAX_VALUES and codes else None
+
+
+def _no_levels(levels: dict[str, int]) -> str | None:
+    if len(levels) == 1:
+        return f"has one value only, {next(iter(levels))!r}"
+    return f"has more than {MAX_GROUPS} values" if len(levels) > MAX_GROUPS else None
+
+
+def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[float]]) -> Groups:
+    sql, counted = _counted(dataset, name, bins)
     if len(counted) > MAX_GROUPS:
         raise AuditError(
             f"the sensitive column {name!r} has more than {MAX_GROUPS} values",
             "name a column of groups, not of identifiers, or set its [bins] in the plan",
         )
-    levels = sorted(counted, key=lambda level: (-counted[level], level))
+    levels = list(counted)
     known = [value for value in levels if value != MISSING]
     declared = roles.reference.get(name)
     if declared is not None and declared not in known:

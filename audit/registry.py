@@ -21,7 +21,7 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from audit.errors import AuditError
 from audit.result import About, CheckInfo, Measurement, Message
 
-__all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks", "unmet"]
+__all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks", "refuse_columns", "unmet"]
 
 #: What a check may need, and why it is skipped where that is missing.
 NEEDS: dict[str, str] = {
@@ -33,6 +33,8 @@ NEEDS: dict[str, str] = {
     "features": "the model's input columns are not known",
     "costs": "nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context",
     "favourable": "nobody declared which decision is favourable: name it with --favourable",
+    "factors": "no legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context",
+    "columns": "not declared: the plan does not name the columns that this check is about",
 }
 
 
@@ -42,14 +44,29 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
     return {
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
+        "factors": bool(facts["factors"]),
     }  # fmt: skip
 
 
-def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any]) -> str | None:
-    """Why a check cannot be asked of this model and these data; None where it can."""
-    have = available(facts, settled)
+def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
+    """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
+    have = available(facts, settled) | {"columns": all(params.get(name) for name in check.columns)}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
+
+
+def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    """AuditError where the plan names a column for this check that is no sensitive column."""
+    known = [group["name"] for group in facts["groups"]]
+    named = [params[name] for name in check.columns if params.get(name)]
+    for column in named:
+        if column not in known:
+            raise AuditError(
+                f"the plan names {column!r} for {check.info.id}, which is no sensitive column",
+                f"add it to --sensitive; declared are {', '.join(known) or 'none'}",
+            )
+    if len(set(named)) < len(named):
+        raise AuditError(f"the plan names {named[0]!r} twice for {check.info.id}", "name a column for each parameter")
 
 
 CheckFunction = Callable[..., Iterable["Measurement | Message"]]
@@ -63,6 +80,7 @@ class Check:
     run: CheckFunction
     defaults: Mapping[str, Any]
     reported_only: frozenset[str] = frozenset()
+    columns: tuple[str, ...] = ()
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as the plan gives them over the defaults; an unknown name, a wrong type or a value out of range is refused."""
@@ -101,15 +119,17 @@ def check(
     about: About = "model",
     probing: bool = False,
     reported_only: Iterable[str] = (),
+    columns: Iterable[str] = (),
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
-    `reported_only` are metrics that no plan may hold against a criterion.
+    `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
+    the check runs only where the plan sets them all.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
-        wanted = {*needs, *(["model"] if probing else [])}
+        wanted = {*needs, *(["model"] if probing else []), *(["columns"] if columns else [])}
         unknown = wanted - set(NEEDS)
         if unknown:
             raise ValueError(f"check {id}: unknown needs {sorted(unknown)}; known are {sorted(NEEDS)}")
@@ -121,7 +141,7 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults, frozenset(reported_only))
+        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns))
         return function
 
     return register

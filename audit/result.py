@@ -107,7 +107,7 @@ class Column(Frozen):
 
     name: str
     label: str
-    kind: Literal["text", "integer", "number", "percent", "ratio", "p_value"] = "text"
+    kind: Literal["text", "integer", "number", "percent", "points", "ratio", "ratio3", "p_value"] = "text"
 
 
 class Table(Frozen):

@@ -27,7 +27,7 @@ from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.plan import Plan
 from audit.recorded import UNKNOWN, URI, Recorded
-from audit.registry import Check, checks, unmet
+from audit.registry import Check, checks, refuse_columns, unmet
 from audit.request import Request
 from audit.subject import endpoint
 from audit.subject.inspect import Inspection, check_loadable, inspect_model
@@ -117,6 +117,9 @@ class Audit:
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
+        for id_, check in checks().items():
+            if request.checks[id_]:
+                refuse_columns(check, self.facts, plans.parameters(self.plan, check))
 
     def _found(self, uri: str) -> tuple[Json, Inspection]:
         """Where the model is and what it is made of, as far as that can be known without running it."""
@@ -353,7 +356,7 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "cluster", "recorded")} | {
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded")} | {
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,
@@ -390,7 +393,7 @@ class Audit:
         if self.failure or scoring is None:
             return {"status": "errored", "reason": self.failure or "the rows could not be scored", "params": params, "seconds": 0.0}
         assert self.settled is not None
-        missing = unmet(check, self.facts, self.settled)
+        missing = unmet(check, self.facts, self.settled, params)
         if missing:
             return {"status": "skipped", "reason": missing, "params": params, "seconds": 0.0}
         kept: Json | None = journal.read(id_)

@@ -1,8 +1,8 @@
 """The scored table: one pass of the rows through the model, then group-bys over narrow columns.
 
 Columns, in row order: `y` (class code, -1 missing; or the value), `pred` (class code after the decision rule, -1 unknown; or the value),
-`score` or `score_0`… (probability of the event, or of each class), one code column `g0`… per sensitive column, and `c` (cluster code) where
-clusters were declared. It holds people: it lives in a
+`score` or `score_0`… (probability of the event, or of each class), one code column per sensitive column (`g0`…) and per legitimate factor
+(`f0`…), and `c` (cluster code) where clusters were declared. It holds people: it lives in a
 private cache outside the audit folder.
 """
 
@@ -193,8 +193,8 @@ def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
     if facts.target_sql and facts.roles.target:
         number = settled.task == "regression"
         columns[_own(_Y, facts)] = dataset.number(facts.roles.target) if number else coded(facts.target_sql, settled.classes)
-    for i, group in enumerate(facts.groups):
-        columns[_own(f"g{i}", facts)] = coded(group.sql, group.levels)
+    for name, group in facts.divisions():
+        columns[_own(name, facts)] = coded(group.sql, group.levels)
     if facts.cluster is not None:
         columns[_own(_CLUSTER, facts)] = hashed(facts.cluster.sql)
     if facts.decision.column:
@@ -227,9 +227,9 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     elif decision.kind == "column":
         chosen = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
         columns["pred"] = np.where(pred < 0, -1, chosen).astype(np.int16)
-    for i, group in enumerate(facts.groups):
+    for name, group in facts.divisions():
         missing = group.levels.index(MISSING) if MISSING in group.levels else -1
-        columns[f"g{i}"] = codes(batch.column(batch.schema.get_field_index(_own(f"g{i}", facts))), missing)
+        columns[name] = codes(batch.column(batch.schema.get_field_index(_own(name, facts))), missing)
     return columns
 
 

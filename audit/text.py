@@ -36,6 +36,11 @@ def ratio(x: float) -> str:
     return f"{x:.2f}"
 
 
+def ratio3(x: float) -> str:
+    """Three decimals, as Local Law 144 prints impact ratios."""
+    return f"{x:.3f}"
+
+
 def p_value(x: float) -> str:
     """Two significant digits, and "< 0.001" below that."""
     return "< 0.001" if x < 0.001 else f"{x:.2g}"
@@ -70,7 +75,7 @@ def points(x: float) -> str:
 
 
 FORMATS = {
-    "percent": percent, "ratio": ratio, "p": p_value, "count": count, "number": number, "signed": signed, "points": points,
+    "percent": percent, "ratio": ratio, "ratio3": ratio3, "p": p_value, "count": count, "number": number, "signed": signed, "points": points,
 }  # fmt: skip
 
 

@@ -21,7 +21,10 @@ WHY = message("What decides rests on groups that are withheld in the public edit
 SUMMARY = message("Some groups are withheld in the public edition; what can be printed is in the table.")
 NOTE = message("A note about few people is left out of the public edition.")
 #: Rates of decisions alone. All other rates share the counts of decisions by outcome, from which one gives another.
-DECISIONS = {"selection_rate", "adverse_selection_rate", "prediction_rate", "mean_prediction"}
+DECISIONS = {
+    "selection_rate", "adverse_selection_rate", "prediction_rate", "mean_prediction", "highest_selection_rate", "impact_ratio", "rechosen_impact_ratio",
+    "conditional_selection_rate", "overlap_share",
+}  # fmt: skip
 #: Checks whose cells a law obliges one to publish, however small (6 RCNY 5-301 and 5-303).
 OBLIGED = {"fairness.ll144"}
 

@@ -153,7 +153,15 @@ def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block
     return made
 
 
-FORMAT_OF = {"integer": "count", "number": "number", "percent": "percent", "ratio": "ratio", "p_value": "p"}
+FORMAT_OF = {
+    "integer": "count",
+    "number": "number",
+    "percent": "percent",
+    "points": "points",
+    "ratio": "ratio",
+    "ratio3": "ratio3",
+    "p_value": "p",
+}
 
 
 def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:

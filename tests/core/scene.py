@@ -65,13 +65,14 @@ class Scene:
 
     def missing(self, check: str) -> str | None:
         """Why the check cannot be asked of these rows, as the runner has it."""
-        return unmet(checks()[check], self.facts.model_dump(mode="json"), self.settled.model_dump(mode="json"))
+        facts, settled = self.facts.model_dump(mode="json"), self.settled.model_dump(mode="json")
+        return unmet(checks()[check], facts, settled, plans.parameters(self.plan, checks()[check]))
 
     def results(self, *, skip: Iterable[str] = (), errored: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
         """What every check that needs no model gives, as the runner hands it to the judge."""
         out: dict[str, dict[str, Any]] = {}
         for id_, check in checks().items():
-            given = {"params": dict(check.defaults), "seconds": 0.0}
+            given = {"params": plans.parameters(self.plan, check), "seconds": 0.0}
             if any(id_ == name or id_.split(".")[0] == name for name in skip):
                 out[id_] = {"status": "skipped", "reason": "not asked for", **given}
             elif errored and id_ in errored:
@@ -79,7 +80,7 @@ class Scene:
             elif (reason := self.missing(id_)) or check.info.probing:
                 out[id_] = {"status": "skipped", "reason": reason or "no model here", **given}
             else:
-                measurements, summary = collect(self.context(id_), {})
+                measurements, summary = collect(self.context(id_), given["params"])
                 out[id_] = {
                     "status": "completed", "reason": None, "measurements": [m.model_dump(mode="json") for m in measurements],
                     "summary": summary.model_dump(mode="json"), **given,
@@ -134,6 +135,7 @@ def set_scene(
     decision: str | None = "predict",
     reference: Mapping[str, str] | None = None,
     features: Mapping[str, ArrayLike] | None = None,
+    factors: Mapping[str, Sequence[str] | NDArray[Any]] | None = None,
     context: Mapping[str, Any] | None = None,
     plan: Plan | None = None,
     seed: int = 0,
@@ -166,6 +168,10 @@ def set_scene(
         columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
     for i, group in enumerate(found):
         columns[f"g{i}"] = codes(members[group.name], group.levels)
+    alike = {name: [MISSING if v is None else str(v) for v in values] for name, values in (factors or {}).items()}
+    strata = [_group(name, values, None) for name, values in alike.items()]
+    for i, factor in enumerate(strata):
+        columns[f"f{i}"] = codes(alike[factor.name], factor.levels)
     if cluster is not None:
         columns["c"] = np.asarray(cluster, dtype=np.int32)
     inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
@@ -173,7 +179,7 @@ def set_scene(
         "target": None if y is None else "outcome", "positive": positive, "favourable": list(favourable), "decision": decision, "label_source": label_source,
         "task": task, "sensitive": list(members), "context": dict(context or {}),
         "independent": independent, "cluster": None if cluster is None else "school",
-    })  # fmt: skip
+    }, strata)  # fmt: skip
     if cluster is not None:
         facts = facts.model_copy(update={"cluster": Cluster(name="school", sql='"school"', missing=0)})
     plan = plan or plans.load(None)
@@ -215,6 +221,7 @@ def _facts(
     groups: list[Groups],
     regression: bool,
     roles: dict[str, Any],
+    factors: list[Groups],
 ) -> Facts:
     data: dict[str, Any] = dict(inputs)
     data |= {name: [None if v == MISSING else v for v in values] for name, values in members.items() if name not in data}
@@ -228,7 +235,7 @@ def _facts(
         source="scene", files=[str(f) for f in dataset.files], sha256=data_digest(dataset.files), rows=len(next(iter(data.values()))),
         columns=dataset.columns, types=dataset.types, roles=Roles.model_validate(roles), decision=parse_decision(roles["decision"] or "predict"),
         features=specs, target_sql=None if outcome is None else '"outcome"', labels=[] if regression else names, target_is_number=regression,
-        target_missing=0 if outcome is None else int(sum(v is None for v in data["outcome"])), groups=groups, notes=[],
+        target_missing=0 if outcome is None else int(sum(v is None for v in data["outcome"])), groups=groups, factors=factors, notes=[],
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.explanation.global_ import METHODS
+from audit.checks.fairness.impact import READINGS
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.measure import SKILLS
@@ -27,6 +28,7 @@ TABLES = {
     "TITLES": TITLES,
     "SKILLS": SKILLS,
     "METHODS": METHODS,
+    "READINGS": READINGS,
     "JUDGED_FOR": JUDGED_FOR,
     "LEVELS": LEVELS,
     "PARTS": PARTS,
