@@ -240,7 +240,7 @@ class Context:
         for block in self.scored.blocks([*names, *columns]):
             code, stratum = coding(block), np.searchsorted(strata, self._stratum(block))
             for grouping, cells in zip(groupings, sums, strict=True):
-                cells += np.bincount((self._place(block, grouping) * len(strata) + stratum) * size + code, minlength=len(cells))
+                cells += np.bincount((self.place(block, grouping) * len(strata) + stratum) * size + code, minlength=len(cells))
         for grouping, cells in zip(groupings, sums, strict=True):
             yield grouping, cells.reshape(-1, len(strata), size)
 

@@ -168,10 +168,8 @@ def _measured(ctx: Context, part: Part, reference: Part, within: Within, table: 
             )  # fmt: skip
         yield measured.model_copy(update={"evidence": evidence})
         evidence = []
-    rows = part.n + reference.n
-    yield value(
-        "overlap_share", exact(within.overlap, rows) if rows else None, slice_=part.slice, reason=message("Neither group has rows.")
-    )
+    rows, nobody = part.n + reference.n, message("Neither group has rows.")
+    yield value("overlap_share", exact(within.overlap, rows) if rows else None, slice_=part.slice, reason=nobody, parts=parts)
 
 
 def _table(ctx: Context, part: Part, reference: Part, within: list[Within]) -> Evidence:

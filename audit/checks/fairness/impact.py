@@ -51,7 +51,10 @@ class Pair(NamedTuple):
     references=["29 CFR 1607.4(D)", "44 FR 11996 (1979), Questions and Answers 10 to 24", "Miettinen and Nurminen 1985", "Fisher 1934", "Holm 1979", "Efron 1979"],
 )  # fmt: skip
 def impact(
-    ctx: Context, *, alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05, least_share: Annotated[float, Field(ge=0, lt=1)] = 0.02,
+    ctx: Context,
+    *,
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05,
+    least_share: Annotated[float, Field(ge=0, lt=1)] = 0.02,
     replicates: Annotated[int, Field(ge=1, le=100_000)] = 2000,
 ) -> Iterable[Measurement | Message]:
     """Ratios to the highest rate per sensitive column and for their intersection; reported, never judged."""
