@@ -101,7 +101,7 @@ def test_labels_without_an_outcome(rows: str) -> None:
 
 def test_what_needs_a_model_is_skipped_for_that_reason_and_nothing_else_is(rows: str) -> None:
     facts, meaning = settled(rows, "--score", "p", "--favourable", "yes")
-    reasons = {id_: unmet(check, facts, meaning) for id_, check in checks().items()}
+    reasons = {id_: unmet(check, facts, meaning, check.defaults) for id_, check in checks().items()}
     for id_, check in checks().items():
         if "model" in check.info.needs:
             assert reasons[id_] == "no model can be asked: only its predictions are known"
