@@ -31,6 +31,7 @@ from audit.result import (
     Message,
     ModelInfo,
     Question,
+    TrainingInfo,
     document_digest,
 )  # fmt: skip
 from audit.text import message, render
@@ -354,7 +355,15 @@ def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataIn
         sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
         cluster=facts.roles.cluster, clusters=scoring["clusters"] if scoring and facts.cluster else None, independent=facts.roles.independent,
         repeats=[r.name for r in facts.repeats],
+        training=_training(facts), time=facts.roles.time,
     )  # fmt: skip
+
+
+def _training(facts: Facts) -> TrainingInfo | None:
+    known = facts.training
+    if known is None:
+        return None
+    return TrainingInfo(source=known.source, sha256=known.sha256, rows=known.rows, same_as_evaluation=known.sha256 == facts.sha256)
 
 
 def _environment(arguments: Json, request: Request) -> Environment:

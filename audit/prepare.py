@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from typing import Any
 
+from audit.bins import binned
 from audit.costs import declared
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
@@ -14,9 +15,11 @@ from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
+from audit.periods import periods
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.text import message
+from audit.training import Training, find_training
 
 #: Numeric columns with more values than this are cut into bins.
 MAX_VALUES = 20
@@ -63,10 +66,13 @@ class Facts(Frozen):
     cluster: Cluster | None = None
     repeats: tuple[Repeats, ...] = ()
     recorded: Recorded | None = None
+    period: Groups | None = None
+    training: Training | None = None
 
     def divisions(self) -> list[tuple[str, Groups]]:
-        """Sensitive columns and legitimate factors, each with the name of its codes in the scored table."""
-        return [(f"g{i}", g) for i, g in enumerate(self.groups)] + [(f"f{i}", g) for i, g in enumerate(self.factors)]
+        """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
+        named = [(f"g{i}", g) for i, g in enumerate(self.groups)] + [(f"f{i}", g) for i, g in enumerate(self.factors)]
+        return named + ([("t", self.period)] if self.period else [])
 
     def dataset(self) -> Dataset:
         """The data again, in this process."""
@@ -92,6 +98,8 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
             raise AuditError(f"the sensitive column {name!r} holds {dataset.types[name]} values", "name a column with one value a row")
     if decision.column is not None:
         dataset.require(decision.column, "decision column")
+    if arguments["given"].get("time") is not None:
+        dataset.require(str(roles.time), "time column")
     for name in roles.reference:
         if name not in roles.sensitive:
             raise AuditError(
@@ -110,11 +118,17 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     target_sql, labels, is_number, missing = _target(dataset, roles.target)
     factors, not_columns = _factors(dataset, roles, arguments["bins"])
     notes += not_columns
+    groups = [_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive]
+    period, untimed = _period(dataset, roles.time, given=arguments["given"].get("time") is not None)
+    sha256 = data_digest(dataset.files)
+    values = {g.name: g.levels for g in groups if g.sql == dataset.text(g.name)}
+    training, told = find_training(arguments, features, roles.target, values, sha256)
+    notes += untimed + told
     facts = Facts(
-        source=arguments["source"], files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=rows, columns=dataset.columns,
+        source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
-        target_missing=missing, groups=[_groups(dataset, name, roles, arguments["bins"]) for name in roles.sensitive], factors=factors,
-        cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
+        target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
+        period=period, training=training,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 
@@ -148,7 +162,7 @@ def _counted(dataset: Dataset, name: str, bins: dict[str, list[float]]) -> tuple
     """A column as SQL text, many-valued numbers cut into bins, and its values with their rows, largest first; of too many more than `MAX_GROUPS`."""
     sql = dataset.text(name)
     if dataset.is_number(name) and (name in bins or len(dataset.levels(name, limit=MAX_VALUES)) > MAX_VALUES):
-        sql = _binned(dataset, name, bins.get(name))
+        sql = binned(dataset, name, bins.get(name))
     counted: Counter[str] = Counter()
     for value, n in dataset.ask({"value": sql, "n": "count(*)"}, tail=f"GROUP BY 1 LIMIT {MAX_GROUPS + 2}"):
         counted[MISSING if value is None else str(value)] += int(n)
@@ -220,21 +234,32 @@ def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[floa
     )
 
 
-def _binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
-    """SQL that writes a number as its interval, such as "[25, 37)"; without edges, between quintiles."""
-    x = dataset.number(name)
-    if edges is None:
-        quintiles = dataset.ask({"q": f"quantile_disc({x}, [0.2, 0.4, 0.6, 0.8])"}, tail=f"WHERE isfinite({x})")[0][0]
-        edges = sorted(set(quintiles or []))
-    low, high = dataset.ask({"low": f"min({x})", "high": f"max({x})"}, tail=f"WHERE isfinite({x})")[0]
-    if low is None:
-        return "CAST(NULL AS VARCHAR)"
-    edges = [e for e in edges if low < e <= high]
-    bounds = [low, *edges, high]
-    cases = []
-    for i in range(len(bounds) - 1):
-        last = i == len(bounds) - 2
-        label = f"[{bounds[i]:.10g}, {bounds[i + 1]:.10g}{']' if last else ')'}"
-        below = f" AND {x} {'<=' if last else '<'} {bounds[i + 1]!r}"  # NaN is above all numbers in DuckDB
-        cases.append(f"WHEN {x} >= {bounds[i]!r}{below} THEN '{label}'")
-    return f"CASE WHEN NOT isfinite({x}) THEN NULL {' '.join(cases)} END"  # DuckDB sorts NaN above every number
+def _period(dataset: Dataset, name: str | None, *, given: bool) -> tuple[Groups | None, list[Message]]:
+    """The time column's periods, in order, and what a reader must know of them; a column that was named and is of no use is refused."""
+    if name is None:
+        return None, []
+    if name not in dataset.types and not given:
+        return None, [
+            message("The time column {column} that training logged is not in these data: nothing is said by period.", column=name)
+        ]
+    try:
+        sql, levels = periods(dataset, name)
+    except AuditError as error:
+        if given:
+            raise
+        return None, [message("Nothing is said by period: {why}.", why=error.what)]
+    if len(levels) < 2:
+        if given:
+            what = f"only one period, {levels[0]}" if levels else "no value that can be read"
+            raise AuditError(f"the time column {name!r} has {what}", "name a column with at least two periods, or leave out --time")
+        return None, [message("The time column {column} has fewer than two periods in these data: nothing is said by period.", column=name)]
+    counted = {
+        None if value is None else str(value): int(n) for value, n in dataset.ask({"value": sql, "n": "count(*)"}, tail="GROUP BY 1")
+    }
+    notes = []
+    if None in counted:
+        notes.append(message("The time in column {column} is unknown for {n:count} rows.", column=name, n=counted[None]))
+        levels = [*levels, MISSING]
+        counted[MISSING] = counted[None]
+    sizes = [counted[level] for level in levels]
+    return Groups(name=name, sql=sql, levels=levels, sizes=sizes, reference=None, reference_declared=False), notes

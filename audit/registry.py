@@ -35,6 +35,8 @@ NEEDS: dict[str, str] = {
     "favourable": "nobody declared which decision is favourable: name it with --favourable",
     "factors": "no legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context",
     "columns": "not declared: the plan does not name the columns that this check is about",
+    "training": "the rows that the model was trained on are not known: name them with --training",
+    "time": "no time column is known: name it with --time",
 }
 
 
@@ -45,6 +47,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
         "factors": bool(facts["factors"]),
+        "training": facts.get("training") is not None, "time": facts.get("period") is not None,
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ class Request(Frozen):
     uri: str
     tracking_uri: str
     data: str | None
+    training: str | None = None
     given: dict[str, Any]
     plan: dict[str, Any]
     checks: dict[str, bool]

@@ -317,6 +317,15 @@ class ModelInfo(Frozen):
     load_evidence: list[str] = []
 
 
+class TrainingInfo(Frozen):
+    """The rows that the model was trained on, as far as the audit knows them."""
+
+    source: str
+    sha256: str
+    rows: int
+    same_as_evaluation: bool
+
+
 class DataInfo(Frozen):
     """The audited rows and what was declared about them; `prediction` and `scores` are columns that stand in for a model."""
 
@@ -339,6 +348,8 @@ class DataInfo(Frozen):
     repeats: list[str] = []
     prediction: str | None = None
     scores: list[str] = []
+    training: TrainingInfo | None = None
+    time: str | None = None
 
 
 class Environment(Frozen):

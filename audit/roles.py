@@ -37,6 +37,7 @@ class Roles(BaseModel):
     row_key: str | None = None
     cluster: str | None = None
     independent: bool = False
+    time: str | None = None
     outputs: Literal["label", "probability", "logit"] | None = None
     context: dict[str, Any] = {}
 

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="csv, parquet, Arrow, or a folder or glob of them (default: the evaluation data logged with the model)",
     )
+    data.add_argument("--training", metavar="PATH", help="the rows that the model was trained on (default: those logged with the model)")
     data.add_argument("--target", metavar="COL", help="the outcome column")
     data.add_argument("--positive", metavar="LABEL", help="the event that the score predicts")
     data.add_argument("--favourable", metavar="LABEL[,LABEL]", help="the decision that a person wants; high or low for a regression")
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--label-source", choices=LABEL_SOURCES, help="what the target column is")
     data.add_argument("--sensitive", metavar="A,B", help="sensitive columns; they need not be model inputs")
     data.add_argument("--reference", metavar="COL=VALUE,…", help="the reference group of a sensitive column (default: the largest)")
+    data.add_argument("--time", metavar="COL", help="when a row happened: a date, or a number such as a year")
     data.add_argument("--features", metavar="A,B", help="the model's input columns in order, where its signature names none")
     data.add_argument("--prediction", metavar="COL", help="with predictions: the column of predicted labels or values")
     data.add_argument("--score", metavar="COL[,COL…]", help="with predictions: the score of the event, or of each class in order")
@@ -143,7 +145,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
         "label_source": options.label_source, "task": options.task, "classes": _names(options.classes), "sensitive": _names(options.sensitive),
         "features": _names(options.features), "outputs": options.outputs, "context": context, "reference": reference,
         "cluster": options.cluster, "independent": options.independent or None,
-        "prediction": options.prediction, "scores": _names(options.score),
+        "prediction": options.prediction, "scores": _names(options.score), "time": options.time,
     }  # fmt: skip
 
 
@@ -171,6 +173,10 @@ def _subject(options: argparse.Namespace, command: list[str]) -> tuple[str, str 
     if options.features:
         raise AuditError("--features names the inputs of a model, and none is asked", "leave it out")
     return uri, None, command
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).absolute()) if path and "://" not in path else path
 
 
 def build(options: argparse.Namespace, command: list[str]) -> Any:
@@ -203,7 +209,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     uri = options.model_uri
     return Request(
         id=audit_id, uri=str(Path(uri).absolute()) if uri != URI and Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
-        data=str(Path(options.data).absolute()) if options.data and "://" not in options.data else options.data, given=given,
+        data=_absolute(options.data), training=_absolute(options.training), given=given,
         plan=plan.model_dump(mode="json"), checks=plans.asked(plan, plans.select(options.checks, option="--checks"), plans.select(options.skip, option="--skip")),
         sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed,
         out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),

@@ -115,6 +115,7 @@ class Audit:
         arguments: Json = {
             "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"], "given": request.given,
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
+            "training": request.training or self.resolved["training"], "training_given": request.training is not None,
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         for id_, check in checks().items():
@@ -280,6 +281,7 @@ class Audit:
                 "outputs",
                 "cluster",
                 "independent",
+                "time",
             )
         }
         if self.facts["recorded"]:
@@ -296,6 +298,8 @@ class Audit:
         self.written = self.resolved_plan()
         digest = plans.digest(self.written)
         about = {"model": self.inspection.sha256 or self.answers, "data": self.facts["sha256"], "plan": digest}
+        if self.facts["training"]:
+            about["training data"] = self.facts["training"]["sha256"]
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
         self.history = journal.read("history") or self.history or self._look_back()
@@ -322,7 +326,7 @@ class Audit:
             journal.write("request", self.request.model_dump(mode="json"))
             journal.write("about", about)
         else:
-            changed = [what for what, value in about.items() if before[what] != value]
+            changed = [what for what in (about | before) if before.get(what) != about.get(what)]
             if changed:
                 raise AuditError(f"the {' and the '.join(changed)} changed since this audit began", "start a new audit with another --out")
 
@@ -356,7 +360,7 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded")} | {
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded", "period")} | {
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,

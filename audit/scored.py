@@ -2,7 +2,7 @@
 
 Columns, in row order: `y` (class code, -1 missing; or the value), `pred` (class code after the decision rule, -1 unknown; or the value),
 `score` or `score_0`… (probability of the event, or of each class), one code column per sensitive column (`g0`…) and per legitimate factor
-(`f0`…), and `c` (cluster code) where clusters were declared. It holds people: it lives in a
+(`f0`…), `t` (code of the period) where there is a time column, and `c` (cluster code) where clusters were declared. It holds people: it lives in a
 private cache outside the audit folder.
 """
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROLES = "audit_data/roles.json"
 EVALUATION = "audit_data/evaluation.parquet"
 EXPERIMENT = "witnessmark"
+TRAINING = "audit_data/train.parquet"
 
 
 #: Nothing leaves the machine, a dead server is given up after seconds, and stderr is ours.
@@ -41,6 +42,7 @@ class Resolved(Frozen):
     run_id: str | None
     logged: dict[str, Any] | None
     evaluation: str | None
+    training: str | None = None
 
 
 def absolute_uri(uri: str | None) -> str:
@@ -112,14 +114,14 @@ def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Reso
     described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     described = described if isinstance(described, dict) else {}
     run_id = described.get("run_id")
-    logged = evaluation = None
+    logged = evaluation = training = None
     present = not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).is_file()
     if isinstance(run_id, str) and run_id and present:
-        logged, evaluation = _beside(client_of(tracking_uri), run_id, destination.parent)
+        logged, evaluation, training = _beside(client_of(tracking_uri), run_id, destination.parent)
     model_id = described.get("model_id")
     return Resolved(
         path=str(destination), uri=uri, name=None, version=None, model_id=model_id if logged else None, run_id=run_id if logged else None,
-        logged=logged, evaluation=evaluation,
+        logged=logged, evaluation=evaluation, training=training,
     )  # fmt: skip
 
 
@@ -140,7 +142,7 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
     run_id = info.run_id
     if info.model_id:
         run_id = client.get_logged_model(info.model_id).source_run_id or run_id
-    logged, evaluation = _beside(client, run_id, destination.parent) if run_id else (None, None)
+    logged, evaluation, training = _beside(client, run_id, destination.parent) if run_id else (None, None, None)
     return Resolved(
         path=str(destination),
         uri=uri,
@@ -150,6 +152,7 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
         run_id=run_id,
         logged=logged,
         evaluation=evaluation,
+        training=training,
     )
 
 
@@ -167,14 +170,14 @@ def _version(uri: str, client: MlflowClient) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, Any] | None, str | None]:
-    """roles.json and the path of the evaluation data of the run that trained the model, where they are."""
+def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, Any] | None, str | None, str | None]:
+    """roles.json and the paths of the evaluation and training data of the run that trained the model, where they are."""
     from mlflow.exceptions import MlflowException
 
     try:
         names = {item.path for item in client.list_artifacts(run_id, "audit_data")}
     except MlflowException:
-        return None, None
+        return None, None, None
     kept = folder / "audit_data"
     kept.mkdir(exist_ok=True)
     logged = None
@@ -186,8 +189,10 @@ def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, 
             raise AuditError(
                 f"{ROLES} of run {run_id} is no JSON: {error.msg}", "train the model again, or give --data and the roles as options"
             ) from None
-    evaluation = client.download_artifacts(run_id, EVALUATION, str(kept)) if EVALUATION in names else None
-    return logged, evaluation
+    evaluation, training = (
+        client.download_artifacts(run_id, path, str(kept)) if path in names else None for path in (EVALUATION, TRAINING)
+    )
+    return logged, evaluation, training
 
 
 def experiment_of(client: MlflowClient) -> str:

@@ -18,9 +18,16 @@ from audit.result import Message
 
 LOCALES = {"en": None, "zh": "zh_Hans"}
 #: Values of a slice that are ours and not the data's.
-LEVELS = {"(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups"}
+LEVELS = {
+    "(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups", "(seen)": "rows seen in training", "(unseen)": "rows not seen in training",
+    "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
+    "(shuffled)": "shuffled membership, as a control",
+}  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
-PARTS = {"(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None}
+PARTS = {
+    "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
+    "(column)": "column {value}", "(model)": None,
+}  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
 
@@ -146,7 +153,7 @@ def who(slice_: Mapping[str, str]) -> Message:
     if not slice_:
         return message("everybody")
     own = {column: value for column, value in slice_.items() if column not in PARTS}
-    said = [message(PARTS[c] or "{value}", value=v) for c, v in slice_.items() if c in PARTS]
+    said = [message(PARTS[c] or "{value}", value=level(v)) for c, v in slice_.items() if c in PARTS]
     if len(own) > 1 and all(speaks(value) for value in own.values()):
         said.insert(0, message("{values} ({columns})", values=[level(v) for v in own.values()], columns=list(own)))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
+from audit.text import LEVELS
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
 from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, METRICS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, kind_of, number
@@ -175,7 +176,9 @@ def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
             whole = kind == "number" and value == int(value)
             return figure(value, "count" if whole else FORMAT_OF[kind], where)
         own = CELLS.get((table.columns[k].name, str(value))) if k < len(kinds) else None
-        return Said(say.t(own), where) if own else quoted(value, where)
+        if own:
+            return Said(say.t(own), where)
+        return Said(say.level(str(value)), where) if str(value) in LEVELS else quoted(value, where)
 
     kinds = [c.kind for c in table.columns]
     rows = [[cell(v, k, f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)] for r, row in enumerate(table.rows[:most])]

@@ -167,6 +167,26 @@ METRICS = {
     "decision_correlation": mark("how alike decisions of one cluster are (intra-cluster correlation)"),
     "outcome_design_effect": mark("how many rows are worth one, for a rate of outcomes (design effect)"),
     "decision_design_effect": mark("how many rows are worth one, for a rate of decisions (design effect)"),
+    "base_rate": mark("how often the event happens (base rate)"),
+    "detectable_difference": mark("smallest difference that so many rows would show, in percentage points (detectable difference)"),
+    "unknown_membership_share": mark("rows whose membership is unknown (unknown membership share)"),
+    "population_distance": mark("share that would have to change group to match the population (total variation distance)"),
+    "share_minus_population": mark("share of the rows minus declared share of the population, in percentage points"),
+    "seen_row_share": mark("audited rows that occur among the training rows (seen row share)"),
+    "seen_case_share": mark("audited rows that occur among the training rows with their outcome (seen case share)"),
+    "near_seen_row_share": mark("audited rows that nearly occur among the training rows (near seen row share)"),
+    "repeated_row_share": mark("audited rows whose inputs occur more than once (repeated row share)"),
+    "single_input_auc": mark("how well one input alone ranks the outcome (single-input ROC AUC)"),
+    "single_input_r2": mark("share of the variation that one input alone explains (single-input R²)"),
+    "single_input_v": mark("how strongly one input alone goes with the outcome (single-input Cramér's V)"),
+    "cramers_v": mark("how strongly an input goes with membership (Cramér's V)"),
+    "membership_auc": mark("how well all inputs together tell a group (membership ROC AUC)"),
+    "roc_auc_spread": mark("how much ROC AUC differs between periods (standard deviation)"),
+    "accuracy_spread": mark("how much accuracy differs between periods (standard deviation)"),
+    "mean_absolute_error_spread": mark("how much the mean absolute error differs between periods (standard deviation)"),
+    "roc_auc_trend": mark("change of ROC AUC from period to period (trend)"),
+    "accuracy_trend": mark("change of accuracy from period to period (trend)"),
+    "mean_absolute_error_trend": mark("change of the mean absolute error from period to period (trend)"),
 }
 
 #: What fairlearn's names add to those of a metric, the longest first.
@@ -232,6 +252,8 @@ METHODS = {
     "fisher_exact_clusters": mark("Fisher's exact test, one row for each cluster"),
     "tango": "Tango",
     "newcombe_paired": mark("Newcombe, paired"),
+    "delong_folds": mark("DeLong over cross-validation folds"),
+    "delta_folds": mark("delta method over cross-validation folds"),
     "delong_paired": mark("DeLong, paired"),
     "student_paired": mark("Student, paired"),
     "identical": mark("the same on every row"),
@@ -243,6 +265,13 @@ METHODS = {
     "mcnemar": "McNemar",
     "mcnemar_exact": mark("McNemar, exact"),
     "interval": mark("read off the interval"),
+    "detectable": mark("formula over the interval of the common rate"),
+    "noncentral_chi_square": mark("noncentral χ²"),
+    "q_profile": mark("Q profile"),
+    "weighted_least_squares": mark("weighted least squares"),
+    "cochran_q": mark("Cochran's Q"),
+    "chi_square": mark("χ² test"),
+    "multinomial_draws": mark("draws from the declared shares"),
 }
 
 REASONS = {
@@ -336,6 +365,15 @@ CELLS = {
         for t in ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint")
     },
     **{("type", t): mark("number") for t in ("float", "double")},
+    **{
+        ("relation", t): t
+        for t in (
+            mark("all inputs equal"),
+            mark("all inputs and the outcome equal"),
+            mark("equal after rounding and trimming"),
+            mark("all inputs but one equal"),
+        )
+    },
     ("type", "boolean"): mark("true or false"),
     ("type", "varchar"): mark("text"),
     ("type", "date"): mark("date"),
@@ -355,7 +393,9 @@ OBSERVED = {
     mark("clean"), mark("best-effort"), mark("required"), mark("none"), mark("model code"), mark("none runs here"), mark("connect to another port"),
 }  # fmt: skip
 EXCLUDED = {"missing_outcome": mark("rows without an outcome"), "undefined_score": mark("rows whose prediction is undefined")}
-SOURCES = {mark("the evaluation data logged with the model")}
+SOURCES = {
+    mark("the evaluation data logged with the model"), mark("the training data logged with the model"), mark("the training data named with --training"),
+}  # fmt: skip
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
 
 RATES = {
@@ -365,6 +405,7 @@ RATES = {
     "precision_score",
     "recall_score",
     "f1_score",
+    "population_distance",
     "missing_outcome",
     "accuracy",
     "balanced_accuracy",
@@ -405,7 +446,7 @@ def kind_of(metric: str, compare: str) -> str:
     rate = metric in RATES or metric.endswith(("_rate", "_share")) or "_rate_" in metric
     if compare == "difference":
         return "points" if rate else "signed"
-    if metric.endswith("_difference") or metric == "calibration_in_the_large":
+    if metric.endswith("_difference") or metric in ("calibration_in_the_large", "share_minus_population"):
         return "points"
     return "percent" if rate else "count" if metric in COUNTS else "number"
 

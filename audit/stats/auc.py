@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from audit.result import Estimate
-from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
+from audit.stats._inputs import Floats, binary, check_share, estimate, finite, normal_quantile
 from audit.stats._roots import find_roots
 from audit.stats.ranked import Ranked, rank_two
 from audit.stats.rates import wilson_limits
@@ -99,6 +99,40 @@ def difference_of(ours: Delong, theirs: Delong, rows: int, *, level: float) -> E
         return None
     value, half = ours[0] - theirs[0], z * math.sqrt(ours[1] + theirs[1])
     return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong", n=rows)
+
+
+def fold_inflation(k: int) -> float:
+    """What the variance of a figure over K folds grows by because their models share training rows: 1 + K/(K − 1). Nadeau and Bengio 2003.
+
+    Without it the interval of scores that say nothing misses 0.5 in one case of eight at K = 5 instead of in one of twenty.
+    """
+    return 1.0 + k / (k - 1) if k > 1 else 1.0
+
+
+def auc_over_folds(scores: ArrayLike, y: ArrayLike, folds: ArrayLike, *, level: float) -> Estimate | None:
+    """Cross-validated AUC: the mean of the AUCs inside the folds (n,), each row scored by a model that was fitted without its fold.
+
+    Scores of different folds are never compared (LeDell, Petersen and van der Laan 2015). Variance Σ V_k / K², V_k being DeLong's, times
+    `fold_inflation(K)`; normal interval on the logit scale. 0.5 means that the scores say nothing. None where a fold has fewer than 2 rows
+    of a class.
+    """
+    values, place = finite("scores", scores), np.asarray(folds)
+    one = binary("y", y, values.size)
+    check_share("level", level)
+    parts = []
+    for fold in np.unique(place):
+        table = rank_two(values[(place == fold) & one], values[(place == fold) & ~one])
+        found = delong(table)
+        if found is None or found[1] is None:
+            return None
+        parts.append((found[0], found[1]))
+    if not parts:
+        return None
+    auc = math.fsum(a for a, _ in parts) / len(parts)
+    variance = math.fsum(v for _, v in parts) / len(parts) ** 2 * fold_inflation(len(parts))
+    m = int(one.sum())
+    out = auc_estimate((auc, variance), m, values.size - m, level=level)
+    return out if out is None or out.method != "delong_logit" else out.model_copy(update={"method": "delong_folds"})
 
 
 def average_precision_ranked(table: Ranked, *, level: float) -> Estimate | None:

@@ -28,6 +28,7 @@ from audit.registry import checks, unmet
 from audit.result import AuditResult, Finding, History, Measurement, Message
 from audit.roles import Roles, parse_decision
 from audit.scored import Scoring, described, sample_rows
+from audit.training import Training
 
 _numbers = itertools.count()
 
@@ -141,8 +142,12 @@ def set_scene(
     seed: int = 0,
     cluster: ArrayLike | None = None,
     independent: bool = False,
+    period: Sequence[str] | NDArray[Any] | None = None,
+    training: Mapping[str, ArrayLike] | None = None,
 ) -> Scene:
-    """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value."""
+    """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
+
+    `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more."""
     folder = folder / f"scene-{next(_numbers)}"
     folder.mkdir(parents=True)
     regression = task == "regression"
@@ -174,14 +179,19 @@ def set_scene(
         columns[f"f{i}"] = codes(alike[factor.name], factor.levels)
     if cluster is not None:
         columns["c"] = np.asarray(cluster, dtype=np.int32)
+    when = None if period is None else _periods([str(v) for v in period])
+    if when is not None:
+        columns["t"] = codes(np.asarray(period, dtype=object), when.levels)
     inputs = {name: np.asarray(v) for name, v in (features or {"x": np.arange(n, dtype=np.float64)}).items()}
     facts = _facts(folder, inputs, outcome, names, members, found, regression, {
         "target": None if y is None else "outcome", "positive": positive, "favourable": list(favourable), "decision": decision, "label_source": label_source,
         "task": task, "sensitive": list(members), "context": dict(context or {}),
         "independent": independent, "cluster": None if cluster is None else "school",
-    }, strata)  # fmt: skip
+        "time": when.name if when else None,
+    }, strata).model_copy(update={"period": when})  # fmt: skip
     if cluster is not None:
         facts = facts.model_copy(update={"cluster": Cluster(name="school", sql='"school"', missing=0)})
+    facts = facts.model_copy(update={"training": _training(folder, facts, training)})
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)
     sample = {f"x{i}": v[rows] for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
@@ -209,6 +219,29 @@ def _group(name: str, values: Sequence[str], reference: str | None) -> Groups:
     return Groups(
         name=name, sql=f'"{name}"', levels=levels, sizes=[-n for n, _ in counted], reference=reference or (known[0] if known else None),
         reference_declared=reference is not None,
+    )  # fmt: skip
+
+
+def _periods(values: Sequence[str]) -> Groups:
+    levels = sorted(set(values))
+    return Groups(
+        name="when", sql='"when"', levels=levels, sizes=[values.count(v) for v in levels], reference=None, reference_declared=False
+    )
+
+
+def _training(folder: Path, facts: Facts, given: Mapping[str, ArrayLike] | None) -> Training:
+    """Training rows on disk, as the audit would find them."""
+    rows = pq.read_table(folder / "data.parquet")
+    table = (
+        rows.append_column("more", pa.array(range(len(rows)))) if given is None else pa.table({k: np.asarray(v) for k, v in given.items()})
+    )
+    pq.write_table(table, folder / "train.parquet")
+    dataset = open_dataset(str(folder / "train.parquet"))
+    known = "outcome" if facts.target_sql else None
+    sizes = {g.name: {level: n for level, n in zip(g.levels, g.sizes, strict=True) if level != MISSING} for g in facts.groups}
+    return Training(
+        source="scene", files=[str(f) for f in dataset.files], sha256=data_digest(dataset.files), rows=len(table), types=dataset.types, target=known,
+        target_sql=dataset.text(known) if known else None, sizes=sizes,
     )  # fmt: skip
 
 

@@ -124,6 +124,7 @@ def ordinary(n: int = 400, seed: int = 0) -> dict[str, Any]:
     return {
         "y": (rng.random(n) < score).astype(int), "pred": (score >= 0.5).astype(int), "score": score,
         "groups": {"sex": rng.choice(["f", "m"], n), "region": rng.choice(["a", "b", "c"], n)}, "context": COSTS,
+        "period": np.array(["2019", "2020", "2021"])[np.arange(n) % 3],
     }  # fmt: skip
 
 
@@ -133,6 +134,7 @@ def several(n: int = 400) -> dict[str, Any]:
     return {
         "y": rng.integers(0, 3, n), "pred": scores.argmax(axis=1), "score": scores / scores.sum(axis=1, keepdims=True), "classes": ["a", "b", "c"],
         "positive": None, "favourable": ["a"], "task": "multiclass", "groups": {"sex": rng.choice(["f", "m"], n)}, "context": COSTS,
+        "period": np.array(["2019", "2020"])[np.arange(n) % 2],
     }  # fmt: skip
 
 
@@ -146,6 +148,7 @@ def quantity(n: int = 400) -> dict[str, Any]:
         "favourable": ["high"],
         "groups": {"sex": rng.choice(["f", "m"], n)},
         "context": COSTS,
+        "period": np.array(["2019", "2020", "2021", "2022"])[np.arange(n) % 4],
     }
 
 

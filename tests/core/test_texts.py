@@ -14,6 +14,7 @@ import pytest
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.explanation.global_ import METHODS
 from audit.checks.fairness.impact import READINGS
+from audit.checks.performance import challengers, gap, period
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.measure import SKILLS
@@ -23,7 +24,10 @@ from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, render, speaks
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
+WORDS = gap.WORDS | period.WORDS
 TABLES = {
+    "NAMES": challengers.NAMES,
+    "WORDS": WORDS,
     "CAPTIONS": CAPTIONS,
     "TITLES": TITLES,
     "SKILLS": SKILLS,

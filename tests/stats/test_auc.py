@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.stats.auc import auc_difference, average_precision, average_precision_ranked, delong, roc_auc, roc_auc_ranked
+from audit.stats.auc import (
+    auc_difference,
+    auc_over_folds,
+    average_precision,
+    average_precision_ranked,
+    delong,
+    roc_auc,
+    roc_auc_ranked,
+)
 from audit.stats.ranked import rank, rank_two
 
 rows = st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=1, max_size=40)
@@ -146,3 +154,20 @@ def test_ten_million_rows_take_seconds(kind):
     e = roc_auc(s[y], s[~y], level=0.95)
     assert time.process_time() - before < 8
     assert e.value == pytest.approx(roc_auc_score(y, s), abs=1e-12)
+
+
+# --- over folds -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_auc_over_folds_compares_no_scores_of_different_folds() -> None:
+    """Each fold's own scores are perfect, though pooled they are not; and the mean is that of the folds."""
+    y, folds = np.array([0, 0, 1, 1] * 2), np.repeat([0, 1], 4)
+    assert auc_over_folds([0, 1, 2, 3, 10, 11, 12, 13], y, folds, level=0.95).value == 1
+    rng = np.random.default_rng(0)
+    y, folds, score = rng.integers(0, 2, 200), np.arange(200) % 4, rng.normal(size=200)
+    found = auc_over_folds(score, y, folds, level=0.95)
+    each = [roc_auc(score[(folds == k) & (y == 1)], score[(folds == k) & (y == 0)], level=0.95).value for k in range(4)]
+    assert found.value == pytest.approx(np.mean(each))
+    single = sum(roc_auc(score[(folds == k) & (y == 1)], score[(folds == k) & (y == 0)], level=0.95).n for k in range(4))
+    assert found.n == single == 200
+    assert auc_over_folds(score[:4], [0, 0, 0, 1], [0, 0, 1, 1], level=0.95) is None

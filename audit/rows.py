@@ -1,0 +1,79 @@
+"""Rows by their ids, read from a data set as a frame: for checks that fit a small model or ask the audited one about other rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from audit.features import FeatureSpec, expressions, to_frame
+from audit.scored import coded, codes, sample_rows
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audit.context import Context
+    from audit.dataset import Dataset
+    from audit.subject.frame import Frame
+
+
+class Rows(NamedTuple):
+    """Some rows: their ids (k,) in rising order, their inputs, and their outcomes (k,) as in the scored table (class codes, -1 missing; or
+    values, NaN missing), None where no outcome is known."""
+
+    row: NDArray[np.int64]
+    frame: Frame
+    y: NDArray[Any] | None
+
+
+def evaluation_rows(ctx: Context, size: int) -> Rows:
+    """At most `size` of the audited rows, by their hash order; all of them where there are no more."""
+    chosen = sample_rows(ctx.facts.rows, size, ctx.seed)
+    frame = _read(ctx.dataset, ctx.facts.features, chosen)[0]
+    return Rows(chosen, frame, ctx.scored.y[chosen] if ctx.facts.target_sql else None)
+
+
+def training_rows(ctx: Context, size: int) -> Rows:
+    """At most `size` of the training rows, by their hash order; all of them where there are no more."""
+    training = ctx.facts.training
+    assert training is not None, "a check that needs the training rows declares it"
+    dataset, sql = training.dataset(), None
+    if training.target is not None and training.target_sql is not None:
+        regression = ctx.settled.task == "regression"
+        sql = dataset.number(training.target) if regression else coded(training.target_sql, ctx.settled.classes)
+    chosen = sample_rows(training.rows, size, ctx.seed)
+    frame, outcome = _read(dataset, readable(dataset, ctx.facts.features), chosen, sql)
+    return Rows(chosen, frame, outcome)
+
+
+def readable(dataset: Dataset, features: list[FeatureSpec]) -> list[FeatureSpec]:
+    """The inputs as this data set can give them: whole numbers and booleans that it stores as something else are read as numbers."""
+    stored = {
+        f.name: (f.read == "int64" and not dataset.is_number(f.name)) or (f.read == "bool" and dataset.types[f.name] != "BOOLEAN")
+        for f in features
+    }
+    return [f.model_copy(update={"read": "float64"}) if stored[f.name] else f for f in features]
+
+
+def _read(
+    dataset: Dataset, features: list[FeatureSpec], chosen: NDArray[np.int64], outcome: str | None = None
+) -> tuple[Frame, NDArray[Any] | None]:
+    import numpy as np
+    import pyarrow as pa
+
+    named = expressions(dataset, features)
+    asked = {f"x{i}": named[f.name] for i, f in enumerate(features)} | ({"y": outcome} if outcome else {})
+    parts, position = [], 0
+    for batch in dataset.stream(asked):
+        inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
+        parts.append(batch.take(pa.array(inside)))
+        position += len(batch)
+    table = pa.Table.from_batches(parts).combine_chunks()
+    batch = table.to_batches()[0] if table.num_rows else parts[0]
+    specs = [f.model_copy(update={"name": f"x{i}"}) for i, f in enumerate(features)]
+    frame = {f.name: column for f, column in zip(features, to_frame(batch, specs).values(), strict=True)}
+    if outcome is None:
+        return frame, None
+    column = batch.column(batch.schema.get_field_index("y"))
+    if pa.types.is_dictionary(column.type):
+        return frame, codes(column)
+    return frame, np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
