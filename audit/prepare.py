@@ -13,9 +13,9 @@ from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
+from audit.periods import periods
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
-from audit.periods import periods
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.text import message

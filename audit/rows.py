@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from audit.coding import coded, codes
 from audit.features import FeatureSpec, expressions, to_frame
-from audit.scored import coded, codes, sample_rows
+from audit.scored import sample_rows
 
 if TYPE_CHECKING:
     import numpy as np

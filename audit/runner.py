@@ -124,7 +124,11 @@ class Audit:
 
     def _found(self, uri: str) -> tuple[Json, Inspection]:
         """Where the model is and what it is made of, as far as that can be known without running it."""
-        unregistered = {"uri": uri, "path": "", **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation"))}
+        unregistered = {
+            "uri": uri,
+            "path": "",
+            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training")),
+        }
         if uri == URI:
             none = Inspection(flavor="predictions", loader="predictions", serialization="none", model_file="", files=[], sha256=None, sha256_reason=UNKNOWN)  # fmt: skip
             return unregistered, none
