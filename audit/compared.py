@@ -51,7 +51,7 @@ class Change(Frozen):
 
 
 class FindingChange(Frozen):
-    """A deciding or warning finding that fails in one of the audits, by its stable key."""
+    """A deciding or warning finding that fails in one of the audits, by its stable key; estimate and sentence are the new audit's where it has it."""
 
     key: str
     check: str
@@ -64,6 +64,7 @@ class FindingChange(Frozen):
     state: State
     old: str | None
     new: str | None
+    estimate: Estimate | None = None
     sentence: str | None = None
     sentence_msg: Message | None = None
 

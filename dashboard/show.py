@@ -79,16 +79,19 @@ def problems(found: Found, say: Speaker) -> None:
 
 @dataclass(frozen=True)
 class Head:
-    """A column of a shown table."""
+    """A column of a shown table; numbers stand in narrow columns unless they are `wide`, such as intervals."""
 
     label: str
     numeric: bool = False
+    wide: bool = False
 
 
 def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str) -> None:
     """Cells as written in the report: texts left, numbers right."""
     columns = {
-        str(i): st.column_config.TextColumn(h.label, alignment="right" if h.numeric else "left", width="small" if h.numeric else None)
+        str(i): st.column_config.TextColumn(
+            h.label, alignment="right" if h.numeric else "left", width="small" if h.numeric and not h.wide else None
+        )
         for i, h in enumerate(heads)
     }
     data = {str(i): [row[i] for row in rows] for i in range(len(heads))}

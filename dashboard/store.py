@@ -23,12 +23,13 @@ MOST_RUNS = 500
 
 @dataclass(frozen=True)
 class Entry:
-    """One audit that was found; `key` names it in addresses, whatever its own id contains."""
+    """One audit that was found; `key` names it in addresses, whatever its own id contains. `run` is (store, run) of one that lies in MLflow."""
 
     key: str
     document: AuditResult
     where: str
     signed: bool
+    run: tuple[str, str] | None = None
 
 
 @dataclass
@@ -64,11 +65,11 @@ def is_signed(folder: Path) -> bool:
     return isinstance(manifest, dict) and bool(manifest.get("signature") or manifest.get("signatures"))
 
 
-def read(folder: Path, where: str) -> Entry:
+def read(folder: Path, where: str, run: tuple[str, str] | None = None) -> Entry:
     """The audit in a folder; OSError or ValidationError where there is none."""
     document = AuditResult.model_validate_json((folder / "audit.json").read_bytes())
     key = hashlib.sha256(f"{document.id}\n{document.digest}".encode()).hexdigest()[:16]
-    return Entry(key, document, where, is_signed(folder))
+    return Entry(key, document, where, is_signed(folder), run)
 
 
 def local(root: Path, found: Found) -> Iterator[Entry]:
@@ -110,9 +111,21 @@ def stored(uri: str, found: Found) -> Iterator[Entry]:
                 for name in ("manifest.json", "audit.json"):
                     if f"{ARTIFACTS}/{name}" in names or name == "audit.json":
                         got = client.download_artifacts(run.info.run_id, f"{ARTIFACTS}/{name}", folder)
-                yield read(Path(got).parent, f"{uri} {run.info.run_id}")
+                yield read(Path(got).parent, f"{uri} {run.info.run_id}", (uri, run.info.run_id))
             except (OSError, ValidationError, MlflowException):
                 found.problems.append(("The audit of run {run} could not be read.", {"run": run.info.run_id}))
+
+
+def folder_of(entry: Entry, scratch: Path) -> Path:
+    """The audit as a folder, its bytes as they were written: its own, or a copy of its document in `scratch`."""
+    if entry.run is None:
+        return Path(entry.where)
+    from mlflow.tracking import MlflowClient
+
+    uri, run = entry.run
+    place = scratch / run
+    place.mkdir()
+    return Path(MlflowClient(uri).download_artifacts(run, f"{ARTIFACTS}/audit.json", str(place))).parent
 
 
 def audits(root: Path | None = None, uri: str | None = None) -> Found:

@@ -144,7 +144,7 @@ def rows(comparison: Comparison, say: Speaker) -> list[Row]:
 
 def held(item: Requirement, say: Speaker) -> Held:
     """One requirement; the bound is written so that more than the margin is worse."""
-    what = metric_text(item.metric, "value", say) if item.kind == "level" else gap_text(item.metric, say)
+    what = term(item.metric, "value", say) if item.kind == "level" else gap_text(item.metric, say)
     e, bound = item.change, ""
     if e is not None:
         least, most = (-e.high, -e.low) if item.kind == "level" else (e.low, e.high)
@@ -159,7 +159,7 @@ def in_points(share: float) -> str:
 
 
 def gap_text(metric: str, say: Speaker) -> str:
-    return say.t("{metric}, distance from the reference", metric=capital(say.name(metric, METRICS)))
+    return say.t("{metric}, distance from the reference", metric=term(metric, "value", say))
 
 
 def requirements(comparison: Comparison, say: Speaker) -> list[Held]:
@@ -178,10 +178,15 @@ def screen_note(comparison: Comparison, say: Speaker) -> str:
 
 
 def finding_text(finding: FindingChange, say: Speaker) -> str:
-    """The finding's own sentence, else what it is of."""
+    """The finding's own sentence, else one made of its numbers."""
     if finding.sentence:
         return say.stored(finding.sentence, finding.sentence_msg)
-    return say.pair(metric_text(finding.metric, finding.compare, say), who_text(finding.slice, finding.against, say))
+    kind, e = kind_of(finding.metric, finding.compare), finding.estimate
+    text = say.pair(metric_text(finding.metric, finding.compare, say), who_text(finding.slice, finding.against, say))
+    if e is None:
+        return text
+    value = say.t("{value} ({low} to {high})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind))
+    return say.join([text, value])
 
 
 def answers(comparison: Comparison, say: Speaker) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ def findings(old: AuditResult, new: AuditResult) -> list[FindingChange]:
         made.append(
             FindingChange(
                 key=key, check=check.info.id, metric=finding.metric, compare=finding.compare, slice=finding.slice, against=finding.against,
-                role=finding.criterion.role, severity=finding.criterion.severity, state=_state(was, is_), old=was, new=is_,
+                role=finding.criterion.role, severity=finding.criterion.severity, state=_state(was, is_), old=was, estimate=finding.estimate, new=is_,
                 sentence=finding.sentence, sentence_msg=finding.sentence_msg,
             )
         )  # fmt: skip

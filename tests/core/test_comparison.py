@@ -207,6 +207,24 @@ def test_a_model_worse_for_one_group_is_stopped(place: Path, people: People, old
     assert requirement(found, "accuracy", sex="a").result == "non_inferior"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_model_worse_by_ten_points_is_stopped_and_the_same_one_never(place: Path, seed: int) -> None:
+    """Whatever the people: a tenth of all decisions is turned where it was right."""
+    drawn = People.drawn(1500, seed=20 + seed)
+    decided = (drawn.score >= 0.5).astype(np.int16)
+    right = np.flatnonzero(decided == drawn.y)
+    turned = decided.copy()
+    turned[np.random.default_rng(seed).choice(right, 150, replace=False)] ^= 1
+    was, same, worse = (
+        audited(place, f"ten-{seed}-{i}", drawn, pred=pred, sha=sha * 64)
+        for i, (pred, sha) in enumerate(((decided, "a"), (decided, "a"), (turned, "b")))
+    )
+    assert compared(place, was, same).gate.result == "pass"
+    found = compared(place, was, worse)
+    assert found.gate.result == "worse"
+    assert change(found, "accuracy").change.value == pytest.approx(-0.1)
+
+
 def test_a_growing_disparity_is_stopped_where_accuracy_is_not(place: Path, people: People, old: Path) -> None:
     """Decisions near one half move for one group only: accuracy hardly changes, the distance does."""
     near = (people.group == "b") & (people.score > 0.5) & (people.score < 0.8)

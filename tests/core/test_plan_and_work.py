@@ -109,6 +109,8 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ("[bins]\nage = [40, 30]", "must rise"),
         ("[bins]\nage = [30, 30]", "must rise"),
         ('[slices]\nx = "y"', "later version"),
+        ("[compare]\nmargin = 2", "compare.margin"),
+        ("[compare]\nmin_rows = 0", "compare.min_rows"),
         ("not toml", "cannot read the plan"),
     ],
 )
