@@ -277,24 +277,28 @@ class Context:
         groups = {g.name: table[f"g{i}"].to_numpy() for i, g in enumerate(self.facts.groups)}
         return Sample(frame, rows, y, table["pred"].to_numpy(), groups)
 
-    def answer(self, frame: Frame) -> NDArray[np.float64]:
-        """What the model says of these rows as numbers to explain or compare: (n,) probability of the event or the value; (n, classes) otherwise."""
+    def interpreted(self, frame: Frame) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+        """What the model says of these rows: class codes or values (n,), and probabilities (n, classes) where it has them."""
         import numpy as np
 
         from audit.asking import predict
         from audit.subject.frame import rows, take
 
-        parts = []
-        for start in range(0, rows(frame), 65_536):
-            prediction = predict(self.client, take(frame, slice(start, start + 65_536)))
-            codes, scores = interpret(prediction, self.settled)
-            if scores is None:
-                parts.append(np.asarray(codes, dtype=np.float64))
-            elif self.settled.positive is not None:
-                parts.append(scores[:, self.settled.classes.index(self.settled.positive)])
-            else:
-                parts.append(scores)
-        return np.concatenate(parts)
+        parts = [
+            interpret(predict(self.client, take(frame, slice(start, start + 65_536))), self.settled)
+            for start in range(0, rows(frame), 65_536)
+        ]
+        scores = [s for _, s in parts if s is not None]
+        return np.concatenate([codes for codes, _ in parts]), np.concatenate(scores) if scores else None
+
+    def answer(self, frame: Frame) -> NDArray[np.float64]:
+        """What the model says of these rows as numbers to explain or compare: (n,) probability of the event or the value; (n, classes) otherwise."""
+        import numpy as np
+
+        codes, scores = self.interpreted(frame)
+        if scores is None:
+            return np.asarray(codes, dtype=np.float64)
+        return scores if self.settled.positive is None else scores[:, self.settled.classes.index(self.settled.positive)]
 
 
 def _distinct(key: NDArray[np.int64], size: int) -> NDArray[np.int64]:
