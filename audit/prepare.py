@@ -8,7 +8,6 @@ from collections import Counter
 from typing import Any
 
 from audit.bins import binned
-from audit.costs import declared
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
@@ -87,7 +86,6 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     """Job: open the data, settle who is what, and refuse what cannot be audited."""
     dataset = open_dataset(arguments["data"])
     roles = merge(arguments["logged"], arguments["given"])
-    declared(roles.context)  # refuses costs that cannot be meant
     decision = parse_decision(roles.decision or "predict")
     notes: list[Message] = []
     if roles.target is not None:

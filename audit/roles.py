@@ -5,12 +5,12 @@ The same record is `audit_data/roles.json` on the run that trained the model.
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from audit.costs import declared
 from audit.errors import AuditError
 
 Task = Literal["binary", "multiclass", "regression"]
@@ -64,12 +64,7 @@ def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
 
 def check_context(context: dict[str, Any]) -> None:
     """Refuse a context whose tables cannot be meant: costs of errors that are no amounts, responses that are no sentences."""
-    costs = context.get("cost_of_errors")
-    for name, cost in costs.items() if isinstance(costs, dict) else ():
-        if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost):
-            raise AuditError(f"the context's cost_of_errors.{name} is {cost!r}, which is no number", "give each cost as a number from 0 up")
-        if cost < 0:
-            raise AuditError(f"the context's cost_of_errors.{name} is {cost}, below zero", "give each cost as a number from 0 up")
+    declared(context)
     responses = context.get("responses", {})
     if not isinstance(responses, dict) or not all(isinstance(text, str) for text in responses.values()):
         raise AuditError(
