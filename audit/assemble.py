@@ -177,7 +177,9 @@ def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict:
     """One sentence for the verdict."""
     by_key = {f.key: f for found in findings.values() for f in found}
     if verdict == "fail":
-        failing = [by_key[k] for q in questions for k in q.findings if by_key[k].verdict == "fail"]
+        # What happens to people comes before what the model may see.
+        ordered = sorted(questions, key=lambda q: q.id == "fairness_inputs")
+        failing = [by_key[k] for q in ordered for k in q.findings if by_key[k].verdict == "fail"]
         first = next((f.sentence_msg for f in failing if f.sentence_msg), None)
         return first or message("A deciding question fails.")
     if verdict == "pass":

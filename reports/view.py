@@ -235,7 +235,7 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
                 f"checks[{j}].reason",
             )
             for j, c in members
-            if c is not worst and (c.status != "completed" or c.verdict == "inconclusive")
+            if c is not worst and (c.status == "errored" or c.verdict == "inconclusive")
         ]
         found = Said(say.stored(worst.summary, worst.summary_msg), f"checks[{i}].summary")
         shown.append(Flagged(LOOKS[state], Said(say.name(name, FAMILIES)), found, f"family-{name}", open_))
@@ -257,6 +257,9 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
         for i, text in enumerate(texts):
             told = messages[i] if i < len(messages) and len(messages) == len(texts) else None
             lines.append(Said(say.stored(text, told), f"{name}[{i}]"))
+    left_out = [say.stored(c.info.title, None) for c in document.checks if c.status == "skipped"]
+    if left_out:
+        lines.append(Said(say.t("Not run, each with its reason below: {names}.", names=say.list(left_out)), "checks"))
     return lines
 
 

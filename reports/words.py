@@ -424,9 +424,13 @@ RATES = {
     "calibration_in_the_large",
     "aa_difference",
     "expected_calibration_error",
+    "debiased_calibration_error",
+    "smooth_calibration_error",
 }
 COUNTS = {
     "rows",
+    "duplicate_rows",
+    "repeating_identifiers",
     "count",
     "sensitive_inputs",
     "undeclared_sensitive_input",
