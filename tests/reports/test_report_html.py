@@ -27,12 +27,12 @@ def page(request: pytest.FixtureRequest) -> tuple[str, str, Page]:
 
 
 def test_what_people_read_is_as_reviewed(page: tuple[str, str, Page]) -> None:
-    """`UPDATE_GOLDEN=1 pytest` writes the files anew; the difference is for review."""
+    """`WITNESSMARK_REWRITE_GOLDEN=1 pytest` writes the files anew; the difference is for review."""
     lang, _, read = page
     digest = sample().digest
     text = "\n".join(read.lines).replace(digest, "DIGEST") + "\n"
     path = GOLDEN / f"report.{lang}.txt"
-    if os.environ.get("UPDATE_GOLDEN"):
+    if os.environ.get("WITNESSMARK_REWRITE_GOLDEN"):
         path.write_text(text, "utf-8")
     assert text == path.read_text("utf-8")
 
