@@ -87,6 +87,21 @@ def test_logits_become_probabilities(rows: str, tmp_path: Path) -> None:
     assert table["pred"].tolist() == [1, 0, 1, 1, 1, 1]
 
 
+def test_several_classes_take_the_highest_score_and_logits_give_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "three.parquet"
+    shares = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7], [0.4, 0.4, 0.2]])
+    columns = {name: shares[:, i] for i, name in enumerate("abc")} | {f"l{i}": np.log(shares[:, i]) + 3 for i in range(3)}
+    pd.DataFrame({"y": ["x", "y", "z", "x"]} | columns).to_parquet(path)
+    roles = ["--target", "y"]
+    _, table = scored(str(path), tmp_path, "--score", "a,b,c", roles=roles)
+    assert table["pred"].tolist() == [1, 0, 2, 0]
+    assert [table[f"score_{i}"].tolist() for i in range(3)] == shares.T.tolist()
+    _, logits = scored(str(path), tmp_path, "--score", "l0,l1,l2", "--outputs", "logit", roles=roles)
+    np.testing.assert_allclose([logits[f"score_{i}"] for i in range(3)], shares.T, rtol=1e-14)
+    with pytest.raises(AuditError, match=r"outside \[0, 1\]"):
+        settled(str(path), "--score", "l0,l1,l2", roles=roles)
+
+
 def test_values_of_a_regression(rows: str, tmp_path: Path) -> None:
     found, table = scored(rows, tmp_path, "--prediction", "value", roles=["--target", "amount"])
     assert table["pred"].tolist() == [0.0, -1.5, 2.0, 7.5, 3.0, 1.0]

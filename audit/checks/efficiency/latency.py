@@ -55,7 +55,12 @@ def latency(
         found = list(_measured(ctx, size, times))
         yield from found
         first = found[0].estimate
-        if size == 1 and first is not None:
+        if size == 1 and first is not None and ctx.settled.kind == "endpoint":
+            told = message(
+                "A request for one row takes {median:number} milliseconds from here, network included (median of {n:count} requests).",
+                median=first.value, n=first.n,
+            )  # fmt: skip
+        elif size == 1 and first is not None:
             told = message(
                 "A call for one row takes {median:number} milliseconds here, the way to and from the confined worker included (median of {n:count} calls).",
                 median=first.value, n=first.n,
