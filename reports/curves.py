@@ -5,14 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audit.result import Curve, Histogram
-from reports.charts import INK, MUTED, PAPER, WIDTH, Spec, axis, key, unique, whole
+from reports.charts import INK, MUTED, PAPER, WIDTH, Spec, axis, domain, key, ratio_scale, unique, whole
 from reports.words import clean
 
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
 
 
-def curve(evidence: Curve, colours: Sequence[str], titles: tuple[str, str], below: Spec | None = None) -> Spec:
-    """Lines with their bands; rates against rates get the diagonal and equal scales."""
+#: Where two groups are equal, by how the axis is written.
+EQUAL = {"ratio": 1.0, "points": 0.0}
+#: How much farther than lines and limits a band may stretch the axis: beyond that it is cut off.
+ROOM = 0.5
+
+
+def compared_scale(evidence: Curve, limits: Sequence[float], title: str) -> tuple[Spec, Spec]:
+    """Scale and axis of comparisons: lines, limits and equality stand in full, a wide band is cut off."""
+    kept = [v for s in evidence.series for v in s.y] + [*limits, EQUAL[evidence.y_kind]]
+    bands = [v for s in evidence.series for v in (s.low or []) + (s.high or [])] + kept
+    low, high = min(kept), max(kept)
+    if evidence.y_kind == "ratio" and low > 0:
+        scale, marks = ratio_scale([max(min(bands), low / (1 + ROOM)), min(max(bands), high * (1 + ROOM))])
+    else:
+        air = ROOM * (high - low)
+        ends = domain([max(min(bands), low - air), min(max(bands), high + air)], evidence.y_kind)
+        scale, marks = {"domain": ends, "nice": False}, axis(evidence.y_kind)
+    return scale, marks | {"title": title}
+
+
+def rules(evidence: Curve, limits: Sequence[float], x: Spec, y: Spec) -> list[Spec]:
+    """Equality as a thin line, limits dashed, the value in force upright."""
+
+    def rule(value: float, channel: str, encoding: Spec, dash: list[int], colour: str) -> Spec:
+        mark = {"type": "rule", "strokeDash": dash, "color": colour, "strokeWidth": 1.2}
+        return {"data": {"values": [{"at": value}]}, "mark": mark, "encoding": {channel: {**encoding, "field": "at"}}}
+
+    made = [rule(v, "y", y, [5, 3], INK) for v in limits]
+    if evidence.y_kind in EQUAL:
+        made.append(rule(EQUAL[evidence.y_kind], "y", y, [1, 0], MUTED))
+    return made + ([] if evidence.current is None else [rule(evidence.current, "x", x, [2, 2], INK)])
+
+
+def curve(
+    evidence: Curve, colours: Sequence[str], titles: tuple[str, str], below: Spec | None = None, limits: Sequence[float] = ()
+) -> Spec:
+    """Lines with their bands; rates against rates get the diagonal and equal scales, comparisons their limits and the cutoff in force."""
     names = unique([s.name for s in evidence.series])
     points = [
         {"x": x, "y": s.y[i], "line": name, "low": s.low[i] if s.low else None, "high": s.high[i] if s.high else None}
@@ -22,7 +57,8 @@ def curve(evidence: Curve, colours: Sequence[str], titles: tuple[str, str], belo
     square = evidence.x_kind == evidence.y_kind == "percent"
     fixed: Spec = {"domain": [0, 1]} if square else {"zero": False}
     x = {"field": "x", "type": "quantitative", "scale": fixed, "axis": axis(evidence.x_kind, titles[0])}
-    y = {"field": "y", "type": "quantitative", "scale": fixed, "axis": axis(evidence.y_kind, titles[1])}
+    scale, marks = compared_scale(evidence, limits, titles[1]) if evidence.y_kind in EQUAL else (fixed, axis(evidence.y_kind, titles[1]))
+    y = {"field": "y", "type": "quantitative", "scale": scale, "axis": marks}
     many = len(names) > 1
     colour = key("line", names, colours, legend=many)
     layers: list[Spec] = []
@@ -37,13 +73,14 @@ def curve(evidence: Curve, colours: Sequence[str], titles: tuple[str, str], belo
     if any(s.low for s in evidence.series):
         layers.append(
             {
-                "mark": {"type": "area", "opacity": 0.16},
+                "mark": {"type": "area", "opacity": 0.16, "clip": True},
                 "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "fill": {**colour, "legend": None}},
             }
         )
     dash = {"strokeDash": key("line", names, [DASHES[i % len(DASHES)] for i in range(len(names))], legend=many)} if many else {}
     dots = {"point": {"size": 36, "filled": True}} if square and all(len(s.x) <= 12 for s in evidence.series) else {}
     layers.append({"mark": {"type": "line", "strokeWidth": 2.2, **dots}, "encoding": {"x": x, "y": y, "color": colour, **dash}})
+    layers += rules(evidence, limits, x, y)
     top: Spec = {"width": 300, "height": 300 if square else 220, "data": {"values": points}, "layer": layers}
     # Bands have no legend; without this they would take that of the lines with them.
     top["resolve"] = {

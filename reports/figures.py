@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.result import Attribution, AuditResult, CheckResult, Curve, Evidence, Finding, Heatmap, Histogram
+from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram
 from audit.text import speaks
 from reports import charts, curves
 from reports.charts import Chart, Dot
@@ -240,7 +240,9 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
     return None
 
 
-def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palette: Palette, say: Speaker) -> Chart:
+def curve_chart(
+    e: Curve, under: Histogram | None, title: str, path: str, palette: Palette, say: Speaker, criterion: Criterion | None = None
+) -> Chart:
     colours = palette.named([s.name for s in e.series])
     e = e.model_copy(update={"series": [s.model_copy(update={"name": line_name(e.name, s.name, say)}) for s in e.series]})
     below = None
@@ -250,12 +252,17 @@ def curve_chart(e: Curve, under: Histogram | None, title: str, path: str, palett
         top = max(counts, default=1) / (sum(counts) or 1)
         below = curves.bins(counts, under.edges, charts.REFERENCE, {}, width=300, height=60, last=last, top=top)
     titles = ("" if below else say.stored(e.x_label, None), say.stored(e.y_label, None))
+    limits = [v for v in (criterion.min, criterion.max) if v is not None] if criterion else []
     parts = [say.t("band: interval") if any(s.low for s in e.series) else "", say.t("below: share of rows") if below else ""]
+    if criterion and limits:
+        parts.append(say.t("dashed: limit {limit}", limit=limit_text(criterion, e.y_kind, say)))
+    if e.current is not None:
+        parts.append(say.t("upright: the cutoff in force, {cutoff}", cutoff=number(e.current, e.x_kind)))
     told = []
     for s in e.series:
         picks = range(0, len(s.x), max(1, len(s.x) // 6))
         told.append(say.pair(clean(s.name, 40), say.list(f"{number(s.x[i], e.x_kind)} → {number(s.y[i], e.y_kind)}" for i in picks)))
-    return Chart(title, say.join(parts), brief(say.told(title, say.join(told))), curves.curve(e, colours, titles, below), path)
+    return Chart(title, say.join(parts), brief(say.told(title, say.join(told))), curves.curve(e, colours, titles, below, limits), path)
 
 
 def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
@@ -264,10 +271,32 @@ def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
         picture(e, f.evidence, f"{path}.findings[{i}].evidence[{j}]", palette, say)
         for i, f in enumerate(check.findings)
         for j, e in enumerate(f.evidence)
+        if not (isinstance(e, Curve) and e.name.endswith(OVER_CUTOFFS))
     ]
     sets = forests(check, path, palette, say)
     first, single, crossed = ([c for rank, c in sets if rank == r] for r in range(3))
-    return first + [c for c in stored if c is not None] + dumbbells(check, path, palette, say) + single + crossed
+    over = over_cutoffs(check, path, palette, say)
+    judged = first[:1] + over[:1] + first[1:] + over[1:]
+    return judged + [c for c in stored if c is not None] + dumbbells(check, path, palette, say) + single + crossed
+
+
+OVER_CUTOFFS = "_over_cutoffs"
+
+
+def over_cutoffs(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
+    """The curves of comparisons over cutoffs: one chart per comparison and column, a line per group, at most six; judged ones first."""
+    sets: dict[tuple[str, str, str], list[tuple[str, Finding, Curve]]] = {}
+    for i, f in enumerate(check.findings):
+        for j, e in enumerate(f.evidence):
+            if isinstance(e, Curve) and e.name.endswith(OVER_CUTOFFS) and e.series:
+                sets.setdefault((f.metric, f.compare, next(iter(f.slice), "")), []).append((f"{path}.findings[{i}].evidence[{j}]", f, e))
+    made = []
+    for members in sorted(sets.values(), key=lambda m: not any(f.criterion for _, f, _ in m)):
+        where, _, e = members[0]
+        whole = e.model_copy(update={"series": [s for _, _, other in members[:6] for s in other.series]})
+        criterion = next((f.criterion for _, f, _ in members if f.criterion), None)
+        made.append(curve_chart(whole, None, say.stored(e.caption, e.caption_msg), where, palette, say, criterion))
+    return made
 
 
 def shares(wanted: Sequence[tuple[int, bool]], most: int) -> list[int]:
