@@ -142,6 +142,11 @@ METRICS = {
     "mean_error": mark("prediction minus outcome on average (mean error)"),
     "informedness": mark("recall and specificity above guessing (informedness)"),
     "accuracy_score": mark("how often the model is right (accuracy)"),
+    "mean_score": mark("average score (mean score)"),
+    "standardised_mean_difference": mark("average score in standard deviations (standardised mean difference)"),
+    "kolmogorov_smirnov_distance": mark("largest gap between the distributions (Kolmogorov–Smirnov distance)"),
+    "xauc": mark("events of the group scored above non-events of the reference (xAUC)"),
+    "xauc_reversed": mark("events of the reference scored above non-events of the group (reversed xAUC)"),
     "zero_one_loss": mark("how often the model is wrong (zero-one loss)"),
     "balanced_accuracy_score": mark("how often it is right, each class counted alike (balanced accuracy)"),
     "precision_score": mark("positive predictions that are right (precision)"),
@@ -246,6 +251,9 @@ METHODS = {
     "welch": "Welch",
     "student_t": "Student",
     "newcombe_auc": "Newcombe (AUC)",
+    "influence": mark("influence function"),
+    "dkw": "Dvoretzky–Kiefer–Wolfowitz",
+    "kolmogorov_smirnov": "Kolmogorov–Smirnov",
     "cluster_bootstrap": mark("cluster bootstrap"),
     "wilson_clusters": mark("Wilson, one row for each cluster"),
     "newcombe_clusters": mark("Newcombe, one row for each cluster"),
@@ -447,6 +455,8 @@ def kind_of(metric: str, compare: str) -> str:
     metric = metric.removesuffix("_to_overall").removesuffix("_mean")
     if metric.endswith(("_group_min", "_group_max")):
         return kind_of(metric[: -len("_group_min")], "value")
+    if metric == "kolmogorov_smirnov_distance":
+        return "number"
     if metric == "zero_one_loss_difference" or metric.endswith("_score_difference"):
         return "points"
     if compare in ("ratio", "odds_ratio") or metric.endswith("_ratio"):
