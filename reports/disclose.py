@@ -136,7 +136,9 @@ def public(document: AuditResult) -> AuditResult:
 
 
 def _rests_on(f: Finding, cells: set[Cell]) -> bool:
-    """Whether one of the slices that a finding speaks of is withheld; a pooled group is the sum of small ones."""
+    """Whether one of the slices that a finding speaks of is withheld; a pooled group is the sum of small ones, an extreme may be that of one."""
+    if "*" in f.slice.values() and any({column for column, _ in c} == set(f.slice) for c in cells):
+        return True
     return any(cell(s) in cells for s in (f.slice, f.against or {}, *(part.slice for part in f.parts)) if s)
 
 
