@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audit.result import Cell, Estimate, Evidence, Measurement, Message, Table
     from audit.stats.fingerprints import Prints
 
-#: Inputs that are listed one by one; all stand in the table.
+#: Inputs that are listed one by one; where there are more, all stand in a table.
 MOST = 10
 #: From this AUC (or R²) on, one input alone is named as giving the outcome away.
 ALMOST = 0.98
@@ -230,7 +230,7 @@ def _single_inputs(ctx: Context, rows: int) -> Generator[Measurement, None, Mess
         "single_input_r2" if ctx.settled.task == "regression" else "single_input_auc" if ctx.settled.task == "binary" else "single_input_v"
     )
     order = sorted(found, key=lambda name: (-found[name].value, name))
-    shown: list[Evidence] = [_alone_table(metric, [(name, found[name]) for name in order])]
+    shown: list[Evidence] = [_alone_table(metric, [(name, found[name]) for name in order])] if len(order) > MOST else []
     for place, name in enumerate(order[:MOST]):
         yield value(metric, found[name], slice_={"(feature)": name}, evidence=shown if place == 0 else [])
     telling = [name for name in order if found[name].value >= ALMOST]

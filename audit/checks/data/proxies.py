@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audit.prepare import Groups
     from audit.result import Cell, Estimate, Evidence, Measurement, Message, Table
 
-#: Inputs that are listed one by one for each sensitive column; all stand in the table.
+#: Inputs that are listed one by one for each sensitive column; where there are more, all stand in a table.
 MOST = 8
 #: A group, and what is not of it, needs so many rows before a model is fitted to tell them apart.
 ENOUGH = 50
@@ -93,7 +93,7 @@ def _alone(
         if estimate is not None:
             found[name] = estimate
     order = sorted(found, key=lambda name: (-found[name].value, name))
-    shown: list[Evidence] = [_table(group.name, [(name, found[name]) for name in order])]
+    shown: list[Evidence] = [_table(group.name, [(name, found[name]) for name in order])] if len(order) > MOST else []
     for place, name in enumerate(order[:MOST]):
         yield value("cramers_v", found[name], slice_={"(feature)": name, "(of)": group.name}, evidence=shown if place == 0 else [])
     return (order[0], found[order[0]]) if order else None

@@ -202,7 +202,7 @@ def _table(
                      round(2 * n * reference / (n + reference)) if compared and n else None, found.value if found else None])  # fmt: skip
     columns = [*(Column(name=c, label=c) for c in grouping.columns), *_heads(ctx)]
     caption = message(
-        "Groups of {columns}: the difference to the reference that {power:percent} of audits of these sizes would find at p {alpha:number}, if everybody's rate is {rate:percent}",
+        "Groups of {columns}: the difference to the reference that {power:percent} of audits of these sizes would find at p {alpha:p}, if everybody's rate is {rate:percent}",
         columns=list(grouping.columns), power=power, alpha=alpha, rate=common[0] / common[1],
     ) if common else message("Groups of {columns}", columns=list(grouping.columns))  # fmt: skip
     return Table(caption=render(caption), caption_msg=caption, columns=columns, rows=rows)
@@ -246,7 +246,7 @@ def _against_training(ctx: Context, group: Groups) -> Iterator[Measurement]:
         counts = (mine.k, n1, other.k, n0)
         tested = equality_test(*counts)
         yield Measurement(
-            metric="group_share", compare="difference", slice=mine.slice, against=other.slice, parts=[mine, other],
+            metric="group_share", compare="difference", slice=mine.slice, against={"(rows)": "(training)"}, parts=[mine, other],
             estimate=newcombe(*counts, level=ctx.level("group_share", "difference")),
             test=Test(null="equality", method=tested[1], p_value=tested[0]) if tested else None,
         )  # fmt: skip
