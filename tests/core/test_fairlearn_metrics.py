@@ -261,3 +261,45 @@ def test_chance_stands_beside_an_extreme(tmp_path: Path) -> None:
         assert (table["chance"] > table["seen"]) == name.endswith("group_min")
     assert found("roc_auc_score_group_min", g="*").test is None
     assert found("selection_rate_difference", g="*").test.p_value > 0.01
+
+
+def test_the_mean_of_odds_in_the_example_of_fairlearns_documentation(tmp_path: Path) -> None:
+    """18 rows as (group, true positives, false negatives, false positives, true negatives); their page prints 0.25 and, as the mean, 0.236111."""
+    y, pred, group = [], [], []
+    for name, tp, fn, fp, tn in (("a", 2, 1, 3, 1), ("b", 4, 5, 1, 1)):
+        y += [1] * (tp + fn) + [0] * (fp + tn)
+        pred += [1] * tp + [0] * fn + [1] * fp + [0] * tn
+        group += [name] * (tp + fn + fp + tn)
+    found = Pick(set_scene(tmp_path, y=y, pred=pred, groups={"sf": group}).measure("fairness.metrics", draws=25))
+    assert found.value("equalized_odds_difference_mean", sf="*") == pytest.approx(0.236111, abs=1e-6)
+    assert found.value("true_positive_rate_difference", sf="*") == pytest.approx(0.222222, abs=1e-6)
+
+
+def test_every_combination_that_some_row_has_is_shown(tmp_path: Path) -> None:
+    """Three columns with unknown levels and cells of one row: all are reported with their counts, none with an unknown level is compared."""
+    rng = np.random.default_rng(3)
+    n = 300
+    groups = {
+        "sex": rng.choice(["f", "m", None], n, p=[0.45, 0.45, 0.1]), "race": rng.choice(["a", "b", "c"], n, p=[0.8, 0.18, 0.02]),
+        "age": rng.choice(["old", "young"], n),
+    }  # fmt: skip
+    y, pred = rng.integers(0, 2, n), rng.integers(0, 2, n)
+    scene = set_scene(tmp_path, y=y, pred=pred, groups={k: list(v) for k, v in groups.items()})
+    frame = pd.DataFrame({k: [x if x is not None else "(missing)" for x in v] for k, v in groups.items()} | {"pred": pred})
+    expected = {tuple(key): (int(g.pred.sum()), len(g)) for key, g in frame.groupby(["sex", "race", "age"])}
+    assert min(size for _, size in expected.values()) == 1
+    found = scene.measure("fairness.group", draws=25)
+    shown = {tuple(m.slice.values()): (m.parts[0].k, m.parts[0].n) for m in found
+             if m.metric == "selection_rate" and m.compare == "value" and len(m.slice) == 3}  # fmt: skip
+    assert shown == expected
+    compared = {tuple(m.slice.values()) for m in found if (m.metric, m.compare) == ("selection_rate", "ratio") and len(m.slice) == 3}
+    reference = tuple(group.reference for group in scene.facts.groups)
+    assert compared == {key for key in expected if "(missing)" not in key and key != reference}
+    count = {
+        tuple(m.slice.values()): m.estimate.value for m in scene.measure("fairness.metrics", draws=25) if m.metric == "count" and m.estimate
+    }
+    assert {key: n for key, (_, n) in expected.items()} == {key: n for key, n in count.items() if len(key) == 3}
+    findings = {tuple(f.slice.values()): f for c in scene.document().checks if c.info.id == "fairness.group" for f in c.findings
+                if (f.metric, f.compare) == ("selection_rate", "ratio") and len(f.slice) == 3}  # fmt: skip
+    assert set(findings) == compared
+    assert all(f.verdict == "not_judged" for f in findings.values()), "only single columns are judged by default"
