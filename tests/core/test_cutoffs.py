@@ -104,3 +104,28 @@ def test_the_report_draws_one_chart_per_column_with_limit_and_cutoff(tmp_path: P
     assert drawn == [0.8, 1.25, 1.0, 0.5]
     assert "limit from 0.80 to 1.25" in charts[0].subtitle
     assert "cutoff in force, 0.5" in charts[0].subtitle
+
+
+def test_rows_that_belong_together_widen_the_band_and_are_not_dealt_out_one_by_one(tmp_path: Path) -> None:
+    """50 schools of 40 equal rows: the band is about that of 50 rows, and no permutation of rows says anything of chance."""
+    rng = np.random.default_rng(2)
+    school = np.repeat(np.arange(50), 40)
+    score = np.repeat(rng.beta(2, 2, 50), 40)
+    given: dict[str, Any] = {
+        "y": (score >= 0.45).astype(int), "pred": (score >= 0.5).astype(int), "score": score, "groups": {"g": list(np.where(school < 30, "big", "small"))},
+    }  # fmt: skip
+    alone, together = (set_scene(tmp_path, **given, **more) for more in ({}, {"cluster": school}))
+    widths = []
+    for scene in (alone, together):
+        m = Pick(scene.measure("fairness.group", draws=25))("selection_rate", "ratio", g="small")
+        (line,) = curve_of(m).series
+        widths.append(np.log(np.array(line.high) / np.maximum(np.array(line.low), 1e-3)))
+        assert (line.y[line.x.index(0.5)], line.low[line.x.index(0.5)]) == (m.estimate.value, m.estimate.low)  # type: ignore[index]
+    assert np.median(widths[1] / widths[0]) > 3
+    for check in ("fairness.group", "fairness.metrics"):
+        extremes = [m for m in together.measure(check, draws=25) if "*" in m.slice.values()]
+        assert extremes
+        assert all(m.test is None for m in extremes)
+        assert [m.estimate and m.estimate.value for m in extremes] == [
+            m.estimate and m.estimate.value for m in alone.measure(check, draws=25) if "*" in m.slice.values()
+        ]
