@@ -143,8 +143,8 @@ def with_curve(
 
 LABELS = {"ratio": "ratio", "difference": "difference in percentage points"}
 CAPTIONS = {
-    ("selection_rate", "ratio"): "Selection rate by that of {reference}, over all cutoffs of the score",
-    ("selection_rate", "difference"): "Selection rate less that of {reference}, over all cutoffs of the score",
-    ("true_positive_rate", "difference"): "True positive rate less that of {reference}, over all cutoffs of the score",
-    ("true_negative_rate", "difference"): "True negative rate less that of {reference}, over all cutoffs of the score",
+    ("selection_rate", "ratio"): "Ratio of the selection rate to that of {reference}, over all cutoffs of the score",
+    ("selection_rate", "difference"): "Selection rate minus that of {reference}, over all cutoffs of the score",
+    ("true_positive_rate", "difference"): "True positive rate minus that of {reference}, over all cutoffs of the score",
+    ("true_negative_rate", "difference"): "True negative rate minus that of {reference}, over all cutoffs of the score",
 }

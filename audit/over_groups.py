@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from audit.measure import exact, undefined
@@ -22,6 +22,8 @@ SAME = 1e-12
 ZERO_FOR_NONE = {
     "true_positive_rate", "true_negative_rate", "false_positive_rate", "false_negative_rate", "precision_score", "recall_score", "f1_score",
 }  # fmt: skip
+CHANCE = Column(name="chance", label="95 % quantile under exact equality", kind="number")
+PRINTED = Column(name="printed", label="fairlearn's figure, a rate of no rows counted as 0", kind="number")
 
 
 def as_printed(metric: str, over: OverGroups, rows: NDArray[np.int64]) -> OverGroups:
@@ -63,9 +65,29 @@ def _beside(found: Extreme, printed: float) -> list[Evidence]:
     """What stands beside an extreme: chance, and fairlearn's figure where it is another."""
     columns, row = [Column(name="seen", label="observed", kind="number")], [found.value]
     if found.quantile is not None:
-        columns.append(Column(name="chance", label="95 % quantile under exact equality", kind="number"))
+        columns.append(CHANCE)
         row.append(found.quantile)
     if math.isfinite(printed) and abs(printed - found.value) > SAME:
-        columns.append(Column(name="printed", label="fairlearn's figure, a rate of no rows counted as 0", kind="number"))
+        columns.append(PRINTED)
         row.append(printed)
     return [Table(caption="What chance alone gives for groups of these sizes", columns=columns, rows=[[*row]])] if len(row) > 1 else []
+
+
+def in_one_table(extremes: Iterable[Measurement]) -> list[Measurement]:
+    """Extremes of one grouping; what stands beside them is one table, which goes with the first of them."""
+    found, rows = list(extremes), []
+    for m in found:
+        for e in m.evidence:
+            if e.kind == "table":
+                beside = dict(zip((c.name for c in e.columns), e.rows[0], strict=True))
+                rows.append([m.metric, beside["seen"], beside.get("chance"), beside.get("printed")])
+    if not rows:
+        return found
+    columns = [Column(name="metric", label="metric"), Column(name="seen", label="observed", kind="number"), CHANCE, PRINTED]
+    kept = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]
+    table = Table(
+        caption="What chance alone gives for groups of these sizes",
+        columns=[columns[i] for i in kept],
+        rows=[[row[i] for i in kept] for row in rows],
+    )
+    return [m.model_copy(update={"evidence": [] if i else [table]}) for i, m in enumerate(found)]

@@ -70,26 +70,38 @@ def _margin(
                 fewest=FEWEST,
             )
             update |= {"reason": TOO_FEW_CLUSTERS, "reason_msg": why}
-        elif verdict == "inconclusive" and p < 0.001:  # the correction for many groups kept it from failing
-            why = _established(adjusted_p, f.estimate)
-            update |= {"reason": SIZE_OPEN, "reason_msg": why}
         elif verdict == "inconclusive":
-            why = message(
-                "These rows cannot tell: the value may be anything from {low:number} to {high:number}.",
-                low=f.estimate.low,
-                high=f.estimate.high,
-            )
-            update |= {"reason": BORDERLINE, "reason_msg": why}
+            update |= _still_open(f.estimate, criterion, p, adjusted_p, alpha / len(raw))
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = [f.key for f in defined]
     return conclude(answer, case)
 
 
-def _established(p: float, e: Estimate) -> Message:
-    return message(
-        "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:number}, at most {high:number}.",
-        p=p, low=e.low, high=e.high,
-    )  # fmt: skip
+def _still_open(e: Estimate, criterion: Criterion, p: float, adjusted_p: float, alpha: float) -> dict[str, object]:
+    """Why a value is not settled: a gap is established and its size open, or these rows cannot tell.
+
+    Limits on both sides of 0 are those of a gap, which is established where 0 is rejected at `alpha`, two-sided; p and `adjusted_p` are of the limit.
+    """
+    gap = criterion.min is not None and criterion.max is not None and criterion.min < 0 < criterion.max
+    of_none = min(1.0, 2 * margin_p(e, Criterion(min=0.0, max=0.0))) if gap else 1.0
+    if gap and (of_none <= max(alpha, 0.001)):
+        why = message(
+            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low:points}, at most {high:points} points.",
+            p=of_none, low=e.low, high=e.high,
+        )  # fmt: skip
+    elif gap:
+        why = message("These rows cannot tell: the gap may be anything from {low:points} to {high:points} points.", low=e.low, high=e.high)
+    elif p < 0.001:  # only the correction for other tests kept it from failing
+        why = message(
+            "A value beyond the limit is likely (p {p:p}) and not established: from {low:percent} to {high:percent}.",
+            p=adjusted_p,
+            low=e.low,
+            high=e.high,
+        )
+    else:
+        why = message("These rows cannot tell: the value may be anything from {low:percent} to {high:percent}.", low=e.low, high=e.high)
+    established = p < 0.001 or (gap and of_none <= max(alpha, 0.001))
+    return {"reason": SIZE_OPEN if established else BORDERLINE, "reason_msg": why}
 
 
 def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:

@@ -214,7 +214,7 @@ def _judge_pair(
         plain = established or (test is not None and test[0] < 0.001)
         code = SIZE_OPEN if plain else TOO_FEW if not pair.adequate else BORDERLINE
         update |= {"reason": code, "reason_msg": _why(code, pair, e, adjusted_p, unknown, case)}
-    text = _sentence(metric, pair, e, adjusted_p, verdict, case, established=update.get("reason") == SIZE_OPEN)
+    text = _sentence(metric, pair, e, adjusted_p, family, verdict, case, established=update.get("reason") == SIZE_OPEN)
     return carrier.model_copy(update=update | {"verdict": verdict, "sentence": render(text), "sentence_msg": text})
 
 
@@ -317,32 +317,33 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
     )  # fmt: skip
 
 
-def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, verdict: str, case: Case, *, established: bool) -> Message:
+def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int, verdict: str, case: Case, *, established: bool) -> Message:
     """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
     numbers = {
         "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
-        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "p": p,
+        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "p": p, "tests": tests,
     }  # fmt: skip
     if e is None:
         return message(
-            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; p {p:p}).", **numbers
+            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count}).",
+            **numbers,
         )
     numbers |= {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
     limit = (pair.criterion.min if e.value < (0 if pair.compare == "difference" else 1) else pair.criterion.max) or 0.0
     if metric == "selection_rate" and pair.compare == "ratio":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; that is {value:ratio} times as often "
-            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
+            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
         )  # fmt: skip
     elif metric == "selection_rate":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of {value:points} points "
-            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
+            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
         )  # fmt: skip
     else:
         comparison = message(
             "{group}: of those with the favourable outcome, {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of "
-            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; p {p:p})", **numbers,
+            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
         )  # fmt: skip
     line = message("{limit:points} points", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
     if verdict == "fail":

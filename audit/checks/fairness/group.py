@@ -52,6 +52,7 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
     from audit.counting import CELLS, cell_coding, rates
     from audit.cutoffs import SIZE, Bands
+    from audit.over_groups import in_one_table
     from audit.text import beside, message, who
 
     worst: tuple[float, Part, Part] | None = None
@@ -81,7 +82,7 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
         if over_clusters is not None:
             yield from _pooled(ctx, over_clusters, grouping, pairs)
         if grouping.single:
-            yield from _extremes(ctx, grouping, pairs, draws)
+            yield from in_one_table(_extremes(ctx, grouping, pairs, draws))
             if ctx.settled.task == "regression":
                 yield from _means(ctx, grouping)
     if ctx.scored.selection is None:

@@ -76,6 +76,7 @@ def metrics(
 ) -> Iterable[Measurement | Message]:
     """fairlearn's metrics per group and over groups, from counts; rank metrics, losses and errors from the rows of each group."""
     from audit.counting import CELLS, cell_coding
+    from audit.over_groups import in_one_table
     from audit.text import message
 
     drawn = beyond = 0
@@ -89,7 +90,7 @@ def metrics(
             yield from _by_group(ctx, grouping, counted["pairs"][:, :-1], replicates)
         if ctx.facts.target_sql is not None:
             yield from _over_rows(ctx, grouping, over)
-        for m in _extremes(grouping, over):
+        for m in in_one_table(_extremes(grouping, over)):
             if m.test is not None:
                 drawn, beyond = drawn + 1, beyond + (m.test.p_value <= 0.05)
             yield m
