@@ -58,6 +58,10 @@ def curve(
     fixed: Spec = {"domain": [0, 1]} if square else {"zero": False}
     x = {"field": "x", "type": "quantitative", "scale": fixed, "axis": axis(evidence.x_kind, titles[0])}
     scale, marks = compared_scale(evidence, limits, titles[1]) if evidence.y_kind in EQUAL else (fixed, axis(evidence.y_kind, titles[1]))
+    if evidence.y_kind in EQUAL:  # a clip path would do, but its name is another at every drawing
+        least, most = scale["domain"]
+        for point in points:
+            point |= {end: min(max(v, least), most) for end in ("low", "high") if isinstance(v := point[end], float)}
     y = {"field": "y", "type": "quantitative", "scale": scale, "axis": marks}
     many = len(names) > 1
     colour = key("line", names, colours, legend=many)
@@ -73,7 +77,7 @@ def curve(
     if any(s.low for s in evidence.series):
         layers.append(
             {
-                "mark": {"type": "area", "opacity": 0.16, "clip": True},
+                "mark": {"type": "area", "opacity": 0.16},
                 "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "fill": {**colour, "legend": None}},
             }
         )

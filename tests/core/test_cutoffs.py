@@ -12,6 +12,7 @@ from scene import Pick, Scene, set_scene
 from audit.result import Curve, Measurement
 from audit.stats.compare import miettinen_nurminen, newcombe
 from reports.figures import Palette, over_cutoffs
+from reports.svg import svg
 from reports.words import Speaker
 
 
@@ -129,3 +130,10 @@ def test_rows_that_belong_together_widen_the_band_and_are_not_dealt_out_one_by_o
         assert [m.estimate and m.estimate.value for m in extremes] == [
             m.estimate and m.estimate.value for m in alone.measure(check, draws=25) if "*" in m.slice.values()
         ]
+
+
+def test_the_same_curve_is_drawn_with_the_same_bytes(tmp_path: Path) -> None:
+    document = set_scene(tmp_path, **rows()).document()
+    (check,) = [c for c in document.checks if c.info.id == "fairness.group"]
+    one, other = (svg(over_cutoffs(check, "checks[0]", Palette(document), Speaker("en"))[0], 1) for _ in range(2))
+    assert one == other
