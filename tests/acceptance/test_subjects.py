@@ -93,10 +93,10 @@ def local(case: Case) -> dict[str, Any]:
 
 
 def measured(document: dict[str, Any]) -> dict[str, Any]:
-    """Every number about performance, calibration and groups, by the finding's key."""
+    """Every number about performance, calibration and groups that needs no model beyond its answers, by the finding's key."""
     return {
         f["key"]: (f["metric"], f["slice"], f["estimate"], f["parts"], f["test"], f["verdict"])
-        for c in document["checks"] if c["info"]["id"].startswith(MEASURED) and c["info"]["id"] != "fairness.inputs" for f in c["findings"]
+        for c in document["checks"] if c["info"]["id"].startswith(MEASURED) and not {"model", "features"} & set(c["info"]["needs"]) for f in c["findings"]
     }  # fmt: skip
 
 
