@@ -45,6 +45,13 @@ class Found(NamedTuple):
         """Difference of the rates as they are."""
         return self.part.k / self.part.n - self.reference.k / self.reference.n
 
+    @property
+    def plainness(self) -> float:
+        """The raw difference in standard errors of equal rates, >= 0; 0 where all or none are selected."""
+        rows = self.part.n * self.reference.n / (self.part.n + self.reference.n)
+        common = (self.part.k + self.reference.k) / (self.part.n + self.reference.n)
+        return abs(self.raw) * (rows / (common * (1 - common))) ** 0.5 if 0 < common < 1 else 0.0
+
 
 @check(
     "fairness.conditional",
@@ -91,7 +98,7 @@ def conditional(
             yield from _measured(ctx, part, reference, joint, _table(ctx, part, reference, [*alone, joint]))
             if min(part.n, reference.n) >= ctx.plan.disclosure.min_group_size:
                 found = Found(part, reference, joint, alone)
-                widest = found if widest is None or abs(found.raw) > abs(widest.raw) else widest
+                widest = found if widest is None or found.plainness > widest.plainness else widest
     yield _summary(ctx, factors, widest)
 
 
@@ -210,7 +217,7 @@ def _table(ctx: Context, part: Part, reference: Part, within: list[Within]) -> E
 
 
 def _summary(ctx: Context, factors: list[str], widest: Found | None) -> Message:
-    """The group furthest from its reference as it is, and what is left of that among people who are alike."""
+    """The group whose difference is plainest as it is, and what is left of that among people who are alike."""
     from audit.text import beside, message, who
 
     warned = message("Conditioning on a factor that itself carries bias hides bias.")
