@@ -220,6 +220,11 @@ def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
     ]
 
 
+def decides(check: CheckResult) -> bool:
+    """Whether a finding of the check answers a deciding question."""
+    return any(f.criterion and f.criterion.role == "decides" for f in check.findings)
+
+
 def families(document: AuditResult, say: Speaker) -> list[Flagged]:
     """One cell per family: what its worst check found, and what stays open."""
     cells: dict[str, list[tuple[int, CheckResult]]] = {}
@@ -227,7 +232,7 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
         cells.setdefault(family_of(check.info.id), []).append((i, check))
     shown = []
     for name, members in cells.items():
-        i, worst = min(members, key=lambda m: (0 if m[1].status == "completed" else 1, LOOKS[state_of(m[1])].rank))
+        i, worst = min(members, key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1])))
         state = min((state_of(c) for _, c in members), key=lambda s: LOOKS[s].rank)
         open_ = [
             Said(
