@@ -76,6 +76,7 @@ def metrics(
 ) -> Iterable[Measurement | Message]:
     """fairlearn's metrics per group and over groups, from counts; rank metrics, losses and errors from the rows of each group."""
     from audit.counting import CELLS, cell_coding
+    from audit.measure import undefined
     from audit.over_groups import in_one_table
     from audit.text import message
 
@@ -88,6 +89,9 @@ def metrics(
         over = _over_cells(ctx, grouping, counted, draws)
         if "pairs" in counted:
             yield from _by_group(ctx, grouping, counted["pairs"][:, :-1], replicates)
+        elif labelled:
+            why = message("With more than {n:count} classes, metrics of outcome by decision are not counted by group.", n=MOST_CLASSES)
+            yield undefined("accuracy_score_difference", why, slice_=dict.fromkeys(grouping.columns, "*"))
         if ctx.facts.target_sql is not None:
             yield from _over_rows(ctx, grouping, over)
         for m in in_one_table(_extremes(grouping, over)):
