@@ -7,7 +7,7 @@ Required, each one-sided at 95 % and without correction, because all must hold (
 2. for each group of at least `min_rows` rows, accuracy falls by no more than `group_margin` (a quantity: squared error grows by no more than that
    share of the outcome's variance);
 3. where a favourable decision is declared, the distance between each group's selection rate and the reference's grows by no more than `group_margin`,
-   and where the label is an observed outcome so does that of those who deserve it (equal opportunity).
+   and where the label is an observed outcome so does that of those with the favourable outcome (equal opportunity).
 
 Where rows belong together (a declared cluster column, or keys that repeat and nobody declared), these bounds are too narrow: then they can stop a
 release and not let it through. Smaller groups are pooled; if they are too few together they can fail and not pass, and are listed as not assessed. Unknown membership is left out.
