@@ -12,6 +12,7 @@ from typing import Any
 from audit.answering import Case
 from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, judge_reported, worst
+from audit.outlook import outlook
 from audit.outputs import Settled
 from audit.plan import Plan, divided
 from audit.prepare import Facts
@@ -148,7 +149,11 @@ def _reason(result: Json) -> Message:
 
 
 def _merge(findings: dict[str, list[Finding]], answer: Answer) -> None:
-    """Put the judged findings of a question in the place of the unjudged ones, and add the pooled ones."""
+    """Put the judged findings of a question in the place of the unjudged ones, with what their rows can show, and add the pooled ones."""
+    for key, foreseen in answer.foreseen.items():
+        if (table := outlook(foreseen)) is not None:
+            judged = answer.judged[key]
+            answer.judged[key] = judged.model_copy(update={"evidence": [*judged.evidence, table]})
     for id_, found in findings.items():
         findings[id_] = [answer.judged.get(f.key, f) for f in found]
     findings[answer.check] = findings.get(answer.check, []) + answer.added

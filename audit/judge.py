@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from audit.dataset import MISSING
+from audit.outlook import Foreseen
 from audit.plan import Plan
 from audit.result import Answered, AuditVerdict, Criterion, Estimate, Finding, Measurement, Message, Question, Test, Verdict, finding_key
 from audit.text import message, render
@@ -143,6 +144,7 @@ class Answer:
     added: list[Finding] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     not_assessed: list[Message] = field(default_factory=list)
+    foreseen: dict[str, Foreseen] = field(default_factory=dict)
 
     def question(self) -> Question:
         """The answer as the document has it."""

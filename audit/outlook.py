@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from audit.result import Cell, Column, Compare, Table
@@ -24,18 +23,29 @@ class Prospect(NamedTuple):
     high: float
 
 
-def outlook(column: str, prospects: Iterable[Prospect], *, level: float, alpha: float) -> Table | None:
-    """For each group of a column the chance to pass under exact equality, the chance to fail under a stated truth, and the rows that pass with 80 % chance.
+class Foreseen(NamedTuple):
+    """The comparisons of one column; made into a table only when a document is written, because the chances take a moment.
 
     `level` is that of the two-sided interval that a pass needs, `alpha` the level of one question's fails before the correction for several groups.
+    """
+
+    column: str
+    prospects: list[Prospect]
+    level: float
+    alpha: float
+
+
+def outlook(foreseen: Foreseen) -> Table | None:
+    """For each group of a column the chance to pass under exact equality, the chance to fail under a stated truth, and the rows that pass with 80 % chance.
+
     None where there is nothing to compare.
     """
-    rows = [row for p in prospects if (row := _row(p, level, alpha)) is not None]
+    rows = [row for p in foreseen.prospects if (row := _row(p, foreseen.level, foreseen.alpha)) is not None]
     if not rows:
         return None
     caption = message(
         "What these rows can show by {column}, settled from sizes and the common rate before the outcomes of single groups were looked at",
-        column=column,
+        column=foreseen.column,
     )
     columns = [
         Column(name="group", label="group"),

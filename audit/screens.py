@@ -8,7 +8,7 @@ from typing import NamedTuple
 from audit.answering import TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
-from audit.outlook import Prospect, outlook, two_digits
+from audit.outlook import Foreseen, Prospect, two_digits
 from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
 from audit.plan import Plan
 from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
@@ -114,7 +114,7 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
 
 
 def _foresee(answer: Answer, pairs: list[Pair], alpha: float, level: float) -> None:
-    """Put what the rows of each column can show beside its first comparison."""
+    """Keep what the rows of each column can show for its first comparison."""
     for column in dict.fromkeys(p.column for p in pairs):
         mine = [p for p in pairs if p.column == column]
         first = next((p.carrier.key for p in mine if p.carrier), None)
@@ -122,10 +122,8 @@ def _foresee(answer: Answer, pairs: list[Pair], alpha: float, level: float) -> N
             Prospect(_only(p.group.slice), *p.worth, p.common, p.compare, p.criterion.min or 0.0, p.criterion.max or float("inf"))
             for p in mine
         ]
-        table = outlook(column, prospects, level=level, alpha=alpha)
-        if first is not None and table is not None:
-            judged = answer.judged[first]
-            answer.judged[first] = judged.model_copy(update={"evidence": [*judged.evidence, table]})
+        if first is not None:
+            answer.foreseen[first] = Foreseen(column, prospects, level, alpha)
 
 
 def _columns(metric: str, found: Iterable[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 from counts import Judged, good, rates
 
-from audit.outlook import Prospect, outlook, two_digits
+from audit.outlook import Foreseen, Prospect, outlook, two_digits
 from audit.plan import load
+from audit.result import Table
 
 
 def table(group: str, judged: Judged) -> list[object]:
-    (found,) = [
-        row for f in judged.findings("fairness_selection") for e in f.evidence if e.kind == "table" for row in e.rows if row[0] == group
-    ]
+    made = [outlook(foreseen) for foreseen in judged.answers["fairness_selection"].foreseen.values()]
+    (found,) = [row for table in made if table is not None for row in table.rows if row[0] == group]
     return list(found)
+
+
+def of(prospect: Prospect) -> Table | None:
+    return outlook(Foreseen("g", [prospect], level=0.9, alpha=0.01))
 
 
 def test_chances_are_those_of_simulated_audits() -> None:
@@ -40,16 +44,15 @@ def test_chances_are_those_of_simulated_audits() -> None:
 
 
 def test_the_common_rate_decides_and_not_the_groups_own() -> None:
-    limits = {"level": 0.9, "alpha": 0.01}
-    one = outlook("g", [Prospect("a", 400, 4000, 0.3, "ratio", 0.8, 1.25)], **limits)
+    one = of(Prospect("a", 400, 4000, 0.3, "ratio", 0.8, 1.25))
     assert one is not None
     assert one.rows[0][:3] == ["a", 400, 4000]
-    assert outlook("g", [Prospect("a", 0, 4000, 0.3, "ratio", 0.8, 1.25)], **limits) is None
-    assert outlook("g", [Prospect("a", 10, 4000, 1.0, "difference", -0.1, 0.1)], **limits) is None
+    assert of(Prospect("a", 0, 4000, 0.3, "ratio", 0.8, 1.25)) is None
+    assert of(Prospect("a", 10, 4000, 1.0, "difference", -0.1, 0.1)) is None
 
 
 def test_a_stated_truth_of_a_difference_stays_a_rate() -> None:
-    made = outlook("g", [Prospect("a", 400, 4000, 0.15, "difference", -0.1, 0.1)], level=0.9, alpha=0.01)
+    made = of(Prospect("a", 400, 4000, 0.15, "difference", -0.1, 0.1))
     assert made is not None
     assert made.rows[0][4] == "-15"
 
