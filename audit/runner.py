@@ -12,8 +12,6 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,10 +19,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from audit import plan as plans
+from audit.demo import train
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
+from audit.manifest import make
 from audit.plan import Plan
 from audit.recorded import UNKNOWN, URI, Recorded
 from audit.registry import Check, checks, refuse_columns, unmet
@@ -155,17 +155,7 @@ class Audit:
             shutil.rmtree(self.scratch / "model")
         except AuditError:
             self.progress.step(f"train {preset}")
-            command = [sys.executable, "-P", "-m", "models.train", preset, "--tracking-uri", self.request.tracking_uri]
-            paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-            done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": paths}, check=False)
-            if done.returncode:
-                said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-                what, _, mend = (
-                    said[-1].removeprefix("error: ").partition(" — ")
-                    if said
-                    else (f"training {preset} failed", "", "run python -m models.train " + preset)
-                )
-                raise AuditError(what, mend or "see python -m models.train --list") from None
+            train(preset, self.request.tracking_uri)
         return target
 
     def recall(self, folder: Path) -> None:
@@ -425,19 +415,7 @@ class Audit:
 
     def write(self, folder: Path, document: Json, views: list[str]) -> None:
         """audit.json, then the manifest over it and the report; the journal goes last."""
-        files = ["audit.json", *views]
-        manifest = {
-            "schema_version": 1,
-            "files": {
-                name: {"sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(), "size": (folder / name).stat().st_size}
-                for name in files
-            },
-            "model": {"uri": document["model"]["uri"], "sha256": document["model"]["sha256"]},
-            "data": {"source": document["data"]["source"], "sha256": document["data"]["sha256"]},
-            "plan_sha256": document["plan_sha256"],
-            "digest": document["digest"],
-            "signature": None,
-        }
+        manifest = make(folder, document, ["audit.json", *views])
         write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
         assert self.journal is not None
         self.journal.remove()

@@ -323,7 +323,7 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int,
     }  # fmt: skip
     if e is None:
         return message(
-            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count}).",
+            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count}).",
             **numbers,
         )
     numbers |= {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
@@ -331,17 +331,17 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int,
     if metric == "selection_rate" and pair.compare == "ratio":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; that is {value:ratio} times as often "
-            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
+            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
         )  # fmt: skip
     elif metric == "selection_rate":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of {value:points} points "
-            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
+            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
         )  # fmt: skip
     else:
         comparison = message(
             "{group}: of those with the favourable outcome, {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of "
-            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, family of {tests:count})", **numbers,
+            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
         )  # fmt: skip
     line = message("{limit:points} points", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
     if verdict == "fail":

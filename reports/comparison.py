@@ -8,8 +8,9 @@ from audit.compared import Change, Comparison, FindingChange, Requirement, Side
 from audit.result import Slice
 from audit.text import speaks
 from reports.charts import REFERENCE, Chart, Dot, forest
+from reports.metrics import kind_of, metric_name
 from reports.view import capital
-from reports.words import COMPARE, LOOKS, METHODS, METRICS, Look, Speaker, clean, kind_of, mark, number
+from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, mark, number
 
 OUTCOMES = {
     "worse": Look(mark("Worse"), "✕", "fail", 0),
@@ -103,7 +104,7 @@ def who_text(slice_: Slice, against: Slice | None, say: Speaker) -> str:
 
 def metric_text(metric: str, compare: str, say: Speaker) -> str:
     """The metric's plain words, with the comparison where it is one."""
-    name = capital(say.name(metric, METRICS))
+    name = capital(metric_name(metric, say))
     return name if compare == "value" else say.t("{metric}, {compare}", metric=name, compare=say.t(COMPARE[compare]))
 
 
@@ -222,7 +223,7 @@ def chart(comparison: Comparison, say: Speaker, *, most: int = 25) -> Chart | No
 
 def term(metric: str, compare: str, say: Speaker) -> str:
     """The metric's term without the plain words before it, for where there is little room."""
-    name = say.name(metric, METRICS)
+    name = metric_name(metric, say)
     for left, right in (("(", ")"), ("（", "）")):
         if left in name and name.endswith(right):
             name = name[name.rindex(left) + 1 : -1]

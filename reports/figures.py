@@ -8,9 +8,10 @@ from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve
 from audit.text import speaks
 from reports import charts, curves
 from reports.charts import Chart, Dot
+from reports.metrics import kind_of, metric_name
 from reports.tables import limit_text, line_name, own_rows
 from reports.view import capital, method_name
-from reports.words import COMPARE, METRICS, Speaker, clean, kind_of, number
+from reports.words import COMPARE, Speaker, clean, number
 
 SMALL = 30  # rows below which a dot is hollow
 MOST_DOTS = 25
@@ -72,7 +73,7 @@ def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Spe
     measured = [f for f in found if f.estimate is not None][:MOST_DOTS]
 
     def name(f: Finding) -> str:
-        return capital(short(say.name(f.metric, METRICS))) if by_metric else label_of(f, found, say)
+        return capital(short(metric_name(f.metric, say))) if by_metric else label_of(f, found, say)
 
     dots = [
         Dot(
@@ -114,7 +115,7 @@ def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric
     if by_metric:
         return say.t("What was measured for everybody")
     first, found = found[0], [f for f in found if (own_rows(f) or 0) >= SMALL] or found
-    metric = capital(say.name(first.metric, METRICS))
+    metric = capital(metric_name(first.metric, say))
 
     def key(f: Finding) -> float:
         return f.estimate.value if f.estimate else 0.0
@@ -181,7 +182,7 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
     made = []
     for column, metrics in columns.items():
         groups = list(dict.fromkeys(g for cells in metrics.values() for g in cells))[:6]
-        rows = {capital(short(say.name(m, METRICS))): {g: v for g, v in c.items() if g in groups} for m, c in metrics.items()}
+        rows = {capital(short(metric_name(m, say))): {g: v for g, v in c.items() if g in groups} for m, c in metrics.items()}
         if len(rows) > 1 and len(groups) > 1:
             worst = max(rows, key=lambda m: max(rows[m].values()) - min(rows[m].values()))
             title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)

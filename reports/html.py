@@ -150,20 +150,22 @@ def command(document: AuditResult) -> str:
     return " ".join(shlex.quote(clean(w, 300)) for w in [*words, "--seed", str(document.seed)])
 
 
-def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
-    """What stands after the results: context, model, data, environment, plan, digests."""
-    m, d, env, context = document.model, document.data, document.environment, context_of(document)
-    risk = {
-        "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
-        "code": say.t("loading it runs code that comes with it"),
-        "http": say.t("nothing of it runs here: it answers at its address"),
-        "predictions": say.t("no model: only its predictions are known"),
-    }
-    stated = [(say.t(label), Said(words_of(context[k]), f"context.{k}")) for k, label in CONTEXT.items() if context.get(k) not in UNSTATED]
-    stated += [
+Pairs = list[tuple[str, Said]]
+
+
+def stated(document: AuditResult, say: Speaker) -> Pairs:
+    """What was declared of the use, those of our names first."""
+    context = context_of(document)
+    ours = [(say.t(label), Said(words_of(context[k]), f"context.{k}")) for k, label in CONTEXT.items() if context.get(k) not in UNSTATED]
+    return ours + [
         (clean(k, 80), Said(words_of(v), f"context.{clean(k, 80)}")) for k, v in context.items() if k not in CONTEXT and v not in UNSTATED
     ]
-    data = [
+
+
+def about_data(document: AuditResult, say: Speaker) -> Pairs:
+    """The audited rows."""
+    d = document.data
+    return [
         (say.t("Source"), Said(source_text(document, say), "data.source")),
         (say.t("Rows"), Said(number(d.rows, "count"), "data.rows", numeric=True)),
         *(
@@ -179,7 +181,12 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         (say.t("Reference groups"), quoted(say.list(say.slice({k: v}) for k, v in d.reference.items()) or "–", "data.reference")),
         (say.t("Columns"), quoted(say.list(clean(c, 60) for c in d.columns[:200]), "data.columns")),
     ]
-    model = [
+
+
+def about_model(document: AuditResult, say: Speaker) -> Pairs:
+    """The audited model."""
+    m = document.model
+    return [
         (say.t("Address"), quoted(m.uri, "model.uri")),
         (say.t("Format"), quoted(m.flavor, "model.flavor")),
         (say.t("Task"), quoted(say.name(m.task, TASKS), "model.task")),
@@ -193,7 +200,12 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         ),
         (say.t("Classes"), quoted(say.list(m.classes[:100]) or "–", "model.classes")),
     ]
-    environment = [
+
+
+def about_environment(document: AuditResult, say: Speaker) -> Pairs:
+    """Where the audit ran."""
+    env = document.environment
+    return [
         ("Python", quoted(env.python, "environment.python")),
         (say.t("Platform"), quoted(env.platform, "environment.platform")),
         (say.t("Isolation asked for"), Said(say.known(env.isolation, OBSERVED), "environment.isolation")),
@@ -203,7 +215,12 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         ),
         (say.t("Packages"), quoted(", ".join(f"{k} {v}" for k, v in env.packages.items()), "environment.packages")),
     ]
-    digests = [
+
+
+def about_digests(document: AuditResult, say: Speaker) -> Pairs:
+    """What the manifest is held against."""
+    m, d = document.model, document.data
+    return [
         (say.t("Document"), quoted(document.digest or "–", "digest")),
         (say.t("Model"), quoted(m.sha256 or say.stored(m.sha256_reason or "–", None), "model.sha256")),
         (say.t("Data"), quoted(d.sha256, "data.sha256")),
@@ -213,12 +230,23 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         (say.t("Finished"), quoted(document.finished, "finished")),
         (say.t("Valid until"), quoted(document.valid_until, "valid_until")),
     ]
+
+
+def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
+    """What stands after the results: context, model, data, environment, plan, digests."""
+    m = document.model
+    risk = {
+        "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
+        "code": say.t("loading it runs code that comes with it"),
+        "http": say.t("nothing of it runs here: it answers at its address"),
+        "predictions": say.t("no model: only its predictions are known"),
+    }
     return {
-        "context": stated[: caps.pairs],
-        "data": data[: caps.pairs],
-        "model": model,
-        "environment": environment[: caps.pairs],
-        "digests": digests,
+        "context": stated(document, say)[: caps.pairs],
+        "data": about_data(document, say)[: caps.pairs],
+        "model": about_model(document, say),
+        "environment": about_environment(document, say)[: caps.pairs],
+        "digests": about_digests(document, say),
         "plan": list(flat(document.plan, "plan"))[: caps.pairs],
         "command": command(document),
         "risk": Said(risk.get(m.load_risk or m.flavor, say.t("not known")), "model.load_risk"),

@@ -19,6 +19,10 @@ from reports.view import pair_text, reason_text, sentence, waiver_text
 from reports.words import LOOKS, Speaker, clean
 
 Result = Literal["passed", "failure", "error", "skipped"]
+#: What a verdict, a requirement of the gate and the state of a finding are as a test; whatever is not named here was not settled.
+VERDICTS: dict[str, Result] = {"pass": "passed", "fail": "failure", "error": "error"}
+REQUIREMENTS: dict[str, Result] = {"non_inferior": "passed", "worse": "failure"}
+CLASSES: dict[str, Result] = {"new": "failure", "persisting": "failure", "resolved": "passed"}
 #: Characters that no XML 1.0 document may hold, even escaped.
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -40,10 +44,6 @@ def xml_text(text: object) -> str:
     return FORBIDDEN.sub("\ufffd", clean(text))
 
 
-def _result(verdict: str) -> Result:
-    return {"pass": "passed", "fail": "failure", "error": "error"}.get(verdict, "skipped")  # type: ignore[return-value]
-
-
 def audit_cases(document: AuditResult, say: Speaker) -> list[Case]:
     """The deciding questions, then every finding that is held against a criterion that decides or warns."""
     waived = {w.key: waiver_text(w, document, say) for w in document.waivers if w.state == "accepted"}
@@ -54,7 +54,7 @@ def audit_cases(document: AuditResult, say: Speaker) -> list[Case]:
             reason = say.join(
                 [sentence(f, say) for c in document.checks for f in c.findings if f.key in q.findings and f.verdict == "fail"]
             )
-        cases.append(Case("questions", say.stored(q.title, q.title_msg), _result(q.verdict), reason, q.verdict))
+        cases.append(Case("questions", say.stored(q.title, q.title_msg), VERDICTS.get(q.verdict, "skipped"), reason, q.verdict))
     for check in document.checks:
         cases += _of_check(check, say, waived)
     return cases
@@ -70,7 +70,7 @@ def _of_check(check: CheckResult, say: Speaker, waived: dict[str, str]) -> Itera
         text = sentence(f, say) if f.verdict == "fail" else say.join([sentence(f, say), reason_text(f, say)])
         text = say.join([text, waived.get(f.key, "")])
         seconds = check.seconds if i == 0 else 0.0
-        yield Case(check.info.id, f"{name} [{f.compare}] {f.key}", _result(f.verdict), text, f.verdict, seconds)
+        yield Case(check.info.id, f"{name} [{f.compare}] {f.key}", VERDICTS.get(f.verdict, "skipped"), text, f.verdict, seconds)
 
 
 def comparison_cases(found: Comparison, say: Speaker) -> list[Case]:
@@ -78,10 +78,10 @@ def comparison_cases(found: Comparison, say: Speaker) -> list[Case]:
     cases = []
     for item in found.gate.requirements:
         told = held(item, say)
-        result: Result = {"non_inferior": "passed", "worse": "failure"}.get(item.result, "skipped")  # type: ignore[assignment]
+        result = REQUIREMENTS.get(item.result, "skipped")
         cases.append(Case("gate", told.what, result, say.join([say.t(told.look.word), told.bound, told.note]), item.result))
     for f in found.findings:
-        result = {"new": "failure", "persisting": "failure", "resolved": "passed"}.get(f.state, "skipped")  # type: ignore[assignment]
+        result = CLASSES.get(f.state, "skipped")
         text = say.join([say.t(STATES[f.state].word), finding_text(f, say)])
         name = say.pair(metric_text(f.metric, "value", say), who_text(f.slice, f.against, say))
         cases.append(Case(f.check, f"{name} [{f.compare}] {f.key}", result, text, f.state))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
 from audit.text import LEVELS
+from reports.metrics import kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
-from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, METRICS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, kind_of, number
+from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool)
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )
     return Row(
-        who=Said(capital(say.name(f.metric, METRICS)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
+        who=Said(capital(metric_name(f.metric, say)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
         n=figure(own_rows(f), "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
         estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
         low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
@@ -102,7 +103,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool)
 
 
 def block_title(f: Finding, say: Speaker) -> str:
-    metric = capital(say.name(f.metric, METRICS))
+    metric = capital(metric_name(f.metric, say))
     if f.compare == "value":
         return metric
     kind = kind_of(f.metric, f.compare)

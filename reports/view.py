@@ -9,6 +9,7 @@ from typing import Any
 
 from audit.result import AuditResult, CheckResult, Commitment, Finding, Question, Waiver
 from audit.text import speaks
+from reports.metrics import kind_of, metric_name
 from reports.said import Said, figure
 from reports.words import (
     COMPARE,
@@ -17,14 +18,12 @@ from reports.words import (
     FAMILIES,
     LOOKS,
     METHODS,
-    METRICS,
     REASONS,
     SEVERITIES,
     SOURCES,
     Look,
     Speaker,
     clean,
-    kind_of,
     mark,
     number,
 )
@@ -166,7 +165,7 @@ def sentence(finding: Finding, say: Speaker) -> str:
     if finding.sentence:
         return say.stored(finding.sentence, finding.sentence_msg)
     kind, e = kind_of(finding.metric, finding.compare), finding.estimate
-    metric, who = capital(say.name(finding.metric, METRICS)), pair_text(finding, say)
+    metric, who = capital(metric_name(finding.metric, say)), pair_text(finding, say)
     if e is None:
         return say.t("{metric}, {who}: not measured, {reason}.", metric=metric, who=who, reason=reason_text(finding, say))
     return say.t(
@@ -369,7 +368,7 @@ def commitment_text(commitment: Commitment, say: Speaker) -> str:
 def waiver_text(waiver: Waiver, document: AuditResult, say: Speaker) -> str:
     """What somebody accepted, and what it comes to."""
     found = next((f for c in document.checks for f in c.findings if f.key == waiver.key), None)
-    what = say.pair(say.name(found.metric, METRICS), pair_text(found, say)) if found else ""
+    what = say.pair(metric_name(found.metric, say), pair_text(found, say)) if found else ""
     person, date, reason = clean(waiver.person, 120), clean(waiver.expires, 10), say.stored(waiver.reason, None)
     said = {"what": what, "key": waiver.key, "person": person, "date": date, "reason": reason}
     if waiver.state == "accepted":

@@ -52,13 +52,6 @@ def skill(losses: Floats, trivial: Floats, *, level: float) -> Estimate:
     return from_influence(value, -(losses - (1.0 - value) * trivial) / base, level=level, method="delta")
 
 
-def root_mean_squared_error(errors: Floats, *, level: float) -> Estimate:
-    """√mean(e²) in the unit of the outcome, interval by the delta method on the mean square."""
-    squares = errors**2
-    value = float(np.sqrt(np.mean(squares)))
-    return from_influence(value, (squares - value**2) / (2 * value) if value else squares, level=level, method="delta")
-
-
 def root_of(moments: Moments, *, level: float) -> Estimate:
     """√ of a mean square, from the moments of squares (n >= 2), interval by the delta method; 0 with no width where all are 0."""
     value = math.sqrt(moments.mean)

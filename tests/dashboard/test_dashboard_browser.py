@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-CHROMIUM = shutil.which("chromium")
 
 
 def free_port() -> int:
@@ -48,16 +45,12 @@ def address(home: Path) -> Iterator[str]:
         server.wait(10)
 
 
-def test_a_deep_link_opens_an_audit_and_nothing_else_is_asked(address: str) -> None:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing")
-        pytest.skip("chromium is not installed; install it to test the dashboard in a browser")
+def test_a_deep_link_opens_an_audit_and_nothing_else_is_asked(address: str, chromium: str) -> None:
     from playwright.sync_api import sync_playwright
 
     asked: list[str] = []
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
         page = browser.new_page(viewport={"width": 1200, "height": 3000}, locale="zh-CN")
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/audit")

@@ -101,13 +101,8 @@ def test_one_audit_is_not_enough(versions: Path) -> None:
     assert "Two audits are needed." in read(opened())
 
 
-def test_in_a_browser(versions: Path) -> None:
+def test_in_a_browser(versions: Path, chromium: str) -> None:
     """The chart is drawn with its numbers in words, and the page asks nothing of any other machine."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing")
-        pytest.skip("chromium is not installed; install it to test the dashboard in a browser")
     from playwright.sync_api import sync_playwright
     from test_dashboard_browser import wait_for
 

@@ -11,8 +11,9 @@ import pytest
 from sample import sample
 
 from audit.text import catalogue
+from reports.metrics import kind_of
 from reports.view import SIZE_OPEN, first_screen, reason_text
-from reports.words import Speaker, clean, kind_of, number
+from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
 CALLS = {"t", "mark", "message", "translate"}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from audit.checks.efficiency.latency import MOST_CALLS, WARM_UPS, timed
 from audit.stats import costs, latency
 from audit.stats.costs import Costs
+from audit.stats.quantiles import quantile
 
 CELLS = np.array([[60, 10, 10, 20]])  # true negatives, false positives, false negatives, true positives
 
@@ -56,16 +57,16 @@ def test_the_implied_cutoff_is_the_cheapest_where_probabilities_are_right():
 
 
 def test_the_median_of_six_calls_lies_between_the_first_and_the_last():
-    e = latency.quantile(np.array([3.0, 1, 2, 6, 5, 4]), 0.5, level=0.95)  # P(outside) = 2/64
+    e = quantile(np.array([3.0, 1, 2, 6, 5, 4]), 0.5, level=0.95)  # P(outside) = 2/64
     assert (e.value, e.low, e.high, e.method) == (3, 1, 6, "order_statistics")
-    assert latency.quantile(np.arange(5.0), 0.5, level=0.95) is None
-    assert latency.quantile(np.arange(100.0), 0.99, level=0.95) is None  # .99^100 = .37: the highest call is no upper limit
-    assert latency.quantile(np.zeros(0), 0.5, level=0.95) is None
+    assert quantile(np.arange(5.0), 0.5, level=0.95) is None
+    assert quantile(np.arange(100.0), 0.99, level=0.95) is None  # .99^100 = .37: the highest call is no upper limit
+    assert quantile(np.zeros(0), 0.5, level=0.95) is None
 
 
 def test_ranks_are_those_of_a_table():
     """Ranks 40 and 61 of 100 bound the median at 95 % (David and Nagaraja 2003)."""
-    e = latency.quantile(np.arange(1.0, 101), 0.5, level=0.95)
+    e = quantile(np.arange(1.0, 101), 0.5, level=0.95)
     assert (e.value, e.low, e.high) == (50, 40, 61)
 
 
@@ -75,7 +76,7 @@ def test_quantile_intervals_cover_at_least_what_they_say(n, q):
     truth = -math.log(1 - q)
     hits = 0
     for _ in range(2000):
-        e = latency.quantile(rng.exponential(size=n), q, level=0.9)
+        e = quantile(rng.exponential(size=n), q, level=0.9)
         hits += e.low <= truth <= e.high
     assert hits / 2000 > 0.885
 
@@ -127,7 +128,7 @@ def test_a_call_of_ten_milliseconds_takes_ten_milliseconds():
     clock = Clock()
     times = timed([clock.work] * WARM_UPS, 12.0, clock)
     assert len(times) == clock.calls - WARM_UPS == pytest.approx(200, abs=2)
-    e = latency.quantile(times, 0.5, level=0.95)
+    e = quantile(times, 0.5, level=0.95)
     assert e.value == pytest.approx(0.010)
     assert (e.low, e.high) == pytest.approx((0.010, 0.010))
 

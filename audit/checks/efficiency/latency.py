@@ -107,7 +107,8 @@ def timed(calls: list[Callable[[], object]], budget: float, clock: Callable[[], 
 
 def _measured(ctx: Context, size: int, times: NDArray[np.float64]) -> Iterator[Measurement]:
     from audit.measure import value
-    from audit.stats.latency import quantile, same_twice, throughput
+    from audit.stats.latency import same_twice, throughput
+    from audit.stats.quantiles import quantile
     from audit.text import message
 
     slice_, level = {"(batch)": str(size)}, ctx.plan.audit.level

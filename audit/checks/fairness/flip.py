@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.flips import Asked, Changed
-    from audit.result import Evidence, Measurement, Message
+    from audit.result import Evidence, Measurement, Message, Slice
     from audit.subject.frame import Frame
 
 #: What a flip is held against: the same rows asked again.
@@ -97,17 +97,16 @@ def _column(
     """One sensitive input; hands back what is to be said of it, with the rate to rank it by."""
     import numpy as np
 
+    from audit.dataset import MISSING
     from audit.flips import Asked, Changed, changes, to_other_groups
     from audit.measure import exact, rate, undefined, value
-    from audit.result import Measurement
     from audit.stats.losses import mean_loss
-    from audit.stats.paired import Pair, tango
     from audit.subject.frame import take
     from audit.text import message
 
     at = {"(feature)": name}
     group = next(g for g in ctx.facts.groups if g.name == name)
-    known = np.flatnonzero(np.array([level != _missing() for level in group.levels])[groups])
+    known = np.flatnonzero(np.array([level != MISSING for level in group.levels])[groups])
     frame, groups = take(frame, known), groups[known]
     before = Asked(None if before.decision is None else before.decision[known], before.number[known])
     noise = Changed(None if noise.decision is None else noise.decision[known], noise.moved[known])
@@ -133,12 +132,7 @@ def _column(
     tables = [_by_value(group.levels, before, answers, chosen), *_by_input(name, found, others)]
     yield measured.model_copy(update={"evidence": tables})
 
-    def excess(metric: str, against: str, control: NDArray[np.bool_], mine: NDArray[np.bool_]) -> Measurement:
-        pair = Pair(*(int(np.count_nonzero(x & y)) for x, y in ((mine, control), (mine, ~control), (~mine, control), (~mine, ~control))))
-        estimate = tango(pair, level=ctx.level(metric, "difference"))
-        return Measurement(metric=metric, compare="difference", slice=at, against={"(feature)": against}, estimate=estimate)
-
-    yield excess("flip_rate", AGAIN, noise.decision, found.decision)
+    yield _excess(ctx, "flip_rate", at, AGAIN, noise.decision, found.decision)
     estimate = measured.estimate
     assert estimate is not None
     text = message(
@@ -146,25 +140,30 @@ def _column(
         column=name, rate=k / n, n=n, level=estimate.level, low=estimate.low, high=estimate.high, noise=float(noise.decision.mean()),
     )  # fmt: skip
     if others and n >= 2:
-        half = np.arange(n) % 2 == 0
-        least = min(
-            others, key=lambda o: (int(np.count_nonzero(o.changed.decision[half])) if o.changed.decision is not None else n, o.name)
-        )
-        assert least.changed.decision is not None
-        yield excess("flip_rate_over_input", least.name, least.changed.decision[~half], found.decision[~half])
-        text = message(
-            "{said} Of the other inputs, {least} changes fewest: {rate:percent}.",
-            said=text,
-            least=least.name,
-            rate=float(least.changed.decision[~half].mean()),
-        )
+        least, rate_of_least = _least_used(others, n)
+        yield _excess(ctx, "flip_rate_over_input", at, least, rate_of_least, found.decision[1::2])
+        share = float(rate_of_least.mean())
+        text = message("{said} Of the other inputs, {least} changes fewest: {rate:percent}.", said=text, least=least, rate=share)
     return [(k / n, text)]
 
 
-def _missing() -> str:
-    from audit.dataset import MISSING
+def _excess(ctx: Context, metric: str, at: Slice, against: str, control: NDArray[np.bool_], mine: NDArray[np.bool_]) -> Measurement:
+    """How much oftener decisions change for the sensitive input (n,) than for the control (n,) on the same rows."""
+    import numpy as np
 
-    return MISSING
+    from audit.result import Measurement
+    from audit.stats.paired import Pair, tango
+
+    pair = Pair(*(int(np.count_nonzero(x & y)) for x, y in ((mine, control), (mine, ~control), (~mine, control), (~mine, ~control))))
+    estimate = tango(pair, level=ctx.level(metric, "difference"))
+    return Measurement(metric=metric, compare="difference", slice=at, against={"(feature)": against}, estimate=estimate)
+
+
+def _least_used(others: list[Other], n: int) -> tuple[str, NDArray[np.bool_]]:
+    """The input that changes fewest decisions on every second row of n, and what it changes on the rows between, which did not choose it."""
+    least = min(others, key=lambda o: (int(o.changed.decision[::2].sum()) if o.changed.decision is not None else n, o.name))
+    assert least.changed.decision is not None
+    return least.name, least.changed.decision[1::2]
 
 
 def _others(ctx: Context, frame: Frame, before: Asked, tries: int, most: int) -> list[Other]:
