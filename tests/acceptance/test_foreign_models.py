@@ -47,10 +47,17 @@ def value(document: dict[str, Any], metric: str, slice_: dict[str, str] | None =
     return float(found[0]["estimate"]["value"])
 
 
+#: Checks that need what nobody declares here: training rows, a time column, costs, legitimate factors, the law's columns.
+UNDECLARED = {
+    "performance.challengers", "performance.gap", "performance.period", "performance.costs", "fairness.conditional", "fairness.ll144",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_check_completes_and_no_number_stands_alone(audits: dict[str, dict[str, Any]], name: str) -> None:
     for check in audits[name]["checks"]:
-        assert check["status"] == "completed", (check["info"]["id"], check["reason"])
+        expected = "skipped" if check["info"]["id"] in UNDECLARED else "completed"
+        assert check["status"] == expected, (check["info"]["id"], check["reason"])
         for finding in check["findings"]:
             assert finding["reason"] or finding["estimate"]["low"] <= finding["estimate"]["value"] <= finding["estimate"]["high"]
 

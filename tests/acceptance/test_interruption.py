@@ -55,7 +55,7 @@ def test_killed_at_ten_moments_it_resumes_to_the_same_digest(user: User, model: 
 
 def test_an_edited_entry_is_not_believed(user: User, model: tuple[str, str]) -> None:
     folder = _killed_after(user, model[0], "edited", 6)
-    entry = next(p for p in (folder / ".journal").glob("performance.*.json"))
+    entry = next(p for p in (folder / ".journal").glob("data.*.json"))
     entry.write_text(entry.read_text().replace("0.", "0.9", 1))
     resumed = user.audit("--resume", str(folder))
     assert f"{entry.stem} …" in resumed.err
