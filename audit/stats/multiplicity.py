@@ -37,7 +37,7 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     """
     values = _probabilities(p)
     order = np.argsort(values, kind="stable")
-    steps = values[order] * values.size / np.arange(1, values.size + 1)
+    steps = values[order] * (values.size / np.arange(1, values.size + 1))  # a factor of 1 or more: never below p itself, to the last digit
     adjusted = np.empty_like(values)
     adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
     return adjusted
