@@ -33,6 +33,7 @@ class Settled(Frozen):
     kind: str
     methods: list[str]
     flops: float | None = None
+    uncounted: tuple[str, ...] = ()
     packages: dict[str, str]
 
     @property
@@ -64,7 +65,8 @@ def settle(description: Description, prediction: Prediction, facts: Facts, metad
         "kind": description.kind,
         "methods": description.methods,
         "packages": description.packages,
-        "flops": getattr(description, "flops", None),
+        "flops": description.flops,
+        "uncounted": description.uncounted,
     }
     if task == "regression":
         if facts.roles.target is not None and not facts.target_is_number:

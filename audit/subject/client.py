@@ -43,7 +43,8 @@ class Description:
     """What the model says of itself.
 
     `parameters` counts trained numbers, `outputs` says what `values` of a prediction are, `peak_memory` is in bytes of resident memory,
-    `flops` counts floating-point operations for one row (a multiply-add is two), None where they cannot be counted.
+    `flops` counts floating-point operations for one row (a multiply-add is two), None where they cannot be counted; `uncounted` names
+    operations of the model that nothing counts.
     """
 
     classes: list[str] | None
@@ -56,6 +57,7 @@ class Description:
     load_seconds: float
     peak_memory: int
     flops: float | None = None
+    uncounted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -283,7 +285,7 @@ def _description(body: dict[str, Any]) -> Description:
         value = body.get(key)
         return float(value) if isinstance(value, int | float) and 0 <= value < 1e15 else 0.0
 
-    classes, packages, methods = body.get("classes"), body.get("packages"), body.get("methods")
+    classes, packages, methods, uncounted = (body.get(key) for key in ("classes", "packages", "methods", "uncounted"))
     if classes is not None and not (
         isinstance(classes, list) and all(isinstance(c, str) for c in classes) and len(set(classes)) == len(classes)
     ):
@@ -301,4 +303,5 @@ def _description(body: dict[str, Any]) -> Description:
         load_seconds=number("load_seconds"),
         peak_memory=int(number("peak_memory")),
         flops=number("flops") if isinstance(body.get("flops"), int | float) else None,
+        uncounted=tuple(printable(name, "?", 60) for name in uncounted[:20]) if isinstance(uncounted, list) else (),
     )

@@ -98,6 +98,7 @@ class Server:
                 versions[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 continue
+        flops, uncounted = subject.flops()
         return {
             "classes": subject.classes,
             "parameters": subject.parameters(),
@@ -108,7 +109,8 @@ class Server:
             "packages": versions,
             "load_seconds": self._load_seconds,
             "peak_memory": peak_memory(),
-            "flops": subject.flops(),
+            "flops": flops,
+            "uncounted": uncounted,
         }
 
     def _write(self, header: Header, answer: Answer, more: list[Array]) -> tuple[Header, dict[str, Any]]:

@@ -35,6 +35,9 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
     yield value("parameters", None if parameters is None else exact(float(parameters), rows), reason=unknown)
     yield undefined("bytes_on_disk", unseen) if unseen else value("bytes_on_disk", exact(float(size), rows))
     uncounted = unseen or message("Operations are counted for PyTorch networks only.")
+    if ctx.settled.uncounted:
+        names = ", ".join(ctx.settled.uncounted)
+        uncounted = message("Part of the work is done by operations that cannot be counted: {names}.", names=names)
     yield undefined("flops_per_row", uncounted) if ctx.settled.flops is None else value("flops_per_row", exact(ctx.settled.flops, rows))
     rate = rows / max(ctx.scoring.seconds, 1e-9)
     yield value("rows_per_second", exact(rate, rows)).model_copy(update={"repeatable": False})

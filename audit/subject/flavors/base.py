@@ -62,9 +62,9 @@ class Subject:
         """Count of trained numbers, None where unknown."""
         return None
 
-    def flops(self) -> float | None:
-        """Floating-point operations for one row, a multiply-add counted as two; None where they cannot be counted."""
-        return None
+    def flops(self) -> tuple[float | None, list[str]]:
+        """(floating-point operations for one row, a multiply-add counted as two; None where they cannot be counted, what is not counted)."""
+        return None, []
 
     def methods(self) -> list[str]:
         """Names that `attribute` takes."""

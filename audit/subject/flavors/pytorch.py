@@ -37,21 +37,22 @@ class Net(Subject):
         """Elements of all parameters."""
         return self._count
 
-    def flops(self) -> float | None:
-        """As torch counts them, for two rows of zeros; None for shapes that are not known."""
+    def flops(self) -> tuple[float | None, list[str]]:
+        """As torch counts them, for two rows of zeros; None for shapes that are not known, and where a part is not counted."""
         import torch
-        from torch.utils.flop_counter import FlopCounterMode
+
+        from audit.subject.flavors.operations import count
 
         shape = self._row_shape
         if shape is None or self._several:
-            return None
-        counter = FlopCounterMode(display=False)
+            return None, []
+        rows = torch.zeros((2, *shape[1:]), dtype=getattr(torch, self._dtype))
         try:
-            with counter, torch.inference_mode():
-                self._forward(torch.zeros((2, *shape[1:]), dtype=getattr(torch, self._dtype)))
+            with torch.inference_mode():
+                operations, unknown = count(lambda: self._forward(rows))
         except Exception:
-            return None
-        return counter.get_total_flops() / 2 or None
+            return None, []
+        return None if unknown else operations / 2 or None, unknown
 
     def methods(self) -> list[str]:
         """Integrated Gradients for models of one tensor."""
