@@ -5,7 +5,7 @@ Two questions are kept apart and both printed: is there a difference (a test, ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,15 +46,15 @@ def beyond(estimate: Estimate, criterion: Criterion, *, strict: bool = False) ->
 
 def margin_p(estimate: Estimate, criterion: Criterion) -> float:
     """One-sided p of "the truth is inside the limits", from the interval's own half-width on the side of the limit (normal approximation)."""
-    from scipy.stats import norm
+    from scipy.special import ndtr, ndtri
 
-    z = float(norm.ppf((1 + estimate.level) / 2))
+    z = float(ndtri((1 + estimate.level) / 2))
     worst = 1.0
     for limit, towards, side in ((criterion.min, estimate.high - estimate.value, -1), (criterion.max, estimate.value - estimate.low, 1)):
         if limit is None:
             continue
         beyond_by = side * (estimate.value - limit)
-        worst = min(worst, float(norm.sf(beyond_by * z / towards)) if towards > 0 else (0.0 if beyond_by > 0 else 1.0))
+        worst = min(worst, float(ndtr(-beyond_by * z / towards)) if towards > 0 else (0.0 if beyond_by > 0 else 1.0))
     return worst
 
 
@@ -132,14 +132,17 @@ class Counted(NamedTuple):
 
 @dataclass
 class Answer:
-    """What the judge makes of one deciding question: verdicts of findings by key, pooled findings to add, and people not assessed."""
+    """What the judge makes of one deciding question: verdicts of findings by key, pooled findings to add, and people not assessed.
+
+    A reason that takes a moment to work out, such as how many rows would be needed, is a function, called when the document is written.
+    """
 
     id: str
     check: str
     title: Message
     verdict: str = "inconclusive"
     answered: bool = False
-    reason: Message | None = None
+    reason: Message | Callable[[], Message] | None = None
     judged: dict[str, Finding] = field(default_factory=dict)
     added: list[Finding] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -148,10 +151,10 @@ class Answer:
 
     def question(self) -> Question:
         """The answer as the document has it."""
-        reason = render(self.reason) if self.reason else None
+        reason = self.reason() if callable(self.reason) else self.reason
         return Question(
             id=self.id, check=self.check, title=render(self.title), title_msg=self.title, verdict=self.verdict, answered=self.answered,
-            reason=reason, reason_msg=self.reason, findings=self.keys,
+            reason=render(reason) if reason else None, reason_msg=reason, findings=self.keys,
         )  # fmt: skip
 
 
@@ -164,7 +167,7 @@ def worst(verdicts: Iterable[str]) -> Verdict:
     return "not_judged"
 
 
-def audit_verdict(questions: list[Question]) -> tuple[AuditVerdict, Answered]:
+def audit_verdict(questions: Sequence[Question | Answer]) -> tuple[AuditVerdict, Answered]:
     """The audit's verdict and the answered fraction (verdicts.md §3)."""
     verdicts = [q.verdict for q in questions]
     answered = Answered(

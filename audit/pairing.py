@@ -52,7 +52,7 @@ def adequate(group: Part, reference: Part, held: Held, plan: Plan, clusters: Clu
     n1, n0 = clusters.effective if clusters else (group.n, reference.n)
     if too_few(clusters):
         return False
-    level, criterion = 2 * plan.judge.level_pass - 1, held.criterion
+    level, criterion = round(2 * plan.judge.level_pass - 1, 12), held.criterion
     if held.compare == "difference":
         chance = chance_to_pass_difference(n1, n0, held.common, margin=criterion.max or 0.0, level=level)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 from audit.answering import TITLES, Case, blocked, conclude, few
@@ -105,7 +106,7 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
         answer.not_assessed.append(few(left_out, metric))
     unjudged = [c for c in columns if c not in judgeable]
     if unjudged:
-        answer.reason = _too_few(unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
+        answer.reason = partial(_too_few, unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
     result = conclude(answer, case)
     _foresee(answer, pairs, alpha, round(2 * case.plan.judge.level_pass - 1, 12))
     if unjudged and result.verdict == "pass":

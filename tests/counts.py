@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, finding
 from audit.plan import Plan
 from audit.questions import answer_all
-from audit.result import Answered, AuditVerdict, Estimate, Finding, Message, Part
+from audit.result import Answered, AuditVerdict, Estimate, Finding, Message, Part, Question
 from audit.stats.calibration import in_the_large_ranked
 from audit.stats.losses import log_losses, skill
 from audit.stats.ranked import rank
@@ -107,8 +108,12 @@ class Judged:
 
     def __init__(self, found: Found, case: Case | None = None) -> None:
         self.answers: dict[str, Answer] = {a.id: a for a in answer_all(case or a_case(), found)}
-        self.questions = {id_: a.question() for id_, a in self.answers.items()}
-        self.verdict, self.answered = audit_verdict(list(self.questions.values()))
+        self.verdict, self.answered = audit_verdict(list(self.answers.values()))
+
+    @cached_property
+    def questions(self) -> dict[str, Question]:
+        """The questions as the document has them, by id."""
+        return {id_: a.question() for id_, a in self.answers.items()}
 
     def findings(self, question: str) -> list[Finding]:
         """Everything that the question judged, pooled groups included."""

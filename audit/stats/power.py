@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from operator import index
 
 import numpy as np
@@ -33,6 +34,7 @@ def _check(n1: int, n0: int, *rates: float) -> tuple[int, int]:
     return n1, n0
 
 
+@lru_cache(maxsize=1024)  # adequacy, outlook and groups of one size ask the same again
 def chance_to_pass_ratio(n1: int, n0: int, p: float, *, low: float, high: float, level: float, true_ratio: float = 1.0) -> float:
     """Chance that the two-sided `level` Miettinen–Nurminen interval of p1/p0 lies inside [low, high], in [0, 1]; 0 for an empty group.
 
@@ -55,6 +57,7 @@ def chance_to_pass_ratio(n1: int, n0: int, p: float, *, low: float, high: float,
     return chance_between(n1, p * true_ratio, n0, p, enough=enough, too_many=too_many)
 
 
+@lru_cache(maxsize=1024)
 def chance_to_pass_difference(n1: int, n0: int, p: float, *, margin: float, level: float, true_difference: float = 0.0) -> float:
     """Chance that the two-sided `level` Newcombe interval of p1 − p0 lies inside ±margin, in [0, 1]; 0 for an empty group.
 

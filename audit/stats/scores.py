@@ -16,7 +16,12 @@ LOG_BOUND = 60.0  # beyond e^60 a ratio of rates is called infinite
 
 
 def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
-    return tuple(np.array(v) for v in np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in values)))
+    return tuple(np.asarray(v, dtype=np.float64) for v in values)
+
+
+def _alike(*values: ArrayLike) -> tuple[Floats, ...]:
+    """As arrays of one shape."""
+    return tuple(np.array(v) for v in np.broadcast_arrays(*_floats(*values)))
 
 
 def over_root(difference: Floats, variance: Floats) -> Floats:
@@ -45,12 +50,16 @@ def ratio_limits(
     k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike, *, level: float, corrected: bool = True
 ) -> tuple[Floats, Floats]:
     """Score limits of p1 / p0, between which |`ratio_z`| stays under the quantile: 0 below where k1 = 0, infinite above where k0 = 0."""
-    z = normal_quantile(level)
-    k1, n1, k0, n0 = _floats(k1, n1, k0, n0)
-    ends = np.full(k1.shape, -LOG_BOUND), np.full(k1.shape, LOG_BOUND)
-    low = np.exp(find_roots(lambda u: ratio_z(k1, n1, k0, n0, np.exp(u), corrected=corrected) - z, *ends))
-    high = np.exp(find_roots(lambda u: ratio_z(k1, n1, k0, n0, np.exp(u), corrected=corrected) + z, *ends))
+    k1, n1, k0, n0 = _alike(k1, n1, k0, n0)
+    z = normal_quantile(level) * _signs(k1)
+    ends = np.full(z.shape, -LOG_BOUND), np.full(z.shape, LOG_BOUND)
+    low, high = np.exp(find_roots(lambda u: ratio_z(k1, n1, k0, n0, np.exp(u), corrected=corrected) - z, *ends))
     return np.where(k1 == 0, 0.0, low), np.where(k0 == 0, np.inf, high)
+
+
+def _signs(k1: Floats) -> Floats:
+    """1 and −1, each in the shape of k1: for lower and upper limits that are solved for together."""
+    return np.stack([np.ones(k1.shape), -np.ones(k1.shape)])
 
 
 def odds_ratio_limits(k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike, *, level: float) -> tuple[Floats, Floats]:
@@ -59,22 +68,22 @@ def odds_ratio_limits(k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike
     Solved for m, the expected k1 under the restriction: (k1 − m)² (1/m + 1/(n1−m) + 1/(K−m) + 1/(n0−K+m)) = z² N/(N−1), K = k1 + k0.
     Cornfield 1956; Miettinen and Nurminen 1985.
     """
-    k1, n1, k0, n0 = _floats(k1, n1, k0, n0)
+    k1, n1, k0, n0 = _alike(k1, n1, k0, n0)
     total, events = n1 + n0, k1 + k0
     z = normal_quantile(level) * np.sqrt(total / np.maximum(total - 1, 1))
     least, most = np.maximum(0.0, events - n0), np.minimum(n1, events)
 
-    def excess(m: Floats, sign: float) -> Floats:
+    def excess(m: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             statistic = (k1 - m) * np.sqrt(1 / m + 1 / (n1 - m) + 1 / (events - m) + 1 / (n0 - events + m))
-        return z + sign * np.where(m == k1, 0.0, statistic)
+        return z - signs * np.where(m == k1, 0.0, statistic)
 
     def odds(m: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
             return m * (n0 - events + m) / ((n1 - m) * (events - m))
 
-    low = odds(find_roots(lambda m: excess(m, -1.0), least, k1))
-    high = odds(find_roots(lambda m: excess(m, 1.0), k1, most))
+    signs = _signs(k1)
+    low, high = odds(find_roots(excess, np.stack([least, k1]), np.stack([k1, most])))
     return np.where(k1 == least, 0.0, low), np.where(k1 == most, np.inf, high)
 
 
