@@ -23,7 +23,7 @@ from counts import (
     plan_with,
     rates,
 )
-from scene import set_scene
+from scene import findings, set_scene
 
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, worst
@@ -465,6 +465,17 @@ def test_a_constant_predictor_fails(tmp_path: Path) -> None:
     assert labels.verdict == "fail"
 
 
+@pytest.mark.parametrize("base", [0.1, 0.3, 0.9])
+def test_a_constant_predictor_fails_though_all_else_is_in_order(tmp_path: Path, base: float) -> None:
+    """Known beforehand and so not exactly the rows' own rate, on rows of many sizes."""
+    rng = np.random.default_rng(8)
+    for n in (200, 600, 2_000) * 3:
+        y = rng.random(n) < base
+        scene = set_scene(tmp_path, y=y.astype(int), pred=np.full(n, int(base > 0.5)), score=np.full(n, base))
+        measured = findings("performance.baseline", scene.measure("performance.baseline"))
+        assert Judged(good() | {"performance.baseline": measured}).verdict == "fail"
+
+
 def test_a_constant_predictor_fails_in_spite_of_rounding(tmp_path: Path) -> None:
     """The last digit of a constant may depend on a row's place in its batch."""
     given = rows()
@@ -555,3 +566,5 @@ def test_simulated_findings_are_those_that_the_checks_make(tmp_path: Path) -> No
                 continue  # shown, never judged
             assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12), (check, f.metric)
     assert GOOD.level == 0.90
+    said = {q.id: (q.verdict, q.findings) for q in scene.document().questions}
+    assert said == {id_: (q.verdict, q.findings) for id_, q in Judged(made).questions.items()}
