@@ -46,7 +46,9 @@ CONTEXT = (
 )  # fmt: skip
 #: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
 LABEL_BASED = ("calibration.overall", "calibration.groups", "performance.groups")
-#: What `fairness.group` measures without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.
+#: Checks that judge rates of decisions on any rows, and rates of errors on outcomes only.
+MIXED = ("fairness.group", "fairness.subgroups")
+#: What they measure without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.
 LABEL_FREE = ("selection_rate", "adverse_selection_rate", "mean_prediction")
 SOURCES = {
     "human_decision": message("The outcome column holds human decisions"),
@@ -110,7 +112,7 @@ def _history(past: History, judged_by: Plan, findings: dict[str, list[Finding]],
 def _findings(id_: str, result: Json, plan: Plan, label_source: str | None, favourable: bool) -> list[Finding]:
     measurements = [Measurement.model_validate(m) for m in result.get("measurements", [])]
     outcome = label_source == "outcome"
-    if id_ == "fairness.group" and id_ in plan.checks and not outcome:
+    if id_ in MIXED and id_ in plan.checks and not outcome:
         kept = [c for c in plan.checks[id_].criteria if c.metric in LABEL_FREE]
         plan = plan.model_copy(update={"checks": plan.checks | {id_: plan.checks[id_].model_copy(update={"criteria": kept})}})
     judgeable = favourable if id_ == "fairness.group" else id_ not in LABEL_BASED or outcome

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BATCH = 65_536
 MISSING = "(missing)"
+#: Everybody who is not in a slice, where a search over slices holds it against them.
+REST = "(rest)"
 #: Words that people write into a number column where the number is missing; in a text column they stay text (Namibia is "NA").
 MISSING_WORDS = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None", "")
 MISSING_LIST = ", ".join(f"'{word}'" for word in MISSING_WORDS)

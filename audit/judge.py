@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from audit.dataset import MISSING
+from audit.dataset import MISSING, REST
 from audit.outlook import Foreseen
 from audit.plan import Plan
 from audit.result import Answered, AuditVerdict, Criterion, Estimate, Finding, Measurement, Message, Question, Test, Verdict, finding_key
@@ -73,10 +73,10 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
         criterion = Criterion(**rule.model_dump(exclude={"metric", "compare", "rule"}), rule=screen)
         held += [
             (i, criterion) for i, f in enumerate(found)
-            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and len(f.slice) <= 1
+            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and (len(f.slice) <= 1 or _searched(f))
             and not {MISSING, "*"} & set(f.slice.values())  # unknown membership and extremes over groups are shown, never judged
         ]  # fmt: skip
-    tested = [(i, f.test.p_value) for i, _ in held if (f := found[i]).test is not None and f.compare != "value"]
+    tested = [(i, f.test.p_value) for i, _ in held if (f := found[i]).test is not None and f.compare != "value" and not _searched(f)]
     adjusted = dict(zip([i for i, _ in tested], benjamini_hochberg([p for _, p in tested]).tolist(), strict=True)) if tested else {}
     for i, criterion in held:
         f = found[i]
@@ -85,9 +85,16 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
             if f.test and i in adjusted
             else f.test
         )
-        verdict, reason = _judged(f, criterion, established=adjusted.get(i, 1.0) <= 0.10)
+        own = f.test.adjusted_p_value if f.test is not None and _searched(f) else None
+        established = adjusted.get(i, 1.0) <= 0.10 if own is None else own <= plan.judge.alpha_fail
+        verdict, reason = _judged(f, criterion, established=established)
         found[i] = f.model_copy(update={"criterion": criterion, "test": test, "verdict": verdict} | reason)
     return found
+
+
+def _searched(f: Finding) -> bool:
+    """Whether a search found the slice, with tests that are adjusted for it: it may be judged by however many columns it is defined."""
+    return f.against is not None and REST in f.against.values() and f.test is not None and f.test.adjusted_p_value is not None
 
 
 def _judged(f: Finding, criterion: Criterion, *, established: bool) -> tuple[Verdict, dict[str, object]]:

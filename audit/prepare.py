@@ -156,7 +156,7 @@ def _target(dataset: Dataset, target: str | None) -> tuple[str | None, list[str]
     return text, labels if len(labels) <= MAX_LABELS else [], dataset.is_number(target), int(missing)
 
 
-def _counted(dataset: Dataset, name: str, bins: dict[str, list[float]]) -> tuple[str, dict[str, int]]:
+def levels_of(dataset: Dataset, name: str, bins: dict[str, list[float]]) -> tuple[str, dict[str, int]]:
     """A column as SQL text, many-valued numbers cut into bins, and its values with their rows, largest first; of too many more than `MAX_GROUPS`."""
     sql = dataset.text(name)
     if dataset.is_number(name) and (name in bins or len(dataset.levels(name, limit=MAX_VALUES)) > MAX_VALUES):
@@ -175,7 +175,7 @@ def _factors(dataset: Dataset, roles: Roles, bins: dict[str, list[float]]) -> tu
     for name in dict.fromkeys(name for name in named if name in dataset.types):
         reason = _no_factor(dataset, name, roles)
         if reason is None:
-            sql, levels = _counted(dataset, name, bins)
+            sql, levels = levels_of(dataset, name, bins)
             reason = _no_levels(levels)
         if reason is not None:
             raise AuditError(f"the legitimate factor {name!r} {reason}", "take it out of legitimate_factors in the context")
@@ -210,7 +210,7 @@ def _no_levels(levels: dict[str, int]) -> str | None:
 
 
 def _groups(dataset: Dataset, name: str, roles: Roles, bins: dict[str, list[float]]) -> Groups:
-    sql, counted = _counted(dataset, name, bins)
+    sql, counted = levels_of(dataset, name, bins)
     if len(counted) > MAX_GROUPS:
         raise AuditError(
             f"the sensitive column {name!r} has more than {MAX_GROUPS} values",

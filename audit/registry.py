@@ -59,7 +59,13 @@ def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], pa
 
 
 def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """AuditError where the plan names a column for this check that is no sensitive column."""
+    """AuditError where the plan names a column for this check that is not there, or is no sensitive column where one is meant."""
+    for column in (column for name in check.lists for column in params[name] or ()):
+        if column not in facts["columns"] or column == facts["roles"]["target"]:
+            what = "which is the target" if column in facts["columns"] else "which is no column of the data"
+            raise AuditError(
+                f"the plan names {column!r} for {check.info.id}, {what}", f"its columns are {', '.join(facts['columns'][:40])}"
+            )
     known = [group["name"] for group in facts["groups"]]
     named = [params[name] for name in check.columns if params.get(name)]
     for column in named:
@@ -84,6 +90,7 @@ class Check:
     defaults: Mapping[str, Any]
     reported_only: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as the plan gives them over the defaults; an unknown name, a wrong type or a value out of range is refused."""
@@ -123,10 +130,11 @@ def check(
     probing: bool = False,
     reported_only: Iterable[str] = (),
     columns: Iterable[str] = (),
+    lists: Iterable[str] = (),
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
-    the check runs only where the plan sets them all.
+    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
@@ -144,7 +152,7 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns))
+        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists))
         return function
 
     return register

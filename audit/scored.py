@@ -73,6 +73,13 @@ def sample_rows(rows: int, size: int, seed: int) -> NDArray[np.int64]:
     return np.sort(kept_row)
 
 
+def halves(ids: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """0 or 1 for each row (or cluster) of these ids, (k,): the last bit of the hash that draws the sample, so each id keeps its half in every audit of one seed."""
+    import numpy as np
+
+    return (_hash(ids, seed) & np.uint64(1)).astype(np.int64)
+
+
 def _hash(row: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """splitmix64 (Steele, Lea and Flood, 2014) of the row, keyed by the seed; a bijection of the row, so there are no ties."""
     import numpy as np

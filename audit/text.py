@@ -22,6 +22,7 @@ LEVELS = {
     "(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups", "(seen)": "rows seen in training", "(unseen)": "rows not seen in training",
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
+    "(rest)": "everybody else",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {

@@ -75,6 +75,7 @@ METRICS = {
     "undeclared_sensitive_input": mark("used without a declared reason (1) or not (0)"),
     "mean_absolute_error": mark("typical error (mean absolute error)"),
     "root_mean_squared_error": mark("error that weighs large misses more (root mean squared error)"),
+    "large_error_rate": mark("errors above the median of all errors (large error rate)"),
     "mean_error": mark("prediction minus outcome on average (mean error)"),
     "informedness": mark("recall and specificity above guessing (informedness)"),
     "accuracy_score": mark("how often the model is right (accuracy)"),

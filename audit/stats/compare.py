@@ -145,6 +145,20 @@ def equality_test(k1: int, n1: int, k0: int, n0: int) -> tuple[float, str] | Non
     return None if p is None else (p, "fisher_exact")
 
 
+def higher_test(k1: int, n1: int, k0: int, n0: int) -> tuple[float, str] | None:
+    """(one-sided p, method) of a rate in the group that is no higher than the reference's, given both margins. Fisher 1934.
+
+    Exact throughout: far out in the longer tail, where a search ends up, the score test's p is several times too small (k = 12 of 34 at a
+    rate of .15: .0005 for .0028). None where a group is empty. ValueError unless 0 <= k <= n.
+    """
+    from scipy.stats import hypergeom
+
+    (k1, n1), (k0, n0) = check_count(k1, n1), check_count(k0, n0)
+    if n1 == 0 or n0 == 0:
+        return None
+    return min(1.0, float(hypergeom.sf(k1 - 1, n1 + n0, k1 + k0, n1))), "fisher_exact"
+
+
 def _welch(group: Triple, reference: Triple) -> tuple[float, float, float] | None:
     """Difference, its standard error and Satterthwaite's degrees of freedom; None where the rows do not show their spread."""
     (n1, m1, v1), (n0, m0, v0) = group, reference
