@@ -182,8 +182,9 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
     made = []
     for column, metrics in columns.items():
         groups = list(dict.fromkeys(g for cells in metrics.values() for g in cells))[:6]
-        rows = {capital(short(metric_name(m, say))): {g: v for g, v in c.items() if g in groups} for m, c in metrics.items()}
-        if len(rows) > 1 and len(groups) > 1:
+        named = {capital(short(metric_name(m, say))): {g: v for g, v in c.items() if g in groups} for m, c in metrics.items()}
+        rows = {name: cells for name, cells in named.items() if len(cells) > 1}  # a rate may be known of groups beyond the first six only
+        if len(rows) > 1:
             worst = max(rows, key=lambda m: max(rows[m].values()) - min(rows[m].values()))
             title = say.t("By {column}, groups differ most in: {metric}", column=clean(column, 60), metric=worst)
             told = say.join(
@@ -192,6 +193,9 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
             shown = {m: {say.level(g): v for g, v in c.items()} for m, c in rows.items()}
             spec = charts.dumbbell(shown, {say.level(g): palette.of({column: g}) for g in groups}, "percent")
             parts = [say.t("estimates only; the intervals are in the table")]
+            known = {g for cells in metrics.values() for g in cells}
+            if len(known) > len(groups):
+                parts.append(say.t("{shown:count} of {all:count} groups", shown=len(groups), all=len(known)))
             if column in left_out:
                 parts.append(say.t("without rates from fewer than {n:count} rows", n=SMALL))
             made.append(Chart(title, say.join(parts), brief(say.told(title, told)), spec, path))

@@ -9,9 +9,10 @@ import pytest
 from pieces import IMG
 from sample import sample
 
+from audit.result import Finding
 from reports.charts import DARK, Dot, dark, forest
 from reports.curves import histogram
-from reports.figures import Palette, figures
+from reports.figures import Palette, dumbbells, figures
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
 from reports.words import Speaker
 
@@ -102,3 +103,20 @@ def test_lines_with_bands_are_named_in_a_legend() -> None:
     assert drawings
     for drawing in drawings:
         assert {"white", "black", "hispan"} <= set(re.findall(r">([^<>]+)</text>", drawing))
+
+
+def test_groups_side_by_side_are_at_most_six_and_the_chart_says_of_how_many() -> None:
+    """A rate that is known of the seventh group alone is in no row of the chart: it has nothing to stand beside there."""
+    check = next(c for c in sample().checks if c.info.id == "fairness.group")
+    one = next(f for f in check.findings if f.compare == "value" and f.estimate)
+
+    def rate(metric: str, group: str, value: float) -> Finding:
+        assert one.estimate
+        estimate = one.estimate.model_copy(update={"value": value, "low": value, "high": value, "n": 100})
+        return one.model_copy(update={"metric": metric, "slice": {"race": group}, "parts": [], "estimate": estimate})
+
+    names = [f"g{i}" for i in range(7)]
+    found = [rate(m, g, i / 10) for m in ("selection_rate", "accuracy") for i, g in enumerate(names)] + [rate("recall", "g6", 0.5)]
+    (chart,) = dumbbells(check.model_copy(update={"findings": found}), "checks[0]", Palette(sample()), Speaker("en"))
+    assert "6 of 7 groups" in chart.subtitle
+    assert "g6" not in chart.alt
