@@ -51,9 +51,11 @@ MIXED = ("fairness.group", "fairness.subgroups")
 #: What they measure without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.
 LABEL_FREE = ("selection_rate", "adverse_selection_rate", "mean_prediction")
 SOURCES = {
-    "human_decision": message("The outcome column holds human decisions"),
-    "proxy": message("The outcome column holds a proxy of the outcome"),
-    "selective": message("The outcome is known only for those who were selected"),
+    "human_decision": message("The outcome column holds human decisions: agreement with past decisions, not correctness."),
+    "proxy": message("The outcome column holds a proxy: agreement with the proxy, not correctness about the outcome that it stands for."),
+    "selective": message(
+        "The outcome is known only for those whom past decisions selected: agreement with what was seen of them, not correctness for everybody."
+    ),
 }
 PACKAGES = (
     "numpy",
@@ -214,7 +216,14 @@ def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resu
     if facts.recorded is not None:
         columns = facts.recorded.names
         notes.append(message("No model was asked: what is audited are the predictions in the data ({columns}).", columns=columns))
-    if settled is not None and settled.has_scores and inspection["flavor"] in ("http", "predictions") and not facts.roles.classes:
+    one_score = facts.recorded is not None and len(facts.recorded.scores) == 1  # that of the positive class: there is no order
+    if (
+        settled is not None
+        and settled.has_scores
+        and inspection["flavor"] in ("http", "predictions")
+        and not facts.roles.classes
+        and not one_score
+    ):
         notes.append(
             message("Columns of scores were taken in the order {classes}; nobody declared it with --classes.", classes=settled.classes)
         )
@@ -231,11 +240,13 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
         )
     source = facts.roles.label_source
     if facts.target_sql is not None and source != "outcome":
-        declared = SOURCES.get(source or "", message("Nobody declared what the outcome column holds"))
+        undeclared = message(
+            "Nobody declared what the outcome column holds: if human decisions, this is agreement with past decisions, not correctness."
+        )
         notes.append(
             message(
-                "{declared}: agreement with past decisions, not correctness. Fairness of errors and calibration are therefore not judged.",
-                declared=declared,
+                "{declared} Fairness of errors and calibration are therefore not judged.",
+                declared=SOURCES.get(source or "", undeclared),
             )
         )
     if settled is not None and not settled.favourable:

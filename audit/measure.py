@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from audit.stats.compare import Triple
 
 NOT_DEFINED = "It is not defined on these rows."
+#: Groups of fewer rows head a summary only where there is none that is larger.
+NAMED = 30
 #: How skill and what takes its place are called in a sentence.
 SKILLS = {
     "brier_skill": "skill in the Brier score",

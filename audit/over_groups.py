@@ -22,7 +22,7 @@ SAME = 1e-12
 ZERO_FOR_NONE = {
     "true_positive_rate", "true_negative_rate", "false_positive_rate", "false_negative_rate", "precision_score", "recall_score", "f1_score",
 }  # fmt: skip
-CHANCE = Column(name="chance", label="95 % quantile under exact equality", kind="number")
+CHANCE = Column(name="chance", label="beyond this in 5 % of draws if all groups are in truth equal", kind="number")
 PRINTED = Column(name="printed", label="fairlearn's figure, a rate of no rows counted as 0", kind="number")
 
 

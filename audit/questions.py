@@ -125,6 +125,11 @@ def _baseline(case: Case, findings: dict[str, list[Finding]], alpha: float) -> A
                 "The model is better than a trivial forecast: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
                 **numbers,
             )
+        if verdict == "fail" and f.metric in ("brier_skill", "log_loss_skill"):  # it may rank well all the same
+            return message(
+                "The model's probabilities are no better than a trivial forecast: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",
+                **numbers,
+            )
         if verdict == "fail":
             return message(
                 "The model is no better than a trivial forecast: {metric} {skill:percent} ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows).",

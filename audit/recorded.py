@@ -74,7 +74,8 @@ def _check_scores(dataset: Dataset, names: list[str], *, logit: bool) -> None:
             raise AuditError(f"the score column {name!r} holds {stored - usable} values that are not numbers", "name a column of scores")
         if outside and not logit:
             raise AuditError(
-                f"the score column {name!r} holds {outside} values outside [0, 1]", "name probabilities, or add --outputs logit"
+                f"the score column {name!r} holds {outside} values outside [0, 1]",
+                "name probabilities, add --outputs logit if these are logits, or name the decisions alone with --prediction",
             )
     if len(names) > 1 and not logit:
         wrong = f"count_if({' AND '.join(finite.values())} AND abs({' + '.join(columns.values())} - 1) >= 1e-3)"

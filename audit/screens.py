@@ -310,9 +310,9 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
     if passing is None or failing is None:
         return message("There are too few rows to compare the groups of {columns}.", columns=columns)
     return message(
-        "There are too few rows to compare the groups of {columns}: if they are in truth equal, about {passing:count} rows of the largest group and its reference would pass "
-        "with 80 % chance; if the true ratio is 0.70, about {failing:count} would fail.",
-        columns=columns, passing=two_digits(passing * effect), failing=two_digits(failing * effect),
+        "There are too few rows to compare the groups of {columns}: if they are in truth equal, about {passing:count} rows of {group} and {reference} together, in the same "
+        "proportion, would pass with 80 % chance; if the true ratio is 0.70, about {failing:count} would fail.",
+        columns=columns, group=who(pair.group.slice), reference=beside(pair.group.slice, pair.reference.slice), passing=two_digits(passing * effect), failing=two_digits(failing * effect),
     )  # fmt: skip
 
 
@@ -353,6 +353,11 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int,
         )
     elif verdict == "pass":
         text = message("{comparison}, within the limit of {line}.", comparison=comparison, line=line)
+    elif not pair.adequate and inside(e, pair.criterion):
+        text = message(
+            "{comparison}. The interval lies within the limits, which is no pass: with so few rows equality itself would seldom show.",
+            comparison=comparison,
+        )
     elif established:
         text = message(
             "{comparison}. A difference is established; whether it exceeds the limit of {line} is open.", comparison=comparison, line=line

@@ -40,8 +40,8 @@ def percent(x: float) -> str:
 
 
 def ratio(x: float) -> str:
-    """Two decimals."""
-    return f"{x:.2f}"
+    """Two decimals; two digits where that would leave fewer: 0.0023."""
+    return f"{x:.2g}" if 0 < x < 0.095 else f"{x:.2f}"
 
 
 def ratio3(x: float) -> str:
@@ -156,7 +156,8 @@ def who(slice_: Mapping[str, str]) -> Message:
     own = {column: value for column, value in slice_.items() if column not in PARTS}
     said = [message(PARTS[c] or "{value}", value=level(v)) for c, v in slice_.items() if c in PARTS]
     if len(own) > 1 and all(speaks(value) for value in own.values()):
-        said.insert(0, message("{values} ({columns})", values=[level(v) for v in own.values()], columns=list(own)))
+        values = ["*"] if set(own.values()) == {"*"} else list(own.values())  # all groups of several columns: said once
+        said.insert(0, message("{values} ({columns})", values=[level(v) for v in values], columns=list(own)))
     else:
         said = [_one(column, value) for column, value in own.items()] + said
     return said[0] if len(said) == 1 else message("{parts}", parts=said)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
 from audit.text import LEVELS
-from reports.metrics import kind_of, metric_name
+from reports.metrics import METRICS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
 from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
@@ -85,7 +85,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool)
     """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
     exact = e is not None and e.method == "exact"
-    note = "" if e is None or alone else say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
+    note = "" if e is None or alone or exact else say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
     p, p_path = (
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )
@@ -132,7 +132,7 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         text = (
             say.t("p: test of {null} ({method}), adjusted over {n:count} tests.", **words, n=family)
             if family
-            else say.t("p: test of {null} ({method}).", **words)
+            else say.t("p: test of {null} ({method}), not adjusted for the number of tests.", **words)
         )
         notes.append(Said(text, f"{here}.test"))
     by_metric = is_plain(first)
@@ -173,6 +173,8 @@ def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
         kind = kinds[k] if k < len(kinds) else "text"
         if value is None:
             return Said("–", where)
+        if k < len(kinds) and table.columns[k].name == "metric" and str(value) in METRICS:
+            return Said(capital(metric_name(str(value), say)), where)
         if isinstance(value, (int, float)) and kind in FORMAT_OF:
             whole = kind == "number" and value == int(value)
             return figure(value, "count" if whole else FORMAT_OF[kind], where)

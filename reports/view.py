@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,6 +62,7 @@ class FirstScreen:
     waivers: list[Said]
     unstated: list[str]
     deciding: list[Flagged]
+    established: Said
     questions: list[Flagged]
     families: list[Flagged]
     not_shown: list[Said]
@@ -90,6 +92,7 @@ def family_of(check: str) -> str:
 
 
 SIZE_OPEN = "difference_established_size_open"
+TOO_SMALL = ("too_few_rows", "too_few_clusters")
 #: Which findings a question rests on, where they were too few to be listed as its answer.
 RESTS_ON = {"fairness_selection": ("selection_rate",), "fairness_opportunity": ("true_positive_rate", "true_negative_rate")}
 
@@ -181,16 +184,20 @@ def sentence(finding: Finding, say: Speaker) -> str:
 
 
 def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged]:
-    """The findings that decide the verdict, worst first; of the comparisons about one slice, the first stands for all."""
+    """The findings that decide the verdict: failing before open, one of each question before a second, what is too small to judge last.
+
+    Of the comparisons about one slice, the first stands for all.
+    """
     found = [
-        (LOOKS[f.verdict].rank, list(SEVERITIES).index(f.criterion.severity), i, j, c, f)
+        (LOOKS[f.verdict].rank, f.reason in TOO_SMALL, list(SEVERITIES).index(f.criterion.severity), i, j, c, f)
         for i, c in enumerate(document.checks)
         for j, f in enumerate(c.findings)
         if f.criterion and f.criterion.role == "decides" and f.verdict != "not_judged"
     ]
     seen: set[tuple[str, str, str]] = set()
-    shown = []
-    for _, _, i, j, check, f in sorted(found, key=lambda row: row[:4]):
+    asked: Counter[tuple[str, str]] = Counter()
+    shown: list[tuple[tuple[int, bool, int], Flagged]] = []
+    for rank, small, _, i, j, check, f in sorted(found, key=lambda row: row[:5]):
         same = (check.info.id, f.metric, repr(sorted(f.slice.items())))
         if same not in seen:
             seen.add(same)
@@ -199,8 +206,10 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged
             detail = "" if f.verdict in ("pass", "fail") or f.estimate is None or own else reason_text(f, say)
             detail = say.sentences([detail, accepted(document, f.key, say)])
             text = Said(sentence(f, say), f"{path}.sentence" if f.sentence else path)
-            shown.append(Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id)))
-    return shown[:most]
+            flagged = Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id))
+            shown.append(((rank, small, asked[check.info.id, f.metric]), flagged))
+            asked[check.info.id, f.metric] += 1
+    return [flagged for _, flagged in sorted(shown, key=lambda row: row[0])[:most]]
 
 
 def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
@@ -217,6 +226,19 @@ def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
         )
         for i, q in enumerate(document.questions)
     ]
+
+
+def established(document: AuditResult, say: Speaker) -> Said:
+    """From which adjusted p on a difference counts as established, where a question decides."""
+    alpha = document.history.alpha_fail
+    whole = document.plan["judge"]["alpha_fail"] if alpha is None else alpha
+    text = say.t(
+        "A difference counts as established where its adjusted p is at most {each:p}: {whole:p} for the whole audit, shared equally by {n:count} deciding questions.",
+        each=whole / max(1, document.answered.decides),
+        whole=whole,
+        n=document.answered.decides,
+    )
+    return Said(text, "answered.decides")
 
 
 def decides(check: CheckResult) -> bool:
@@ -250,6 +272,8 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
     context = context_of(document)
     lines = [Said(say.t(STANDING))]
+    if context.get("known_limits") not in UNSTATED:
+        lines.append(Said(say.t("Known limits, as declared: {limits}", limits=words_of(context["known_limits"])), "context.known_limits"))
     if document.history.models_on_this_data is not None:
         lines.append(Said(say.t(KEPT_OFF), "history"))
     if context.get("sampling") == "census" and context.get("period") not in UNSTATED:
@@ -403,6 +427,7 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         unstated=unstated(document, say),
         deciding=deciding(document, say),
         questions=questions(document, say),
+        established=established(document, say),
         families=families(document, say),
         not_shown=not_shown(document, say),
     )

@@ -185,3 +185,14 @@ def test_the_second_of_two_is_named_without_its_column() -> None:
     assert render(beside({"race": "black"}, {"sex": "male"})) == "male (sex)"
     assert speaks("female")
     assert not speaks("true")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.754, "0.75"), (0.0023, "0.0023"), (0.0949, "0.095"), (0.0, "0.00"), (1.0, "1.00"), (12.345, "12.35")]
+)
+def test_a_ratio_keeps_two_digits_however_small_it_is(value: float, said: str) -> None:
+    assert FORMATS["ratio"](value) == said
+
+
+def test_all_groups_of_several_columns_are_said_once() -> None:
+    assert render(who({"sex": "*", "race": "*"})) == "all groups (sex, race)"

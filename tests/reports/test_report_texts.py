@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sample import sample
 
+from audit.result import Finding
 from audit.text import catalogue
 from reports.metrics import kind_of
-from reports.view import SIZE_OPEN, first_screen, reason_text
+from reports.view import SIZE_OPEN, deciding, first_screen, reason_text
 from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -107,3 +108,34 @@ def test_an_established_difference_of_open_size_is_never_called_undecided(lang: 
         assert say.t(look.word) == label
         assert never not in beside
     assert never not in reason_text(open_, say)
+
+
+def test_page_one_lets_each_question_speak_before_one_speaks_twice_and_small_groups_last() -> None:
+    document = sample()
+    found = [f for c in document.checks for f in c.findings if f.criterion and f.criterion.role == "decides"]
+    first = found[0]
+
+    def one(metric: str, group: str, verdict: str, reason: str | None = None) -> Finding:
+        return first.model_copy(
+            update={"metric": metric, "slice": {"g": group}, "verdict": verdict, "reason": reason, "sentence": group, "sentence_msg": None}
+        )
+
+    findings = [
+        one("selection_rate", "a", "fail"), one("selection_rate", "b", "fail"), one("selection_rate", "tiny", "inconclusive", "too_few_rows"),
+        one("selection_rate", "open", "inconclusive", "borderline"), one("true_positive_rate", "c", "fail"),
+    ]  # fmt: skip
+    check = document.checks[0].model_copy(update={"findings": findings})
+    shown = deciding(document.model_copy(update={"checks": [check]}), Speaker("en"), most=5)
+    assert [str(s.text) for s in shown] == ["a", "c", "b", "open", "tiny"]
+
+
+def test_the_level_that_decides_is_printed() -> None:
+    """0.05 over the whole audit, divided by the models on these data (3, so 0.017) and by five questions: 0.0033."""
+    assert "at most 0.0033: 0.017 for the whole audit, shared equally by 5 deciding questions" in str(
+        first_screen(sample(), Speaker("en")).established
+    )
+
+
+def test_declared_limits_are_on_page_one() -> None:
+    document = sample(context={"known_limits": "few rows of 1990"})
+    assert any("Known limits, as declared: few rows of 1990" in str(line) for line in first_screen(document, Speaker("en")).not_shown)

@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message
+    from audit.result import Estimate, Measurement, Message
     from audit.stats.runs import Runs
 
 MOST_LINES = 6  # of a drawn curve
@@ -55,7 +55,7 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
     from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
 
-    what, widest = subject(ctx), Widest(ctx.plan.disclosure.min_group_size)
+    what, widest = subject(ctx), _widest(ctx)
     for grouping in ctx.groupings(intersection=False):
         found, lines, sums = [], [], clustered.gaps(ctx, grouping)
         with in_order(ctx, what, grouping) as tables:
@@ -79,25 +79,36 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
     if widest.found is None:
         yield message("No group has enough rows with an outcome to be shown.")
         return
-    gap, slice_, n = widest.found
+    (small, _), slice_, e = widest.found
     yield message(
-        "{group}: the widest gap between mean probability and observed rate, {gap:points} points ({n:count} rows).",
-        gap=gap, group=who(slice_), n=n,
+        "{group}: of groups of at least {least:count} rows, the widest gap between mean probability and observed rate, {gap:points} points ({level:percent} interval {low:points} to "
+        "{high:points}; {n:count} rows).",
+        gap=e.value, group=who(slice_), n=e.n, level=e.level, low=e.low, high=e.high, least=widest.least if small else widest.enough,
     )  # fmt: skip
 
 
 class Widest:
-    """The largest gap among the groups that have enough rows to be named."""
+    """The largest gap among the groups of `enough` rows to be judged; where there is none, of those of `least` rows to be named."""
 
-    def __init__(self, least: int) -> None:
-        self.least = least
-        self.found: tuple[float, dict[str, str], int] | None = None
+    def __init__(self, least: int, enough: int) -> None:
+        self.least, self.enough = least, enough
+        self.found: tuple[tuple[bool, float], dict[str, str], Estimate] | None = None
 
     def see(self, measurement: Measurement) -> None:
         """One group's gap."""
         e = measurement.estimate
-        if e is not None and e.n >= self.least and (self.found is None or abs(e.value) > abs(self.found[0])):
-            self.found = e.value, measurement.slice, e.n
+        if e is None or e.n < self.least:
+            return
+        key = (e.n < self.enough, -abs(e.value))
+        if self.found is None or key < self.found[0]:
+            self.found = key, measurement.slice, e
+
+
+def _widest(ctx: Context) -> Widest:
+    from audit.measure import NAMED
+
+    asked = ctx.plan.decides.get("calibration_large")
+    return Widest(ctx.plan.disclosure.min_group_size, (asked and asked.min_rows) or NAMED)
 
 
 def _temperature(ctx: Context, table: Runs, slice_: dict[str, str], name: str) -> Iterable[Measurement]:
@@ -146,7 +157,7 @@ def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message, who
 
-    widest = Widest(ctx.plan.disclosure.min_group_size)
+    widest = _widest(ctx)
     for grouping in ctx.groupings(intersection=False):
         found, lines = [], []
         for i, measured, line in of_quantity(ctx, grouping):
@@ -161,8 +172,9 @@ def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
     if widest.found is None:
         yield message("No group has enough rows with an outcome to be shown.")
         return
-    gap, slice_, n = widest.found
+    (small, _), slice_, e = widest.found
     yield message(
-        "{group}: the widest gap between prediction and outcome, {gap:signed} on average ({n:count} rows).",
-        gap=gap, group=who(slice_), n=n,
+        "{group}: of groups of at least {least:count} rows, the widest gap between prediction and outcome, {gap:signed} on average ({level:percent} interval {low:signed} to "
+        "{high:signed}; {n:count} rows).",
+        gap=e.value, group=who(slice_), n=e.n, level=e.level, low=e.low, high=e.high, least=widest.least if small else widest.enough,
     )  # fmt: skip

@@ -201,10 +201,19 @@ def _table(
         rows.append([*grouping.slices[i].values(), n, n / ctx.facts.rows, int(cells[i, 2]) / known if known and _has_event(ctx) else None,
                      round(2 * n * reference / (n + reference)) if compared and n else None, found.value if found else None])  # fmt: skip
     columns = [*(Column(name=c, label=c) for c in grouping.columns), *_heads(ctx)]
-    caption = message(
-        "Groups of {columns}: the difference to the reference that {power:percent} of audits of these sizes would find at p {alpha:p}, if everybody's rate is {rate:percent}",
-        columns=list(grouping.columns), power=power, alpha=alpha, rate=common[0] / common[1],
-    ) if common else message("Groups of {columns}", columns=list(grouping.columns))  # fmt: skip
+    of = {"columns": list(grouping.columns), "power": power, "alpha": alpha, "rate": common[0] / common[1]} if common else {}
+    if not common:
+        caption = message("Groups of {columns}", columns=list(grouping.columns))
+    elif ctx.scored.selection is not None and ctx.settled.task != "regression":
+        caption = message(
+            "Groups of {columns}: the difference to the reference that {power:percent} of audits of these sizes would find at p {alpha:p}, if {rate:percent} of everybody get the "
+            "favourable decision", **of,
+        )  # fmt: skip
+    else:
+        caption = message(
+            "Groups of {columns}: the difference to the reference that {power:percent} of audits of these sizes would find at p {alpha:p}, if the event happens to {rate:percent} of "
+            "everybody", **of,
+        )  # fmt: skip
     return Table(caption=render(caption), caption_msg=caption, columns=columns, rows=rows)
 
 
@@ -214,7 +223,7 @@ def _heads(ctx: Context) -> list[Column]:
     return [
         Column(name="rows", label="rows", kind="integer"), Column(name="share", label="share of the rows", kind="percent"),
         Column(name="event", label="event happened", kind="percent"), Column(name="effective", label="rows of an evenly split comparison", kind="integer"),
-        Column(name="detectable", label="smallest detectable difference", kind="percent"),
+        Column(name="detectable", label="smallest detectable difference, in points", kind="points"),
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from audit.clustered import Rates
     from audit.context import Coding, Context, Grouping
     from audit.counting import Pair
-    from audit.result import Evidence, Measurement, Message, Part
+    from audit.result import Evidence, Measurement, Message
     from audit.table import Block
 
 #: fairlearn's extremes over groups → the rates that they are taken from.
@@ -52,10 +52,11 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
     from audit.counting import CELLS, cell_coding, rates
     from audit.cutoffs import SIZE, Bands
+    from audit.measure import NAMED
     from audit.over_groups import in_one_table
     from audit.text import beside, message, who
 
-    worst: tuple[float, Part, Part] | None = None
+    worst: tuple[tuple[bool, float], Measurement] | None = None
     bands = Bands(ctx) if ctx.settled.task == "binary" and ctx.settled.has_scores else None
     codings: dict[str, tuple[Coding, int]] = {"cells": (cell_coding(ctx), CELLS)} | ({"bands": (bands, SIZE)} if bands else {})
     names = [
@@ -77,8 +78,9 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
                     and measurement.estimate
                 ):
                     ratio = min(measurement.estimate.value, 1 / measurement.estimate.value) if measurement.estimate.value else 0.0
-                    if measurement.parts[0].n >= ctx.plan.disclosure.min_group_size and (worst is None or ratio < worst[0]):
-                        worst = (ratio, measurement.parts[0], measurement.parts[1])
+                    size = measurement.parts[0].n
+                    if size >= ctx.plan.disclosure.min_group_size and (worst is None or (size < NAMED, ratio) < worst[0]):
+                        worst = ((size < NAMED, ratio), measurement)
         if over_clusters is not None:
             yield from _pooled(ctx, over_clusters, grouping, pairs)
         if grouping.single:
@@ -93,11 +95,14 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     elif worst is None:
         yield message("No two groups of at least {n:count} rows can be compared.", n=ctx.plan.disclosure.min_group_size)
     else:
-        _, mine, other = worst
+        (small, _), found = worst
+        (mine, other), e = found.parts, found.estimate
+        assert e is not None
         yield message(
-            "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other} ({n:count} and {other_n:count} rows). "
-            "No other group is further from its reference.",
+            "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other}; that is {value:ratio} times as often ({level:percent} interval "
+            "{low:ratio} to {high:ratio}; {n:count} and {other_n:count} rows). No other group of at least {least:count} rows is further from its reference.",
             rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
+            value=e.value, low=e.low, high=e.high, level=e.level, least=ctx.plan.disclosure.min_group_size if small else NAMED,
         )  # fmt: skip
 
 

@@ -40,7 +40,8 @@ class Pair(NamedTuple):
         "fifths, and the ratio had one selection moved to it: where that reaches 0.80, do not conclude. A group under 2 % of all is shown and is not taken as the highest."
     ),
     limits=(
-        "The rule is a rule of thumb of United States employment law and settles nothing by itself; parts of it were up for rescission in November 2026, so look up its state. The "
+        "The rule is a rule of thumb of United States employment law and settles nothing by itself; parts of it were up for rescission in November 2026, so look up its state. It "
+        "speaks of race, colour, religion, sex and national origin, not of age or disability (29 CFR 1607.2(D)): for other columns it is an analogy. The "
         "regulation names no test: which one is used, the adjustment and the words of the reading are policy of this audit. Intervals and tests take the group with the highest rate as "
         "given; the ratio to a highest rate chosen anew in every bootstrap draw stands beside them, and is pulled down where several rates are close. \"Not indicated\" does not say that there is no discrimination."
     ),

@@ -199,4 +199,5 @@ def _difference(ctx: Context, metric: str, y: NDArray[Any], other: Any, own: Any
         each = ((y - own) ** 2 - (y - other) ** 2) / mean
         value = float(each.mean())
         return from_influence(value, each - value * spread / mean, level=level, method="delta") if np.ptp(each) > 0 else None
+    each = np.where(np.abs(each) < 1e-12, 0.0, each)  # what rounding leaves where both say the same
     return from_influence(float(each.mean()), each, level=level, method="normal_paired") if np.ptp(each) > 0 else None

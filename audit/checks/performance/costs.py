@@ -108,7 +108,7 @@ def _costs(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
                     "deciding the same for everybody.", **numbers,
                 ) if saved.value >= 0
                 else message(
-                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} MORE than "
+                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} more than "
                     "deciding the same for everybody.", **numbers,
                 )
             )  # fmt: skip

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message
+    from audit.result import Estimate, Measurement, Message, Part
     from audit.table import Block
 
 
@@ -42,7 +42,7 @@ def groups(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)]
 def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
     import numpy as np
 
-    from audit.measure import comparisons, rate
+    from audit.measure import NAMED, comparisons, rate
     from audit.result import Part
     from audit.text import message, who
 
@@ -53,7 +53,7 @@ def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message
         code += known & (block["y"] == block["pred"])
         return code
 
-    worst: tuple[float, dict[str, str], int] | None = None
+    worst: tuple[tuple[bool, float], Part, Estimate] | None = None
     size = len(ctx.settled.classes)
 
     def crossed(block: Block) -> NDArray[np.int64]:
@@ -67,9 +67,11 @@ def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message
         n = k + cells["right"][:, 1]
         parts = [Part(slice=s, k=int(k[i]), n=int(n[i])) for i, s in enumerate(grouping.slices)]
         for i, part in enumerate(parts):
-            yield rate(ctx, "accuracy", part.k, part.n, slice_=part.slice, what="rows with an outcome")
-            if grouping.single and i not in grouping.unknown and part.n >= ctx.plan.disclosure.min_group_size:
-                worst = min(worst or (2.0, {}, 0), (part.k / part.n, part.slice, part.n), key=lambda w: w[0])
+            own = rate(ctx, "accuracy", part.k, part.n, slice_=part.slice, what="rows with an outcome")
+            yield own
+            if grouping.single and i not in grouping.unknown and part.n >= ctx.plan.disclosure.min_group_size and own.estimate:
+                key = (part.n < NAMED, own.estimate.value)
+                worst = (key, part, own.estimate) if worst is None or key < worst[0] else worst
             if grouping.reference is not None and i != grouping.reference and i not in grouping.unknown:
                 yield from (m for m in comparisons(ctx, "accuracy", part, parts[grouping.reference]) if m.compare == "difference")
         if grouping.single and ctx.settled.has_scores and ctx.settled.task == "binary":
@@ -80,11 +82,11 @@ def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message
         yield message("No group has enough rows to be shown.")
     else:
         yield message(
-            "{group}: the decision matches the outcome least often, in {rate:percent} of {n:count} rows.",
-            group=who(worst[1]),
-            rate=worst[0],
-            n=worst[2],
-        )
+            "{group}: of groups of at least {least:count} rows, the decision matches the outcome least often, in {rate:percent} of {n:count} rows ({level:percent} interval "
+            "{low:percent} to {high:percent}).",
+            group=who(worst[1].slice), rate=worst[2].value, n=worst[1].n, level=worst[2].level, low=worst[2].low, high=worst[2].high,
+            least=ctx.plan.disclosure.min_group_size if worst[0][0] else NAMED,
+        )  # fmt: skip
 
 
 def _recalls(ctx: Context, grouping: Grouping, cells: NDArray[np.int64], replicates: int) -> Iterator[Measurement]:
