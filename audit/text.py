@@ -27,7 +27,7 @@ LEVELS = {
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
-    "(column)": "column {value}", "(model)": None,
+    "(column)": "column {value}", "(model)": None, "(score)": "scores {value}",
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 

@@ -54,6 +54,9 @@ METRICS = {
     "temperature_gain": mark("log loss that this rescaling would save (temperature gain)"),
     "calibration_intercept": mark("whether probabilities are too high or too low (calibration intercept)"),
     "debiased_calibration_error": mark("calibration error without what chance adds (debiased calibration error)"),
+    "multiaccuracy_error": mark("error of the probabilities that half of the rows shows and the other half repeats (multiaccuracy)"),
+    "multicalibration_error": mark("largest gap of predicted and observed share over groups and scores (multicalibration)"),
+    "widest_cell_gap": mark("predicted minus observed share where the gap is widest"),
     "group_share": mark("share of the rows (group share)"),
     "outcome_rate": mark("how often each outcome occurs (outcome rate)"),
     "missing_share": mark("values that are missing (missing share)"),
@@ -174,7 +177,9 @@ RATES = {
     "expected_calibration_error",
     "debiased_calibration_error",
     "smooth_calibration_error",
+    "multicalibration_error",
 }
+POINTS = {"calibration_in_the_large", "multiaccuracy_error", "widest_cell_gap", "share_minus_population"}
 COUNTS = {
     "rows",
     "duplicate_rows",
@@ -204,7 +209,7 @@ def kind_of(metric: str, compare: str) -> str:
     rate = metric in RATES or metric.endswith(("_rate", "_share")) or "_rate_" in metric
     if compare == "difference":
         return "points" if rate else "signed"
-    if metric.endswith("_difference") or metric in ("calibration_in_the_large", "share_minus_population"):
+    if metric.endswith("_difference") or metric in POINTS:
         return "points"
     return "percent" if rate else "count" if metric in COUNTS else "number"
 

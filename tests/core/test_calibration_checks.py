@@ -12,6 +12,7 @@ from scene import Pick, Scene, set_scene
 from audit.result import Curve, Histogram
 from audit.stats import calibration, reliability
 from audit.stats.ranked import rank
+from audit.text import render
 
 
 def two_groups(folder: Path, n: int = 3000, sharp: float = 1.0, **more: Any) -> Scene:
@@ -233,3 +234,119 @@ def test_several_classes_have_the_scores_of_scikit_learn_in_each_group(tmp_path:
         each = sm.recall_score(y[rows], pred[rows], average=None)
         assert [found.value("recall", sex=group, **{"(class)": c}) for c in "abc"] == pytest.approx(list(each), abs=1e-12)
     assert found("recall", "difference", sex="f", **{"(class)": "a"}).test.p_value < 0.01
+
+
+def opposite_errors(folder: Path, wrong: float, n: int = 6000, **more: Any) -> Scene:
+    """Right on average for everybody: for f the event happens more often by `wrong`, for m, as many rows at the same scores, less often."""
+    rng = np.random.default_rng(13)
+    score = np.tile(rng.uniform(0.2, 0.8, n // 2), 2)
+    sex = np.repeat(["f", "m"], n // 2)
+    y = rng.random(n) < score + np.where(sex == "f", wrong, -wrong)
+    return set_scene(
+        folder,
+        y=y.astype(int),
+        pred=(score >= 0.5).astype(int),
+        score=score,
+        groups={"sex": sex, "region": rng.choice(["a", "b"], n)},
+        **more,
+    )
+
+
+def test_scores_calibrated_overall_and_not_for_groups_fail(tmp_path: Path) -> None:
+    scene = opposite_errors(tmp_path, 0.1)
+    everybody = Pick(scene.measure("calibration.overall"))("calibration_in_the_large").estimate
+    assert -0.05 < everybody.low < 0 < everybody.high < 0.05
+    document = scene.document()
+    (question,) = [q for q in document.questions if q.id == "calibration_large"]
+    assert question.verdict == "fail"
+    judged = {
+        f.slice.get("sex", "*"): f.verdict
+        for c in document.checks
+        for f in c.findings
+        if f.key in question.findings and "region" not in f.slice
+    }
+    assert judged == {"*": "pass", "f": "fail", "m": "fail"}
+    same = opposite_errors(tmp_path, 0.0).document()
+    assert [q.verdict for q in same.questions if q.id == "calibration_large"] == ["pass"]
+
+
+def test_errors_of_groups_and_scores_are_looked_for_and_only_reported(tmp_path: Path) -> None:
+    scene = opposite_errors(tmp_path, 0.1)
+    found = {m.metric: m for m in scene.measure("calibration.multi")}
+    accuracy, largest, cell = (found[name] for name in ("multiaccuracy_error", "multicalibration_error", "widest_cell_gap"))
+    assert 0.05 < accuracy.estimate.low < accuracy.estimate.value < 0.1  # every row is wrong by .1, which h finds nearly all of
+    assert accuracy.test.p_value < 1e-6
+    assert largest.test.p_value < 0.01
+    (table,) = largest.evidence
+    cells, seen, chance = table.rows[0]
+    assert cells == 10 * (2 + 2 + 4)
+    assert largest.estimate.value == seen > chance
+    assert largest.estimate.n == 6000
+    # The widest cell by hand: rows of its groups whose score lies in its tenth.
+    scores, y = rows_of(scene, "score"), rows_of(scene, "y")
+    edges = [np.sort(scores)[6000 * t // 10 - 1] for t in range(1, 10)]
+    own = np.full(6000, True)
+    for place, group in enumerate(scene.facts.groups):
+        if group.name in cell.slice:
+            own &= rows_of(scene, f"g{place}") == group.levels.index(cell.slice[group.name])
+    tenths = [own & (np.searchsorted(edges, scores) == t) for t in range(10)]
+    gaps = [(scores - y)[t].mean() for t in tenths]
+    widest = int(np.argmax(np.abs(gaps)))
+    assert cell.estimate.value == pytest.approx(gaps[widest], abs=1e-12)
+    assert cell.slice["(score)"] == f"{edges[widest - 1] if widest else 0:.2f}–{edges[widest] if widest < 9 else 1:.2f}"
+    assert [(p.k, p.n) for p in cell.parts] == [(y[tenths[widest]].sum(), tenths[widest].sum())]
+    assert cell.estimate.value * (1 if cell.slice.get("sex") == "m" else -1) > 0.1
+    assert {f.verdict for c in scene.document().checks if c.info.id == "calibration.multi" for f in c.findings} == {"not_judged"}
+
+
+def test_cells_of_few_rows_are_left_out_and_unknown_membership_is_no_group(tmp_path: Path) -> None:
+    from audit import plan as plans
+
+    plan = plans.load(None)
+    strict = plan.model_copy(update={"disclosure": plan.disclosure.model_copy(update={"min_group_size": 400})})
+    assert Pick(opposite_errors(tmp_path, 0.1).measure("calibration.multi"))("multicalibration_error").evidence[0].rows[0][0] == 80
+    # Only cells of one column have some 300 rows, those of the intersection 150: with a higher limit there is none.
+    assert (
+        Pick(opposite_errors(tmp_path, 0.1).measure("calibration.multi", rows=200))("multicalibration_error").evidence[0].rows[0][0] == 40
+    )
+    scene = opposite_errors(tmp_path, 0.1, plan=strict)
+    (accuracy, none) = scene.measure("calibration.multi")
+    assert accuracy.estimate is not None
+    assert (none.metric, none.estimate) == ("multicalibration_error", None)
+    assert "400" in render(scene.summary("calibration.multi"))
+    rng = np.random.default_rng(14)
+    score, sex = rng.uniform(0.2, 0.8, 4000), np.where(rng.random(4000) < 0.5, None, "f")
+    y = rng.random(4000) < np.where(sex == "f", score, 0.0)
+    unknown = set_scene(tmp_path, y=y.astype(int), pred=np.zeros(4000, int), score=score, groups={"sex": sex})
+    found = {m.metric: m for m in unknown.measure("calibration.multi")}
+    assert found["multicalibration_error"].evidence[0].rows[0][0] == 10
+    assert found["widest_cell_gap"].slice["sex"] == "f"
+    assert found["multicalibration_error"].test.p_value > 0.01
+
+
+def test_the_predicted_class_of_several_is_looked_at(tmp_path: Path) -> None:
+    rng = np.random.default_rng(15)
+    n = 5000
+    truth, sex = rng.dirichlet([1, 1, 2], n), rng.choice(["f", "m"], n)
+    y = (rng.random(n)[:, None] > truth.cumsum(axis=1)).sum(axis=1).clip(0, 2)
+    y = np.where((sex == "f") & (rng.random(n) < 0.3), (y + 1) % 3, y)
+    more: dict[str, Any] = {"classes": ["a", "b", "c"], "positive": None, "favourable": ["a"], "task": "multiclass", "groups": {"sex": sex}}
+    found = {m.metric: m for m in set_scene(tmp_path, y=y, pred=truth.argmax(axis=1), score=truth, **more).measure("calibration.multi")}
+    assert found["multiaccuracy_error"].estimate.low > 0.05
+    assert found["widest_cell_gap"].slice["sex"] == "f"
+    assert found["widest_cell_gap"].estimate.low > 0.05
+    assert found["multicalibration_error"].test.p_value < 0.01
+
+
+def test_a_cell_with_two_events_is_withheld_in_the_public_edition(tmp_path: Path) -> None:
+    from reports.disclose import public
+
+    score = np.concatenate([np.full(150, 0.6), np.full(850, 0.1)])
+    y = np.concatenate([np.repeat([1, 0], [2, 148]), np.repeat([1, 0], [85, 765])])
+    scene = set_scene(tmp_path, y=y, pred=np.zeros(1000, int), score=score, groups={"sex": ["f"] * 1000})
+    document = scene.document()
+    cells = [[f for c in d.checks for f in c.findings if f.metric == "widest_cell_gap"] for d in (document, public(document))]
+    assert [(p.k, p.n) for p in cells[0][0].parts] == [(2, 150)]
+    assert (cells[1][0].estimate, cells[1][0].parts) == (None, [])
+    (said,) = [c.summary for c in public(document).checks if c.info.id == "calibration.multi"]
+    assert "150" not in said
