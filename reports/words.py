@@ -219,6 +219,7 @@ CELLS = {
     ("reading", "highest rate"): mark("highest rate"),
     ("reading", "nobody selected"): mark("nobody selected"),
     ("reading", "indicated by both"): mark("indicated by both"),
+    ("reading", "one selection decides"): mark("one selection decides"),
     ("reading", "ratio only, small-number caution"): mark("ratio only, small-number caution"),
     ("reading", "statistical, check practical"): mark("statistical, check practical"),
     ("reading", "not indicated"): mark("not indicated"),

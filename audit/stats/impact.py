@@ -12,7 +12,9 @@ from typing import Literal
 
 from audit.stats._inputs import check_count
 
-Reading = Literal["indicated by both", "ratio only, small-number caution", "statistical, check practical", "not indicated"]
+Reading = Literal[
+    "indicated by both", "ratio only, small-number caution", "statistical, check practical", "not indicated", "one selection decides"
+]
 
 
 def highest(x: Sequence[int], n: Sequence[int]) -> int | None:
@@ -52,8 +54,13 @@ def one_moved(x: int, n: int, x0: int, n0: int) -> Fraction | None:
     return Fraction((x + 1) * n0, n * (x0 - 1))
 
 
-def reading(below: bool, significant: bool) -> Reading:
-    """The four cases of ratio and significance test together: the words are policy of this audit, not of the law. None of them clears anybody."""
+def reading(below: bool, significant: bool, moved: Fraction | None = None) -> Reading:
+    """The cases of ratio and significance test together: the words are policy of this audit, not of the law. None of them clears anybody.
+
+    `moved` is the ratio had one selection gone the other way: where that is four fifths or more, nothing is concluded (Question and Answer 21).
+    """
+    if below and significant and moved is not None and moved >= Fraction(4, 5):
+        return "one selection decides"
     if below:
         return "indicated by both" if significant else "ratio only, small-number caution"
     return "statistical, check practical" if significant else "not indicated"

@@ -59,4 +59,10 @@ def test_four_readings():
         "indicated by both", "ratio only, small-number caution", "statistical, check practical", "not indicated",
     }  # fmt: skip
     assert reading(True, True) == "indicated by both"
+    # 59 of 88 against 491 of 581: 0.793; with one selection moved 60/88 over 490/581 = 0.808.
+    assert one_moved(59, 88, 491, 581) == Fraction(60 * 581, 88 * 490)
+    assert reading(True, True, one_moved(59, 88, 491, 581)) == "one selection decides"
+    assert reading(True, True, Fraction(4, 5)) == "one selection decides"
+    assert reading(True, True, Fraction(79, 100)) == "indicated by both"
+    assert reading(True, False, Fraction(1)) == "ratio only, small-number caution"
     assert reading(False, True) == "statistical, check practical"

@@ -196,7 +196,8 @@ def _table(
     rows: list[list[Cell]] = []
     for i in order:
         known, n = int(cells[i, 1] + cells[i, 2]), sizes[i]
-        compared = bool(reference) and i != grouping.reference and i not in grouping.unknown
+        # The normal approximation says nothing of a handful of rows.
+        compared = bool(reference) and i != grouping.reference and i not in grouping.unknown and n >= ctx.plan.disclosure.min_group_size
         found = _detectable(n, reference, common, alpha, power, 0.95) if compared and common else None
         rows.append([*grouping.slices[i].values(), n, n / ctx.facts.rows, int(cells[i, 2]) / known if known and _has_event(ctx) else None,
                      round(2 * n * reference / (n + reference)) if compared and n else None, found.value if found else None])  # fmt: skip

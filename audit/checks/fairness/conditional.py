@@ -231,9 +231,9 @@ def _summary(ctx: Context, factors: list[str], widest: Found | None) -> Message:
                   group=who(part.slice), other=beside(part.slice, reference.slice), raw=widest.raw)  # fmt: skip
     if (e := joint.difference) is not None:
         return message(
-            "{raw}, {within:points} points ({low:points} to {high:points}) among people alike in {factors}; the strata that hold both groups cover {overlap:percent} "
+            "{raw}, {within:points} points ({level:percent} interval {low:points} to {high:points}) among people alike in {factors}; the strata that hold both groups cover {overlap:percent} "
             "of their rows. {warned}",
-            raw=raw, within=e.value, low=e.low, high=e.high, factors=factors, overlap=joint.overlap, warned=warned,
+            raw=raw, within=e.value, low=e.low, high=e.high, level=e.level, factors=factors, overlap=joint.overlap, warned=warned,
         )  # fmt: skip
     single = sorted((w.difference.value, w.factors[0]) for w in alone if w.difference)
     if not single:

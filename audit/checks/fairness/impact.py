@@ -59,9 +59,11 @@ def impact(
     replicates: Annotated[int, Field(ge=1, le=100_000)] = 2000,
 ) -> Iterable[Measurement | Message]:
     """Ratios to the highest rate per sensitive column and for their intersection; reported, never judged."""
+    from fractions import Fraction
+
     from audit.text import beside, message, who
 
-    lowest: tuple[Pair, Slice, Slice] | None = None
+    lowest: tuple[tuple[bool, Fraction], Pair, Slice, Slice] | None = None
     for grouping, counted in ctx.counted({"chosen": (ctx.chosen(), 3)}, ["pred"]):
         x, n = counted["chosen"][:, 1], counted["chosen"][:, :2].sum(axis=1)
         known = [i for i in range(len(n)) if n[i] and i not in grouping.unknown]
@@ -71,19 +73,22 @@ def impact(
         pairs = _pairs(ctx, x, n, known, top, alpha)
         yield from _measured(ctx, grouping, pairs, x, n, known, top, replicates)
         for pair in pairs:
-            counts = grouping.single and pair.ratio and pair.n >= ctx.plan.disclosure.min_group_size
-            if counts and (lowest is None or pair.x * pair.n0 * lowest[0].n * lowest[0].x0 < lowest[0].x * lowest[0].n0 * pair.n * pair.x0):
-                lowest = (pair, grouping.slices[pair.place], grouping.slices[top])
+            if grouping.single and pair.ratio and pair.n >= ctx.plan.disclosure.min_group_size:
+                # A group of less than the least share is shown and heads nothing while there is a larger one.
+                key = (bool(pair.n < least_share * n[known].sum()), Fraction(pair.x * pair.n0, pair.n * pair.x0))
+                if lowest is None or key < lowest[0]:
+                    lowest = (key, pair, grouping.slices[pair.place], grouping.slices[top])
     if lowest is None:
         yield message("No two groups of at least {n:count} rows can be compared.", n=ctx.plan.disclosure.min_group_size)
         return
-    pair, mine, other = lowest
+    (small, _), pair, mine, other = lowest
     assert pair.ratio is not None
     yield message(
-        "{group}: {rate:percent} get the favourable decision, {ratio:ratio} times the highest rate ({other}: {rate0:percent}); Holm-adjusted p {p:p}. {law}: {reading}. "
-        "No other group's ratio is lower.",
+        "{group}: {rate:percent} get the favourable decision, {ratio:ratio} times the highest rate ({other}: {rate0:percent}; {level:percent} interval {low:ratio} to "
+        "{high:ratio}; {n:count} and {n0:count} rows); Holm-adjusted p {p:p}. {law}: {reading}. No other group of at least {share:percent} of the rows has a lower ratio.",
         group=who(mine), other=beside(mine, other), rate=pair.x / pair.n, rate0=pair.x0 / pair.n0, ratio=pair.ratio.value, p=pair.adjusted,
-        law=_law(ctx), reading=message(READINGS[pair.reading]),
+        law=_law(ctx), reading=message(READINGS[pair.reading]), level=pair.ratio.level, low=pair.ratio.low, high=pair.ratio.high, n=pair.n, n0=pair.n0,
+        share=0.0 if small else least_share,
     )  # fmt: skip
 
 
@@ -91,6 +96,7 @@ def impact(
 READINGS = {
     "indicated by both": "adverse impact is indicated by both the ratio and the test",
     "ratio only, small-number caution": "below four fifths by the ratio only, small-number caution",
+    "one selection decides": "below four fifths and statistically significant, but one selection moved would lift the ratio to four fifths, so nothing is concluded",
     "statistical, check practical": "statistically significant above four fifths, check whether it matters in practice",
     "not indicated": "adverse impact is not indicated, which is no proof of none",
 }
@@ -119,7 +125,7 @@ def _top(x: NDArray[np.int64], n: NDArray[np.int64], known: list[int], least_sha
 
 def _pairs(ctx: Context, x: NDArray[np.int64], n: NDArray[np.int64], known: list[int], top: int, alpha: float) -> list[Pair]:
     from audit.stats.compare import equality_test, fisher_exact, miettinen_nurminen, pooled_score_test
-    from audit.stats.impact import below_four_fifths, reading
+    from audit.stats.impact import below_four_fifths, one_moved, reading
     from audit.stats.multiplicity import holm
 
     found = []
@@ -134,9 +140,10 @@ def _pairs(ctx: Context, x: NDArray[np.int64], n: NDArray[np.int64], known: list
         found.append((i, counts, score[0], fisher, tested))
     adjusted = holm([tested[0] for *_, tested in found]).tolist()
     level = ctx.level("impact_ratio", "ratio")
+    read = [reading(below_four_fifths(*counts), p <= alpha, one_moved(*counts)) for (_, counts, *_), p in zip(found, adjusted, strict=True)]
     return [
-        Pair(i, *counts, miettinen_nurminen(*counts, level=level), z, fisher, tested, p, reading(below_four_fifths(*counts), p <= alpha))
-        for (i, counts, z, fisher, tested), p in zip(found, adjusted, strict=True)
+        Pair(i, *counts, miettinen_nurminen(*counts, level=level), z, fisher, tested, p, said)
+        for (i, counts, z, fisher, tested), p, said in zip(found, adjusted, read, strict=True)
     ]
 
 
