@@ -214,7 +214,7 @@ class Dataset:
 
     def is_scalar(self, name: str) -> bool:
         """Whether a row holds one value of this column."""
-        return not self.types[name].startswith(("STRUCT", "MAP", "UNION")) and "[" not in self.types[name]
+        return not self.types[name].startswith(("STRUCT", "MAP", "UNION", "BLOB")) and "[" not in self.types[name]
 
     def value(self, name: str) -> str:
         """The SQL expression for a column in its narrowed type; words for "missing" in a number column become NULL."""
@@ -271,8 +271,8 @@ class Dataset:
             for row in self._run(f"SELECT DISTINCT {text} AS v FROM {self._source} WHERE {text} IS NOT NULL ORDER BY v LIMIT {limit + 1}")
         ]
 
-    def stream(self, expressions: dict[str, str]) -> Iterator[pyarrow.RecordBatch]:
-        """The rows in order, in batches of `BATCH` whose borders depend on the row number only."""
+    def stream(self, expressions: dict[str, str], *, size: int = BATCH) -> Iterator[pyarrow.RecordBatch]:
+        """The rows in order, in batches of `size` whose borders depend on the row number only."""
         import duckdb
         import pyarrow as pa
 
@@ -280,14 +280,14 @@ class Dataset:
         held: list[pyarrow.RecordBatch] = []
         waiting = 0
         try:
-            for batch in self.connection.sql(f"SELECT {chosen} FROM {self._source}").to_arrow_reader(BATCH):
+            for batch in self.connection.sql(f"SELECT {chosen} FROM {self._source}").to_arrow_reader(size):
                 held.append(batch)
                 waiting += len(batch)
-                while waiting >= BATCH:
+                while waiting >= size:
                     whole = pa.concat_batches(held) if len(held) > 1 else held[0]
-                    yield whole.slice(0, BATCH)
-                    waiting -= BATCH
-                    held = [whole.slice(BATCH)] if waiting else []
+                    yield whole.slice(0, size)
+                    waiting -= size
+                    held = [whole.slice(size)] if waiting else []
         except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
             raise AuditError(
                 f"cannot read {self.files[0]}: {str(error).strip().splitlines()[0][:300]}", "check that the file is whole and readable"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from audit.dataset import Dataset, quoted
+from audit.dataset import BATCH, Dataset, quoted
+from audit.decoding import decode
 from audit.errors import AuditError
 from audit.result import Frozen, Message
 from audit.text import message
@@ -18,16 +20,44 @@ if TYPE_CHECKING:
 INTEGERS = ("integer", "long", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 REALS = ("double", "float", "float16", "float32", "float64")
 
+#: A kind in the model's metadata → how a column is asked for; any other kind is a number.
+KINDS = {"category": "string", "text": "text", "image": "image", "sequence": "sequence", "audio": "audio"}
+#: Numbers of one decoded input at most.
+MAX_SHAPE = 1 << 24
+
 #: Types of whole numbers that fit in 64 bits.
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 
 
-class FeatureSpec(Frozen):
-    """One input column: `kind` as in the document, `read` how its values travel to the model."""
+#: Numbers that one batch may hold: pictures travel in smaller batches than rows of a table.
+BATCH_NUMBERS = BATCH * 64
+
+
+class Field(Frozen):
+    """One field of an event in a sequence; a category travels as its place in the vocabulary."""
 
     name: str
-    kind: Literal["number", "category", "datetime"]
-    read: Literal["float64", "int64", "bool", "text", "datetime"]
+    kind: Literal["number", "category"]
+    vocabulary: tuple[str, ...] = ()
+
+
+class FeatureSpec(Frozen):
+    """One input column: `kind` as in the document, `read` how its values travel to the model.
+
+    `shape` is that of one row of what is decoded: (channels, height, width), (steps, fields) or (samples,).
+    """
+
+    name: str
+    kind: Literal["number", "category", "datetime", "text", "image", "sequence", "audio"]
+    read: Literal["float64", "int64", "bool", "text", "datetime", "decoded"]
+    shape: tuple[int, ...] = ()
+    fields: tuple[Field, ...] = ()
+
+
+def batch_rows(specs: list[FeatureSpec]) -> int:
+    """Rows of one batch on the way to the model: a power of two that depends on the inputs' width only."""
+    width = sum(math.prod(s.shape) for s in specs)
+    return max(64, min(BATCH, 1 << (BATCH_NUMBERS // max(width, 1)).bit_length() - 1))
 
 
 def choose(
@@ -42,7 +72,7 @@ def choose(
     columns = metadata.get("columns") or []
     named = [i for i in inputs if i.get("name") is not None and i.get("shape") is None]
     if columns:
-        wanted = [(str(c["name"]), "string" if c.get("kind") == "category" else "double", True) for c in columns]
+        wanted = [(str(c["name"]), KINDS.get(str(c.get("kind")), "double"), True) for c in columns]
     elif named:
         wanted = [(str(i["name"]), str(i["type"]), bool(i.get("required", True))) for i in named]
     else:
@@ -64,7 +94,8 @@ def choose(
         present.append((name, kind))
     if named and [n for n, _ in present] != [c for c in dataset.columns if c in {n for n, _ in present}]:
         notes.append(message("The data's columns stand in another order than the model's inputs; they were matched by name."))
-    return [_spec(dataset, name, kind) for name, kind in present], notes
+    described = {str(c["name"]): c for c in columns}
+    return [_spec(dataset, name, kind, described.get(name, {})) for name, kind in present], notes
 
 
 def for_endpoint(dataset: Dataset, given: list[str], others: set[str]) -> tuple[list[FeatureSpec], list[Message]]:
@@ -90,8 +121,10 @@ def _check_width(inputs: list[dict[str, Any]], names: list[str], named: bool) ->
         raise AuditError(f"the model takes a tensor of {width} columns, and {have}", "name the input columns in order with --features")
 
 
-def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
+def _spec(dataset: Dataset, name: str, kind: str, described: dict[str, Any] | None = None) -> FeatureSpec:
     stored = dataset.types[name]
+    if kind in ("image", "sequence", "audio"):
+        return _decoded(name, kind, described or {})
     if not dataset.is_scalar(name):
         raise AuditError(
             f"the model input {name!r} holds {stored} values, and this version audits tables of numbers and texts", "name scalar columns"
@@ -106,6 +139,8 @@ def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
             if stored.startswith(("TIMESTAMP", "DATE"))
             else "string"
         )
+    if kind == "text":
+        return FeatureSpec(name=name, kind="text", read="text")
     if kind in ("string", "str", "object"):
         return FeatureSpec(name=name, kind="category", read="text")
     if kind == "datetime" or kind.startswith("datetime"):
@@ -122,11 +157,29 @@ def _spec(dataset: Dataset, name: str, kind: str) -> FeatureSpec:
     )
 
 
+def _decoded(name: str, kind: str, described: dict[str, Any]) -> FeatureSpec:
+    """An input that the model's metadata describe: its shape, and the fields of its events."""
+    try:
+        fields = tuple(Field.model_validate(f) for f in described.get("fields") or [])
+        shape = (int(described["steps"]), len(fields)) if kind == "sequence" else tuple(int(s) for s in described["shape"])
+        wanted = {"image": 3, "sequence": 2, "audio": 1}[kind]
+        if len(shape) != wanted or not 0 < math.prod(shape) <= MAX_SHAPE or min(shape) < 1:
+            raise ValueError(shape)
+        return FeatureSpec.model_validate({"name": name, "kind": kind, "read": "decoded", "shape": shape, "fields": fields})
+    except (KeyError, TypeError, ValueError):
+        raise AuditError(
+            f"the model's metadata describe the {kind} {name!r} without a shape that can be read",
+            "log the model with shape [channels, height, width], with steps and fields, or with shape [samples]",
+        ) from None
+
+
 def expressions(dataset: Dataset, specs: list[FeatureSpec]) -> dict[str, str]:
     """Column name → SQL for the values as they travel; what is no number in a number column is NULL."""
     sql = {}
     for spec in specs:
-        if spec.read == "text":
+        if spec.read == "decoded":
+            sql[spec.name] = quoted(spec.name)
+        elif spec.read == "text":
             sql[spec.name] = dataset.text(spec.name)
         elif spec.read == "datetime":
             sql[spec.name] = f"TRY_CAST({quoted(spec.name)} AS TIMESTAMP)"
@@ -176,7 +229,10 @@ def to_frame(batch: pyarrow.RecordBatch, specs: list[FeatureSpec]) -> Frame:
     frame: Frame = {}
     for spec in specs:
         column = batch.column(batch.schema.get_field_index(spec.name))
-        frame[spec.name] = categories(column) if spec.read == "text" else _array(column, spec.read)
+        if spec.read == "decoded":
+            frame[spec.name] = decode(column, spec)
+        else:
+            frame[spec.name] = categories(column) if spec.read == "text" else _array(column, spec.read)
     return frame
 
 

@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from audit.errors import AuditError
-from audit.features import expressions, to_frame
+from audit.features import batch_rows, expressions, to_frame
 from audit.outputs import Settled, settle
 from audit.prepare import MAX_LABELS, Facts
 from audit.recorded import URI
@@ -30,7 +30,7 @@ def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     assert worker is not None
     client = Client(worker)
     description = client.describe(timeout=arguments["timeout"])
-    batch = next(facts.dataset().stream(expressions(facts.dataset(), facts.features)))
+    batch = next(facts.dataset().stream(expressions(facts.dataset(), facts.features), size=batch_rows(facts.features)))
     prediction = predict(client, take(to_frame(batch, facts.features), slice(0, PILOT_ROWS)), timeout=arguments["timeout"])
     settled = settle(description, prediction, facts, arguments["metadata"], arguments["flavor"])
     _check_decision(facts, settled.task, settled.has_scores, settled.classes)

@@ -31,6 +31,7 @@ NEEDS: dict[str, str] = {
     "sensitive": "no sensitive column was declared: name them with --sensitive",
     "model": "no model can be asked: only its predictions are known",
     "features": "the model's input columns are not known",
+    "table": "an input of the model is no single number or category, and this check is for tables",
     "costs": "nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context",
     "favourable": "nobody declared which decision is favourable: name it with --favourable",
     "factors": "no legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context",
@@ -40,12 +41,16 @@ NEEDS: dict[str, str] = {
 }
 
 
+#: Kinds of inputs that hold one value a row, as a table does.
+SINGLE = ("number", "category", "datetime")
+
+
 def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str, bool]:
     """Which of `NEEDS` model and data meet; `facts` and `settled` are `prepare.Facts` and `outputs.Settled` as JSON."""
     costs = isinstance(facts["roles"]["context"].get("cost_of_errors"), Mapping)  # prose is no number
     return {
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
-        "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "favourable": bool(settled["favourable"]),
+        "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "table": all(f["kind"] in SINGLE for f in facts["features"]), "favourable": bool(settled["favourable"]),
         "factors": bool(facts["factors"]),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None,
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.coding import coded, codes
-from audit.features import FeatureSpec, expressions, to_frame
+from audit.features import FeatureSpec, batch_rows, expressions, to_frame
 from audit.scored import sample_rows
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _read(
     named = expressions(dataset, features)
     asked = {f"x{i}": named[f.name] for i, f in enumerate(features)} | ({"y": outcome} if outcome else {})
     parts, position = [], 0
-    for batch in dataset.stream(asked):
+    for batch in dataset.stream(asked, size=batch_rows(features)):
         inside = chosen[(chosen >= position) & (chosen < position + len(batch))] - position
         parts.append(batch.take(pa.array(inside)))
         position += len(batch)

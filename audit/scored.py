@@ -19,7 +19,7 @@ from audit import recorded
 from audit.coding import coded, codes
 from audit.dataset import BATCH, MISSING
 from audit.dependence import Coder, hashed
-from audit.features import expressions, to_frame
+from audit.features import batch_rows, expressions, to_frame
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
 from audit.result import Frozen
@@ -109,7 +109,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     columns = _columns(facts, settled)
     with _PrivateFile(table) as sink:
         writer: pq.ParquetWriter | None = None
-        for batch in facts.dataset().stream(columns):
+        for batch in facts.dataset().stream(columns, size=batch_rows(facts.features)):
             prediction = model.predict(to_frame(batch, facts.features)) if model else recorded.prediction(batch, facts, settled)
             scored = _scored(batch, prediction, facts, settled)
             if facts.cluster is not None:

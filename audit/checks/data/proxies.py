@@ -34,7 +34,7 @@ ENOUGH = 50
     ),
     unit="Cramér's V, or ROC AUC",
     direction="none",
-    needs=["sensitive", "features"],
+    needs=["sensitive", "features", "table"],
     references=["Bergsma 2013", "Steiger 2004", "LeDell, Petersen and van der Laan 2015", "Nadeau and Bengio 2003", "Feldman et al. 2015"],
 )
 def proxies(ctx: Context, *, rows: Annotated[int, Field(ge=100, le=1_000_000)] = 4000) -> Iterable[Measurement | Message]:

@@ -28,7 +28,7 @@ METHODS = {"tree_shap": "tree SHAP", "integrated_gradients": "Integrated Gradien
     ),
     unit="as named: log-odds, logit, probability or the unit of the outcome",
     direction="none",
-    needs=["model", "features"],
+    needs=["model", "features", "table"],
     references=["Lundberg and Lee 2017", "Lundberg et al. 2020", "Sundararajan, Taly and Yan 2017", "Castro, Gómez and Tejada 2009"],
     about="evidence",
     probing=True,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     ),
     unit="share of rows",
     direction="none",
-    needs=["model", "features"],
+    needs=["model", "features", "table"],
     references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017"],
     about="evidence",
     probing=True,

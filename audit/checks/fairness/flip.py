@@ -41,7 +41,7 @@ class Other(NamedTuple):
     ),
     unit="share of rows; the score's own unit",
     direction="lower",
-    needs=["model", "features", "sensitive"],
+    needs=["model", "features", "table", "sensitive"],
     references=["Kusner et al. 2017", "Galhotra, Brun and Meliou 2017", "Tango 1998", "Wilson 1927"],
     probing=True,
 )  # fmt: skip

@@ -32,7 +32,7 @@ AUDITED = {"(model)": "(audited)"}
     ),
     unit="ROC AUC, Brier score, share of rows, or R²",
     direction="higher",
-    needs=["labels", "training", "features"],
+    needs=["labels", "training", "features", "table"],
     references=["DeLong, DeLong and Clarke-Pearson 1988", "Rudin 2019"],
 )
 def challengers(

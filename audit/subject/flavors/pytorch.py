@@ -71,11 +71,7 @@ class Net(Subject):
 
         if not self._several:
             return [torch.from_numpy(rows.tensor())]
-        columns = {name: array for name, array, _ in rows.columns}
-        missing = [i["name"] for i in rows.inputs if i["name"] not in columns]
-        if missing:
-            raise ContractError(f"the model needs the inputs {missing[:5]}, which the rows do not have")
-        return [torch.from_numpy(_shaped(columns[i["name"]].astype(i["type"]), i["shape"])) for i in rows.inputs]
+        return [torch.from_numpy(array) for array in rows.tensors()]
 
     def attribute(
         self, rows: Rows, background: Rows | None, *, method: str, output: int, steps: int = 50, max_steps: int = MAX_STEPS, **params: Any
@@ -160,10 +156,6 @@ def _only(found: Any, torch: Any) -> Any:
         else:
             raise ContractError(f"the model returned {type(found).__name__} where a tensor was expected")
     return found
-
-
-def _shaped(array: Array, shape: list[int]) -> Array:
-    return np.ascontiguousarray(array.reshape(len(array), *shape[1:]) if len(shape) > 2 and all(s > 0 for s in shape[1:]) else array)
 
 
 def load(spec: dict[str, Any]) -> Subject:

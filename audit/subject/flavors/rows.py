@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import mmap
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import numpy as np
 from audit.subject.frame import Array, label_codes, label_text
 
 BLOCK = 8192
+TOKENIZER = "tokenizer.json"
 DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool", "datetime": "datetime64[ns]"}
 
 
@@ -20,6 +23,7 @@ class Rows:
         self.n = n
         self.inputs: list[dict[str, Any]] = spec["inputs"]
         self._metadata = spec["metadata"].get("columns")
+        self._tokenizer = next((os.path.join(spec["root"], p) for p in spec["extra_files"] if os.path.basename(p) == TOKENIZER), None)
         self.columns: list[tuple[str, Array, list[str] | None]] = []
         for name, kind, offset, width, vocabulary in layout:
             array = np.frombuffer(memory, dtype=kind, count=n * (width or 1), offset=offset)
@@ -54,11 +58,13 @@ class Rows:
             data[name] = column
         return pd.DataFrame(data, index=pd.RangeIndex(self.n))
 
-    def matrix(self, dtype: Any = np.float32) -> Array:
-        """One array (n, d) of all columns in order; categories as their codes in the model's own vocabulary, -1 where it lacks them."""
-        widths = [array.shape[1] if array.ndim == 2 else 1 for _, array, _ in self.columns]
-        parts = [self._numbers(*column).reshape(self.n, step) for column, step in zip(self.columns, widths, strict=True)]
-        out = np.empty((self.n, sum(widths)), dtype=dtype)
+    def matrix(self, dtype: Any = np.float32, names: list[str] | None = None) -> Array:
+        """One array (n, d) of all columns in order, or of those named; categories as their codes in the model's own vocabulary, -1 where it
+        lacks them, texts as the model's tokens."""
+        chosen = [column for column in self.columns if names is None or column[0] in names]
+        parts = [self._numbers(*column) for column in chosen]
+        parts = [part.reshape(self.n, -1) if self.n else part.reshape(0, math.prod(part.shape[1:])) for part in parts]
+        out = np.empty((self.n, sum(part.shape[1] for part in parts)), dtype=dtype)
         for start in range(0, self.n, BLOCK):  # a block of rows stays in the processor's cache while its columns are filled
             place = 0
             for part in parts:
@@ -70,11 +76,27 @@ class Rows:
         """The matrix in the type and shape that the signature states, float32 where it states none."""
         spec = self.inputs[0] if self.inputs else {}
         dtype = spec.get("type") if spec.get("shape") is not None else "float32"
-        shape = spec.get("shape") or []
-        matrix = self.matrix(np.dtype(dtype or "float32"))
-        return matrix.reshape(self.n, *shape[1:]) if len(shape) > 2 and all(s > 0 for s in shape[1:]) else matrix
+        return shaped(self.matrix(np.dtype(dtype or "float32")), spec.get("shape") or [])
+
+    def tensors(self) -> list[Array]:
+        """One array for each named input: of the columns that the metadata give to it, else of the column of its name."""
+        given = {str(c.get("name")): str(c.get("input", c.get("name"))) for c in self._described()}
+        out = []
+        for port in self.inputs:
+            names = [name for name, _, _ in self.columns if given.get(name, name) == port["name"]]
+            if not names:
+                raise self.missing(f"the model needs the input {port['name']!r}, which the rows do not have")
+            out.append(shaped(self.matrix(np.dtype(port["type"]), names), port["shape"]))
+        return out
+
+    def _described(self) -> list[dict[str, Any]]:
+        """What the metadata say of columns."""
+        return [c for c in self._metadata if isinstance(c, dict)] if isinstance(self._metadata, list) else []
 
     def _numbers(self, name: str, array: Array, vocabulary: list[str] | None) -> Array:
+        described = next((c for c in self._described() if c.get("name") == name), {})
+        if described.get("kind") == "text" and vocabulary is not None:
+            return self._tokens(vocabulary, int(described.get("length", 0)), int(described.get("pad", 0)))[array]
         known = self._known(name)
         if vocabulary is not None:
             if known is None:
@@ -91,12 +113,32 @@ class Rows:
             raise self.missing(f"the column {name!r} holds dates, which a matrix of numbers cannot take")
         return array
 
+    def _tokens(self, texts: list[str], length: int, pad: int) -> Array:
+        """(texts + 1, length) token ids by the tokenizer that came with the model; the last row, all padding, is what -1 picks."""
+        if self._tokenizer is None or length < 1:
+            raise self.missing(f"the model takes text and brings no {TOKENIZER}, or does not say how many tokens it takes")
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(self._tokenizer)
+        tokenizer.enable_truncation(length)
+        tokenizer.enable_padding(length=length, pad_id=pad)
+        out = np.full((len(texts) + 1, length), pad, dtype=np.int64)
+        for start in range(0, len(texts), BLOCK):
+            found = tokenizer.encode_batch(texts[start : start + BLOCK])
+            out[start : start + len(found)] = [encoded.ids for encoded in found]
+        return out
+
     def _known(self, name: str) -> list[str] | None:
         """The model's vocabulary of a category, from the metadata that were logged with it."""
-        for column in self._metadata if isinstance(self._metadata, list) else []:
-            if isinstance(column, dict) and column.get("name") == name and isinstance(column.get("vocabulary"), list):
+        for column in self._described():
+            if column.get("name") == name and isinstance(column.get("vocabulary"), list):
                 return [label_text(v) for v in column["vocabulary"]]
         return None
+
+
+def shaped(matrix: Array, shape: list[int]) -> Array:
+    """(n, d) as (n, *shape[1:]) where the shape has more than two known sizes."""
+    return np.ascontiguousarray(matrix.reshape(len(matrix), *shape[1:]) if len(shape) > 2 and all(s > 0 for s in shape[1:]) else matrix)
 
 
 def _typed(name: str, array: Array, vocabulary: list[str] | None, kind: str | None, rows: Rows) -> Any:
