@@ -58,7 +58,7 @@ def _is_number(dataset: Dataset, others: Dataset | None, feature: FeatureSpec) -
     """Whether a column is compared by its numbers: where the model reads numbers, and where both data sets store them."""
     if feature.read == "text":
         return all(d.is_number(feature.name) for d in (dataset, others) if d is not None)
-    return feature.read != "datetime"
+    return feature.read not in ("datetime", "decoded")
 
 
 def _value(dataset: Dataset, others: Dataset | None, feature: FeatureSpec, sql: str) -> str:

@@ -1,126 +1,21 @@
-"""What a preset may say: frozen, strict models, and the way from a TOML file and `--set` to one of them."""
+"""From a preset's TOML file and `--set` to a frozen `Preset`; what is unknown or wrong is refused in one line."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError
 
 from models.errors import TrainingError
+from models.settings import NetTraining, Preset
 
 PRESETS = Path(__file__).parent / "presets"
-
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Settings(BaseModel):
-    """Frozen, without unknown keys, and without conversions: `"3"` is no number and `true` is no 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Split(Settings):
-    """Shares of the rows, drawn with a seed of their own: another training seed keeps the same evaluation rows."""
-
-    train: Fraction
-    validation: Fraction
-    evaluation: Fraction
-    seed: int
-
-    @model_validator(mode="after")
-    def _whole(self) -> Split:
-        if abs(self.train + self.validation + self.evaluation - 1) > 1e-9:
-            raise ValueError("train, validation and evaluation must sum to 1")
-        return self
-
-
-class DataSettings(Settings):
-    """Where the rows come from, and which role each column has.
-
-    `exclude` maps a column that is no input to the reason; `missing` maps a column to the codes that mean "not known" there;
-    `sensitive` maps a name to columns, and each of these to the label that each of its codes stands for.
-    """
-
-    source: Literal["loanapp"]
-    target: str
-    positive: str
-    favourable: tuple[str, ...]
-    classes: tuple[str, ...]
-    label_source: Literal["outcome", "human_decision", "proxy", "selective"]
-    categories: tuple[str, ...]
-    exclude: dict[str, str]
-    missing: dict[str, tuple[float, ...]]
-    sensitive: dict[str, dict[str, dict[int, str]]]
-    reference: dict[str, str]
-    split: Split
-
-
-class NetTraining(Settings):
-    """A torch net over raw columns (models/nets/tabular.py) and the loop that fits it."""
-
-    learner: Literal["net"]
-    bins: Count
-    hidden: tuple[Count, ...]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=2)]
-    patience: Count
-
-
-class TreeTraining(Settings):
-    """Gradient-boosted trees (LightGBM); one epoch is one boosting round."""
-
-    learner: Literal["trees"]
-    learning_rate: Positive
-    leaves: Annotated[int, Field(ge=2)]
-    min_rows_in_leaf: Count
-    column_fraction: Annotated[float, Field(gt=0, le=1)]
-    row_fraction: Annotated[float, Field(gt=0, le=1)]
-    l2: Annotated[float, Field(ge=0)]
-    patience: Count
-
-
-class Context(Settings):
-    """What whoever relies on the model must know and no number can tell; "not stated" where nothing is known."""
-
-    intended_use: str
-    people: str
-    owner: str
-    auditor: str
-    independence: str
-    domain: Literal["employment", "credit", "health", "general"]
-    jurisdictions: tuple[str, ...]
-    tier: Literal["low", "medium", "high"]
-    tier_chosen_by: str
-    population: str
-    period: str
-    sampling: str
-    unit: str
-    human_role: str
-    legitimate_factors: tuple[str, ...]
-    allowed_inputs: str
-    cost_of_errors: str
-    known_limits: tuple[str, ...]
-
-
-class Preset(Settings):
-    """One training, completely: nothing that moves a digit of the model is left to a default elsewhere."""
-
-    name: str
-    modality: Literal["tabular"]
-    description: str
-    epochs: Count
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
-    threads: Count
-    training: Annotated[NetTraining | TreeTraining, Field(discriminator="learner")]
-    data: DataSettings
-    context: Context
+#: Parts of a preset that `--set` may change; the rest says what the columns mean.
+OPEN = ("training.", "data.split.", "data.options.")
 
 
 def preset_names() -> list[str]:
@@ -131,28 +26,58 @@ def preset_names() -> list[str]:
 def preset_table(name: str) -> dict[str, Any]:
     """A preset as its files have it: its own table, over the shared tables that `include` names."""
     if name not in preset_names():
-        raise TrainingError(f"there is no preset {name!r}", f"the presets are {', '.join(preset_names())}")
+        near = difflib.get_close_matches(name, preset_names(), n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise TrainingError(f"there is no preset {name!r}", f"{meant}The presets are {', '.join(preset_names())}")
     table = _read(PRESETS / f"{name}.toml")
     for shared in table.pop("include", []):
-        table = _read(PRESETS / "shared" / f"{shared}.toml") | table
+        table = _over(_read(PRESETS / "shared" / f"{shared}.toml"), table)
     return table
 
 
-def load_preset(name: str, changes: dict[str, Any] | None = None) -> Preset:
-    """The preset with `changes` (dotted key → value) over it; an unknown key or a wrong type is refused."""
+def load_preset(name: str, changes: dict[str, Any] | None = None, data: dict[str, Any] | None = None) -> Preset:
+    """The preset with `data` over its data table and `changes` (dotted key → value) over all; an unknown key or a wrong type is refused."""
     table = preset_table(name)
+    if data:
+        table["data"] = table["data"] | data
+    table = _complete(_validated(table, name))
     known = leaves(table)
     for key, value in (changes or {}).items():
         _put(table, full_key(key, known, name), value)
+    return _validated(table, name)
+
+
+def _validated(table: dict[str, Any], name: str) -> Preset:
     try:
-        return Preset.model_validate_json(json.dumps(table, default=str))
+        preset = Preset.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if part not in ("net", "trees")) or "the preset"
-        raise TrainingError(
-            f"preset {name}: {key} is not valid: {first['msg']}, got {json.dumps(first['input'], default=str)[:80]}",
-            "correct that value; --set takes values as TOML writes them",
-        ) from None
+        raise _refusal(name, error) from None
+    network(preset)
+    return preset
+
+
+def network(preset: Preset) -> BaseModel | None:
+    """What the preset says of its network, as the settings of that architecture (models/networks.py) have it; None for trees."""
+    from models.networks import NETWORKS
+
+    if not isinstance(preset.training, NetTraining):
+        return None
+    kind = NETWORKS.get(preset.training.architecture)
+    if kind is None:
+        raise TrainingError(f"there is no architecture {preset.training.architecture!r}", f"the architectures are {', '.join(NETWORKS)}")
+    try:
+        return kind.model_validate_json(json.dumps(preset.training.network))
+    except ValidationError as error:
+        raise _refusal(preset.name, error, "training.network.") from None
+
+
+def _refusal(name: str, error: ValidationError, prefix: str = "") -> TrainingError:
+    first = error.errors()[0]
+    key = prefix + ".".join(str(part) for part in first["loc"] if part not in ("net", "trees")) or "the preset"
+    return TrainingError(
+        f"preset {name}: {key} is not valid: {first['msg']}, got {json.dumps(first['input'], default=str)[:80]}",
+        "correct that value; --set takes values as TOML writes them",
+    )
 
 
 def parse_change(text: str) -> tuple[str, Any]:
@@ -176,14 +101,31 @@ def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def full_key(key: str, known: dict[str, Any], name: str) -> str:
     """The dotted key that `key` names: itself, or the only one that ends in it. Roles of columns are the preset's, not an option."""
-    choices = sorted(k for k in known if k in ("epochs", "seed", "threads") or k.startswith(("training.", "data.split.")))
-    choices = [k for k in choices if k != "training.learner"]
+    choices = sorted(k for k in known if k in ("epochs", "seed", "threads", "data.rows") or k.startswith(OPEN))
+    choices = [k for k in choices if k not in ("training.learner", "training.architecture")]
     matches = [k for k in choices if k == key] or [k for k in choices if k.endswith(f".{key}")]
     if len(matches) == 1:
         return matches[0]
     if matches:
         raise TrainingError(f"--set {key} is ambiguous in preset {name}", f"write one of {', '.join(matches)}")
-    raise TrainingError(f"preset {name} has no key {key!r}", f"its keys are {', '.join(choices)}")
+    short = {k.rpartition(".")[2] for k in choices}
+    near = difflib.get_close_matches(key, sorted({*choices, *short}), n=1)
+    raise TrainingError(f"preset {name} has no key {key!r}", f"did you mean {near[0]}?" if near else f"its keys are {', '.join(choices)}")
+
+
+def _complete(preset: Preset) -> dict[str, Any]:
+    """The preset as a table with every default in it, so that `--set` reaches what the file left off."""
+    table = preset.model_dump(mode="json")
+    described = network(preset)
+    if described is not None:
+        table["training"]["network"] = described.model_dump(mode="json")
+    return table
+
+
+def _over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables as one; where both have a table of a name, they are joined in turn."""
+    both = {k: _over(below[k], above[k]) for k in above if isinstance(above[k], dict) and isinstance(below.get(k), dict)}
+    return below | above | both
 
 
 def _put(table: dict[str, Any], key: str, value: Any) -> None:

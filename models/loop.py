@@ -1,4 +1,4 @@
-"""The training loop: seeded, deterministic, stopped early on the validation loss. It knows arrays and nets, no files and no MLflow."""
+"""The training loop: seeded, deterministic, stopped early on a figure of the validation rows. It knows arrays and nets, no files and no MLflow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import copy
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.config import NetTraining
+from models.adversarial import attacked
+from models.augment import augmented
+from models.checkpoints import Checkpoint
+from models.distributed import World
 from models.errors import TrainingError
+from models.losses import build_loss
+from models.metrics import HIGHER, figures
+from models.optimizers import build_optimizer, rate_at
+from models.settings import Augment, NetTraining
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,18 +25,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-#: What one epoch measured, by name; losses are mean cross-entropy in nats.
+#: What one epoch measured, by name; losses are means over rows (cross-entropy in nats).
 Epoch = dict[str, float]
 #: Called after each epoch with its number from 1 on and what it measured.
 OnEpoch = Callable[[int, Epoch], None]
+#: Rows that a net is asked about at once when nothing is learned.
+SCORED_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Inputs (n, …) and the place of each row's label among the classes (n,)."""
+    """Inputs, each (n, …), and the place of each row's label among the classes (n,) int64, or its value (n,) float32."""
 
-    x: NDArray[Any]
-    y: NDArray[np.int64]
+    x: tuple[NDArray[Any], ...]
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What surrounds a training: who is told, the processes that share it, and where it is kept."""
+
+    on_epoch: OnEpoch
+    world: World = field(default_factory=World)
+    checkpoint: Checkpoint | None = None
 
 
 def pick_device(name: Literal["auto", "cpu", "cuda"]) -> str:
@@ -60,52 +78,199 @@ def deterministic(seed: int, *, threads: int) -> Iterator[None]:
 
 
 def fit(
-    net: nn.Module, train: Rows, validation: Rows, *, settings: NetTraining, epochs: int, seed: int, device: str, on_epoch: OnEpoch
+    net: nn.Module,
+    train: Rows,
+    validation: Rows,
+    *,
+    settings: NetTraining,
+    epochs: int,
+    seed: int,
+    device: str,
+    around: Around,
+    classes: int,
 ) -> int:
-    """Train `net` in place and return the epoch whose weights it keeps: the one with the lowest validation loss.
+    """Train `net` in place and return the epoch whose weights it keeps: the one with the best `monitor` on the validation rows.
 
-    The net ends on the CPU, in evaluation mode. Call it inside `deterministic`; `seed` orders the rows.
+    The net ends on the CPU, in evaluation mode. Call it inside `deterministic`; `seed` orders the rows. `classes` is 0 for a quantity.
     """
+    run = _Run(net, train, validation, settings, epochs, seed, device, around, classes)
+    return run.to_the_end()
+
+
+class _Run:
+    """One training: everything that changes while it goes on, and so must be kept to go on later."""
+
+    def __init__(
+        self, net: nn.Module, train: Rows, validation: Rows, settings: NetTraining, epochs: int, seed: int, device: str, around: Around,
+        classes: int,
+    ) -> None:  # fmt: skip
+        import torch
+
+        self.net, self.settings, self.epochs, self.device, self.around = net.to(device), settings, epochs, device, around
+        self.classes = classes
+        self.train, self.validation = _tensors(train, device), _tensors(validation, device)
+        self.loss_of = build_loss(settings, train.y, classes).to(device)
+        self.optimizer = build_optimizer(net.parameters(), settings)
+        self.order = torch.Generator().manual_seed(seed)
+        self.changes = torch.Generator().manual_seed(seed + 1)
+        self.steps_an_epoch = -(-len(train.y) // (settings.batch_size * settings.accumulate))
+        self.step = self.epoch = self.best = 0
+        self.history: list[Epoch] = []
+        self.best_figure = float("-inf")
+        self.best_state = copy.deepcopy(net.state_dict())
+        self.called = torch.compile(net) if settings.compile and device == "cuda" else net
+
+    def to_the_end(self) -> int:
+        saved = self.around.checkpoint.load() if self.around.checkpoint else None
+        if saved is not None:
+            self._restore(saved)
+        while self.epoch < self.epochs and not self._over():
+            self.epoch += 1
+            self._freeze()
+            train_loss = self._learn()
+            measured = {"train_loss": train_loss} | {f"validation_{k}": v for k, v in self._measure().items()}
+            self.history.append(measured)
+            self.around.on_epoch(self.epoch, measured)
+            self._keep_best(measured)
+            if self.around.checkpoint and self.around.world.first:
+                self.around.checkpoint.save(self._state(), now=self.epoch == self.epochs or self._over())
+        if not self.best:
+            raise TrainingError(
+                f"no epoch gave a validation {self.settings.monitor} that is a number", "lower training.learning_rate with --set"
+            )
+        self.net.load_state_dict(self.best_state)
+        self.net.to("cpu").eval()
+        return self.best
+
+    def _over(self) -> bool:
+        return self.epoch > 0 and self.epoch - self.best >= self.settings.patience
+
+    def _learn(self) -> float:
+        """One epoch; the mean loss over its rows."""
+        import torch
+
+        self.net.train()
+        (inputs, y), settings = self.train, self.settings
+        order = torch.randperm(len(y), generator=self.order)
+        batches = order.split(settings.batch_size)
+        losses = torch.zeros(len(batches), device=self.device)
+        for first in range(0, len(batches), settings.accumulate):
+            group = batches[first : first + settings.accumulate]
+            rows = sum(len(batch) for batch in group)
+            self.optimizer.zero_grad()
+            for i, batch in enumerate(group, start=first):
+                mine = self.around.world.share(batch).to(self.device)
+                if len(mine):
+                    loss = self._loss([x[mine] for x in inputs], y[mine]).sum()
+                    (loss / rows).backward()
+                    losses[i] = loss.detach()
+            self._move()
+        self.around.world.sum(losses)
+        self._require_finite(losses)
+        return float(losses.sum()) / len(y)
+
+    def _loss(self, inputs: list[Tensor], y: Tensor) -> Tensor:
+        """(rows,) of a batch, after the changes that training asks for."""
+        import torch
+
+        settings = self.settings
+        if settings.augment != Augment():
+            inputs = augmented(inputs, settings.augment, self.changes)
+        if settings.adversarial:
+            inputs = attacked(self.net, inputs, y, self.loss_of, settings.adversarial, self.changes)
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            output = self.called(*inputs)
+        loss: Tensor = self.loss_of(output, y)
+        return loss
+
+    def _move(self) -> None:
+        """One step of the optimiser, by the summed gradients and at the rate of the schedule."""
+        import torch
+
+        self.around.world.sum_gradients(self.net)
+        if self.settings.clip:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip)
+        rate = self.settings.learning_rate * rate_at(self.step, self.steps_an_epoch * self.epochs, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.step += 1
+
+    def _freeze(self) -> None:
+        """Which parameters learn in this epoch."""
+        settings = self.settings
+        for name, parameter in self.net.named_parameters():
+            held = name.startswith(settings.frozen) and (not settings.frozen_epochs or self.epoch <= settings.frozen_epochs)
+            parameter.requires_grad_(not held)
+
+    def _require_finite(self, losses: Tensor) -> None:
+        import torch
+
+        bad = torch.nonzero(~torch.isfinite(losses)).flatten()
+        if len(bad):
+            rate = self.optimizer.param_groups[0]["lr"]
+            raise TrainingError(
+                f"the loss of batch {int(bad[0]) + 1} of epoch {self.epoch} is {float(losses[bad[0]])} at learning rate {rate:.3g}",
+                "lower training.learning_rate, or bound the gradient with training.clip, by --set",
+            )
+
+    def _measure(self) -> dict[str, float]:
+        """Figures of the validation rows; the loss is that of training, without what training changes about the rows."""
+        import torch
+
+        inputs, y = self.validation
+        self.net.eval()
+        with torch.inference_mode():
+            outputs = torch.cat([self.net(*(x[rows] for x in inputs)) for rows in torch.arange(len(y)).split(SCORED_AT_ONCE)])
+            measured = {"loss": float(self.loss_of(outputs, y).mean())}
+        if self.settings.monitor != "loss":
+            measured |= figures(y.cpu().numpy(), outputs.float().cpu().numpy(), classes=self.classes)
+        return measured
+
+    def _keep_best(self, measured: Epoch) -> None:
+        name = f"validation_{self.settings.monitor}"
+        if name not in measured:
+            known = ", ".join(sorted(k.removeprefix("validation_") for k in measured if k.startswith("validation_")))
+            raise TrainingError(f"training.monitor names {self.settings.monitor!r}, which is not measured", f"name one of {known}")
+        figure = measured[name] if self.settings.monitor in HIGHER else -measured[name]
+        if figure > self.best_figure:
+            self.best, self.best_figure, self.best_state = self.epoch, figure, copy.deepcopy(self.net.state_dict())
+
+    def _state(self) -> dict[str, Any]:
+        import torch
+
+        return {
+            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "order": self.order.get_state(),
+            "changes": self.changes.get_state(), "torch": torch.get_rng_state(), "step": self.step, "epoch": self.epoch, "best": self.best,
+            "best_figure": self.best_figure, "best_state": self.best_state, "history": self.history,
+        }  # fmt: skip
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        import torch
+
+        self.net.load_state_dict(saved["net"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.order.set_state(saved["order"])
+        self.changes.set_state(saved["changes"])
+        torch.set_rng_state(saved["torch"])
+        self.step, self.epoch, self.best = saved["step"], saved["epoch"], saved["best"]
+        self.best_figure, self.best_state, self.history = saved["best_figure"], saved["best_state"], saved["history"]
+        for epoch, measured in enumerate(self.history, start=1):
+            self.around.on_epoch(epoch, measured)
+
+
+def outputs_of(net: nn.Module, inputs: tuple[NDArray[Any], ...]) -> NDArray[np.float64]:
+    """(rows, outputs) of a net in evaluation on the CPU, in blocks."""
+    import numpy as np
     import torch
 
-    net.to(device)
-    loss_of = torch.nn.CrossEntropyLoss()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    order = torch.Generator().manual_seed(seed)
-    x, y = _tensors(train, device)
-    held_out = _tensors(validation, device)
-    best, best_loss, best_state = 0, float("inf"), copy.deepcopy(net.state_dict())
-    for epoch in range(1, epochs + 1):
-        net.train()
-        total = torch.zeros((), device=device)
-        for batch in torch.randperm(len(y), generator=order).split(settings.batch_size):
-            loss = loss_of(net(x[batch]), y[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
-        loss_now = _loss(net, loss_of, *held_out)
-        on_epoch(epoch, {"train_loss": float(total) / len(y), "validation_loss": loss_now})
-        if loss_now < best_loss:
-            best, best_loss, best_state = epoch, loss_now, copy.deepcopy(net.state_dict())
-        elif not loss_now < float("inf") or epoch - best >= settings.patience:
-            break
-    if not best:
-        raise TrainingError(f"the validation loss of epoch 1 is {loss_now}, expected a number", "lower training.learning_rate with --set")
-    net.load_state_dict(best_state)
-    net.to("cpu").eval()
-    return best
-
-
-def _loss(net: nn.Module, loss_of: nn.Module, x: Tensor, y: Tensor) -> float:
-    import torch
-
-    net.eval()
+    tensors = [torch.from_numpy(x) for x in inputs]
     with torch.inference_mode():
-        return float(loss_of(net(x), y))
+        parts = [net(*(x[rows] for x in tensors)).double().numpy() for rows in torch.arange(len(inputs[0])).split(SCORED_AT_ONCE)]
+    return np.concatenate(parts)
 
 
-def _tensors(rows: Rows, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(rows: Rows, device: str) -> tuple[list[torch.Tensor], torch.Tensor]:
     import torch
 
-    return torch.from_numpy(rows.x).to(device), torch.from_numpy(rows.y).to(device)
+    return [torch.from_numpy(x).to(device) for x in rows.x], torch.from_numpy(rows.y).to(device)

@@ -10,9 +10,11 @@ Show = Callable[[int, dict[str, float]], None]
 
 
 @contextmanager
-def progress(title: str, epochs: int) -> Iterator[Show]:
-    """Give a function to call after each epoch with its number from 1 on and its losses."""
-    if sys.stderr.isatty():
+def progress(title: str, epochs: int, *, quiet: bool = False) -> Iterator[Show]:
+    """Give a function to call after each epoch with its number from 1 on and its losses; `quiet` shows nothing."""
+    if quiet:
+        yield lambda *_: None
+    elif sys.stderr.isatty():
         with _bar(title, epochs) as show:
             yield show
     else:

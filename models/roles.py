@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.config import Preset
 from models.data import Dataset
 from models.learners import Fitted
+from models.settings import DataSettings, Preset
 
 
-def roles(preset: Preset, dataset: Dataset, *, threshold: float) -> dict[str, Any]:
-    """`audit_data/roles.json`: the role of each column, the decision rule on the score of `positive`, and the context."""
-    data = preset.data
+def task(settings: DataSettings) -> str:
+    """What kind of answer the model gives, in the audit's words."""
+    return "regression" if not settings.classes else "binary" if len(settings.classes) == 2 else "multiclass"
+
+
+def roles(preset: Preset, dataset: Dataset, *, threshold: float | None) -> dict[str, Any]:
+    """`audit_data/roles.json`: the role of each column, the decision rule on the score of `positive` (two classes only), and the context."""
+    data = dataset.settings
     return {
         "schema_version": 1,
         "target": data.target,
-        "positive": data.positive,
+        "positive": data.positive or None,
         "favourable": list(data.favourable),
-        "decision": f"score>={threshold:.4f}",
+        "decision": "predict" if threshold is None else f"score>={threshold:.4f}",
         "label_source": data.label_source,
-        "task": "binary" if len(data.classes) == 2 else "multiclass",
+        "task": task(data),
         "classes": list(data.classes),
         "sensitive": list(data.sensitive),
         "features": dataset.features,
@@ -30,16 +35,8 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float) -> dict[str, An
 
 
 def metadata(fitted: Fitted, dataset: Dataset) -> dict[str, Any]:
-    """`metadata` of the MLmodel: how to ask the model, and how to read its answer. Trees take a category's code as a number."""
-    columns = [column.record() for column in dataset.columns]
-    if fitted.architecture is None:
-        columns = [{"name": column.name, "kind": "number"} for column in dataset.columns]
-    classes = list(dataset.settings.classes)
+    """`metadata` of the MLmodel: how to ask the model, and how to read its answer."""
     named = {} if fitted.architecture is None else {"architecture": fitted.architecture}
-    return {
-        "columns": columns,
-        "classes": classes,
-        "outputs": fitted.outputs,
-        "task": "binary" if len(classes) == 2 else "multiclass",
-        **named,
-    }
+    classes = {"classes": list(dataset.settings.classes)} if dataset.classes else {}
+    outputs = {} if fitted.outputs == "value" else {"outputs": fitted.outputs}
+    return {"columns": fitted.columns, **classes, **outputs, "task": task(dataset.settings), **named}

@@ -12,18 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.config import Preset, leaves
-from models.data import PARTS, Dataset
+from models.config import leaves
+from models.data import PARTS, Dataset, Part
 from models.errors import TrainingError
 from models.learners import Fitted
 from models.loop import Epoch
+from models.metrics import of_classes, of_quantity, threshold_at_rate
 from models.roles import metadata, roles
-from models.scoring import measure, threshold_at_rate
+from models.settings import Preset
 
 EXPERIMENT = "witnessmark"
+MEASURED: tuple[Part, ...] = ("validation", "evaluation")
 SQLITE = "sqlite:///"
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -83,30 +90,44 @@ def log(training: Training, *, name: str, alias: str | None) -> str:
     import mlflow
 
     preset, dataset, fitted = training.preset, training.dataset, training.fitted
-    positive = preset.data.classes.index(preset.data.positive)
-    scores = {part: fitted.probabilities(part)[:, positive] for part in ("validation", "evaluation")}
-    observed = float((dataset.y("validation") == positive).mean())
-    threshold = threshold_at_rate(scores["validation"], observed)
+    scores = {part: fitted.scores(part) for part in MEASURED}
+    threshold = cutoff(dataset, scores["validation"])
     with mlflow.start_run(run_name=name) as run:
         _log_settings(training, threshold)
         _log_history(run.info.run_id, training.history)
         evaluation = _log_data(training, roles(preset, dataset, threshold=threshold))
         model_id = fitted.log(metadata(fitted, dataset)).model_id
-        for part in ("validation", "evaluation"):
-            measured = measure(dataset.y(part) == positive, scores[part], threshold=threshold)
-            for metric, value in measured.items():
-                linked = evaluation if part == "evaluation" else None
-                mlflow.log_metric(f"{part}_{metric}", value, model_id=model_id, dataset=linked)
+        for part in MEASURED:
+            linked = evaluation if part == "evaluation" else None
+            measured = measure(dataset, part, scores[part], threshold)
+            mlflow.log_metrics({f"{part}_{k}": v for k, v in measured.items()}, model_id=model_id, dataset=linked)
     return _register(name, model_id, alias)
 
 
-def _log_settings(training: Training, threshold: float) -> None:
+def cutoff(dataset: Dataset, scores: NDArray[np.float64]) -> float | None:
+    """Where the score of the positive class is cut: at the rate observed in the validation rows; None where there are not two classes."""
+    if dataset.classes != 2:
+        return None
+    positive = dataset.settings.classes.index(dataset.settings.positive)
+    return threshold_at_rate(scores[:, positive], float((dataset.y("validation") == positive).mean()))
+
+
+def measure(dataset: Dataset, part: Part, scores: NDArray[np.float64], threshold: float | None) -> dict[str, float]:
+    """The figures of a part: of classes, macro and of each class up to 20 of them, or of a quantity."""
+    classes = dataset.settings.classes
+    if not classes:
+        return of_quantity(dataset.y(part), scores[:, 0])
+    positive = classes.index(dataset.settings.positive) if dataset.settings.positive else 1
+    return of_classes(dataset.y(part), scores, labels=classes if len(classes) <= 20 else (), threshold=threshold, positive=positive)
+
+
+def _log_settings(training: Training, threshold: float | None) -> None:
     import mlflow
 
     mlflow.set_tag("witnessmark.preset", training.preset.name)
     mlflow.log_params(leaves(training.preset.model_dump(mode="json", exclude={"context"})))
     mlflow.log_params({"threshold": threshold, "best_epoch": training.fitted.best_epoch})
-    mlflow.log_metric("fit_seconds", training.seconds)
+    mlflow.log_metrics({"fit_seconds": training.seconds} | training.dataset.cleaning | training.fitted.figures)
 
 
 def _log_history(run_id: str, history: list[tuple[int, int, Epoch]]) -> None:

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: nothing was registered", file=sys.stderr)
         return 130
-    print(uri)
+    if uri is not None:
+        print(uri)
     return 0
 
 
@@ -52,6 +53,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes", help="change one value of the preset")
     parser.add_argument("--name", help="the registered model's name (default: the preset's)")
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else mlflow.db in this directory)")
+    parser.add_argument("--data", metavar="PATH", help="the rows, for a preset that comes without; or others of the same columns")
+    parser.add_argument("--target", metavar="COL", help="the outcome, for a preset that takes any table")
+    parser.add_argument("--sensitive", metavar="A,B", help="sensitive columns, for a preset that takes any table: logged beside the inputs")
+    parser.add_argument("--group", metavar="COL", help="rows of equal value here (one person) stay in one part; no input")
+    parser.add_argument("--checkpoint", metavar="FILE", help="where the training is kept while it goes on (default: in the state folder)")
+    parser.add_argument("--checkpoint-every", type=float, default=10.0, metavar="S", help="seconds between two checkpoints (default 10)")
+    parser.add_argument("--fresh", action="store_true", help="start anew, also where the same training was interrupted")
     parser.add_argument("--epsilon", type=float, metavar="E", help="private training: comes with a later version")
     parser.add_argument("--delta", type=float, metavar="D", help="private training: comes with a later version")
     options = parser.parse_args(arguments)
@@ -68,53 +76,114 @@ def _list() -> None:
     from models.config import preset_names, preset_table
 
     tables = [preset_table(name) for name in preset_names()]
-    width = max(len(table["name"]) for table in tables)
+    width, kind = (max(len(table[key]) for table in tables) for key in ("name", "modality"))
     for table in tables:
-        print(f"{table['name']:{width}}  {table['modality']}  {table['description']}")
+        public = table["data"].get("public")
+        print(
+            f"{table['name']:{width}}  {table['modality']:{kind}}  {table['description']}{f' (needs --data: {public})' if public else ''}"
+        )
 
 
-def _train(options: argparse.Namespace) -> str:
+def _train(options: argparse.Namespace) -> str | None:
+    """The URI of the registered model; None in a process that is not the first of several."""
     from models.config import load_preset
+    from models.distributed import joined
     from models.loop import pick_device
     from models.tracking import connect, log, refusals, store_uri
 
-    preset = load_preset(options.preset, _changes(options))
-    alias = "demo" if preset == load_preset(options.preset) else None
-    if preset.training.learner == "net":
-        pick_device(options.device)  # a missing GPU is known before anything is written
-    uri = store_uri(options.tracking_uri)
-    connect(uri)
-    training = _fit(preset, options.device)
-    with refusals(uri):
-        return log(training, name=options.name or preset.name, alias=alias)
+    preset = load_preset(options.preset, _changes(options), _data(options))
+    alias = "demo" if preset == load_preset(options.preset, data=_file(options)) else None
+    device = pick_device(options.device) if preset.training.learner == "net" else "cpu"  # a missing GPU is known before anything is written
+    with joined() as world:
+        uri = store_uri(options.tracking_uri)
+        if world.first:
+            connect(uri)
+        checkpoint = _checkpoint(preset, options)
+        training = _fit(preset, device, world, checkpoint)
+        if not world.first:
+            return None
+        try:
+            with refusals(uri):
+                found = log(training, name=options.name or preset.name, alias=alias)
+        except TrainingError as error:
+            if checkpoint is None or not checkpoint.path.exists():
+                raise
+            raise TrainingError(
+                error.what, f"{error.mend}; the trained net is kept in {checkpoint.path}, and the same command logs it"
+            ) from None
+        if checkpoint is not None:
+            checkpoint.remove()
+        return found
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
     from models.config import parse_change
 
     given = dict(parse_change(text) for text in options.changes)
-    named = {"epochs": options.epochs, "seed": options.seed}
+    named = {"epochs": options.epochs, "seed": options.seed, "data.split.group": options.group}
     return given | {key: value for key, value in named.items() if value is not None}
 
 
-def _fit(preset: Any, device: Any) -> Any:
+def _file(options: argparse.Namespace) -> dict[str, Any]:
+    return {} if options.data is None else {"file": options.data}
+
+
+def _data(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of the data, over the preset's table; a preset whose columns are known takes no other roles."""
+    from models.config import preset_table
+
+    named = {"target": options.target, "sensitive": options.sensitive and {name.strip(): {} for name in options.sensitive.split(",")}}
+    named = {key: value for key, value in named.items() if value is not None}
+    fixed = preset_table(options.preset)["data"]
+    if named and fixed["target"]:
+        raise TrainingError(
+            f"preset {options.preset} knows its columns, and takes no --{next(iter(named))}", "leave it out, or train the preset tabular"
+        )
+    if not fixed["target"] and options.data is not None and options.target is None:
+        raise TrainingError(f"preset {options.preset} needs the name of the outcome column", "name it with --target")
+    return _file(options) | named
+
+
+def _checkpoint(preset: Any, options: argparse.Namespace) -> Any:
+    """Where this training is kept; None for trees, which are trained in seconds."""
+    from pathlib import Path
+
+    from models.checkpoints import Checkpoint, default_folder, fingerprint
+
+    if preset.training.learner != "net":
+        return None
+    file = Path(preset.data.file) if preset.data.file else None
+    stamp = (file.stat().st_size, file.stat().st_mtime_ns) if file is not None and file.exists() else None
+    key = fingerprint(preset, file=stamp, device=options.device)
+    path = Path(options.checkpoint) if options.checkpoint else default_folder() / f"{preset.name}-{key[:16]}.pt"
+    if options.fresh:
+        path.unlink(missing_ok=True)
+    if path.exists():
+        print(f"going on with the training in {path} (--fresh starts anew)", file=sys.stderr)
+    return Checkpoint(path, key, options.checkpoint_every)
+
+
+def _fit(preset: Any, device: str, world: Any, checkpoint: Any) -> Any:
     """Load the rows, train, and keep what each epoch measured."""
     from models import data
     from models.learners import net, trees
+    from models.loop import Around
     from models.progress import progress
     from models.tracking import Training, now_ms
 
     dataset = data.load(preset.data)
+    for note in dataset.notes if world.first else ():
+        print(f"note: {note}", file=sys.stderr)
     history: list[tuple[int, int, dict[str, float]]] = []
     started = time.perf_counter()
-    with progress(preset.name, preset.epochs) as show:
+    with progress(preset.name, preset.epochs, quiet=not world.first) as show:
 
         def on_epoch(epoch: int, measured: dict[str, float]) -> None:
             history.append((epoch, now_ms(), measured))
             show(epoch, measured)
 
         if preset.training.learner == "net":
-            fitted = net.train(preset, dataset, device=device, on_epoch=on_epoch)
+            fitted = net.train(preset, dataset, device=device, around=Around(on_epoch, world, checkpoint))
         else:
             fitted = trees.train(preset, dataset, on_epoch=on_epoch)
     return Training(preset, dataset, fitted, history, time.perf_counter() - started)

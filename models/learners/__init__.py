@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.data import Part
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model. `probabilities` gives (rows, classes) for a part of its dataset; `log` stores it as a model of the current run."""
+    """A trained model. `scores` gives the probabilities (rows, classes) for a part of its dataset, or the values (rows, 1); `log` stores it as a
+    model of the current run; `columns` are what the logged model says of its inputs."""
 
-    probabilities: Callable[[Part], NDArray[np.float64]]
+    scores: Callable[[Part], NDArray[np.float64]]
     log: Callable[[dict[str, Any]], Any]
-    outputs: Literal["logit", "probability"]
+    outputs: Literal["logit", "probability", "value"]
     architecture: str | None
+    columns: list[dict[str, Any]]
     best_epoch: int
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 def installed(*names: str) -> list[str]:

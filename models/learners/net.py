@@ -1,71 +1,122 @@
-"""The torch net: trained by the loop, logged as pt2 beside what rebuilds it (architecture.json, weights.safetensors)."""
+"""A torch net: perhaps pre-trained, trained by the loop, logged as pt2 beside what rebuilds it (architecture.json, weights.safetensors)."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from models.config import NetTraining, Preset
+from models.config import network
 from models.data import Dataset, Part
+from models.encoding import Encoder
 from models.learners import Fitted, installed
-from models.loop import OnEpoch, Rows, deterministic, fit, pick_device
+from models.loop import Around, Rows, deterministic, fit, outputs_of
+from models.metrics import softmax
+from models.settings import NetTraining, Preset
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from torch import nn
 
-ARCHITECTURE = "tabular"
+
+@dataclass(frozen=True)
+class Prepared:
+    """What comes before training on labels: a tokenizer (as its JSON text), weights to start from (name → tensor; the others are drawn), more
+    configuration of the net, figures to log and libraries that the model needs."""
+
+    tokenizer: str | None = None
+    weights: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
 
 
-def train(preset: Preset, dataset: Dataset, *, device: Literal["auto", "cpu", "cuda"], on_epoch: OnEpoch) -> Fitted:
-    """Fit the net of the preset on the training rows, stopped early on the validation rows."""
-    import torch
+@dataclass(frozen=True)
+class Net:
+    """A trained net with what it takes to ask it and to build it again."""
 
-    from models.nets.tabular import build
+    module: nn.Module
+    encoder: Encoder
+    config: dict[str, Any]
+    architecture: str
+    prepared: Prepared
 
+
+def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> Fitted:
+    """Fit the net of the preset on the training rows, stopped early on the validation rows. `device` is torch's name of one."""
     settings = preset.training
     assert isinstance(settings, NetTraining)
-    config = configuration(settings, dataset)
     with deterministic(preset.seed, threads=preset.threads):
-        net = build(config)
-        x = dataset.x("train")
-        net.fit(torch.from_numpy(x))
+        prepared = _prepare(preset, dataset, device)
+        net = assemble(preset, dataset, prepared)
+        rows = {part: Rows(net.encoder.arrays(dataset.parts[part]), dataset.y(part)) for part in ("train", "validation")}
+        start(net, rows["train"])
         best = fit(
-            net, Rows(x, dataset.y("train")), Rows(dataset.x("validation"), dataset.y("validation")),
-            settings=settings, epochs=preset.epochs, seed=preset.seed, device=pick_device(device), on_epoch=on_epoch,
+            net.module, rows["train"], rows["validation"],
+            settings=settings, epochs=preset.epochs, seed=preset.seed, device=device, around=around, classes=dataset.classes,
         )  # fmt: skip
+    return fitted(net, dataset, best)
+
+
+def _prepare(preset: Preset, dataset: Dataset, device: str) -> Prepared:
+    """What the preset's stage of models/pretraining makes; nothing where it names none."""
+    assert isinstance(preset.training, NetTraining)
+    stage = preset.training.pretraining.get("stage")
+    if stage is None:
+        return Prepared()
+    found: Prepared = importlib.import_module(f"models.pretraining.{stage}").prepare(preset, dataset, device=device)
+    return found
+
+
+def assemble(preset: Preset, dataset: Dataset, prepared: Prepared) -> Net:
+    """The net that the preset and the data's columns describe, with weights drawn or from before."""
+    assert isinstance(preset.training, NetTraining)
+    tokenizer = None
+    if prepared.tokenizer is not None:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_str(prepared.tokenizer)
+    encoder, described = Encoder(dataset.columns, tokenizer), network(preset)
+    assert described is not None
+    config = {"columns": encoder.record(), "classes": dataset.classes, "network": described.model_dump(mode="json"), **prepared.config}
+    module = importlib.import_module(f"models.nets.{preset.training.architecture}").build(config)
+    if prepared.weights:
+        module.load_state_dict({**module.state_dict(), **prepared.weights})
+    return Net(module, encoder, config, preset.training.architecture, prepared)
+
+
+def start(net: Net, rows: Rows) -> None:
+    """Set what the net takes from training rows before the first step: scales, bins."""
+    import torch
+
+    if hasattr(net.module, "fit"):
+        net.module.fit(*(torch.from_numpy(x) for x in rows.x))
+
+
+def fitted(net: Net, dataset: Dataset, best: int) -> Fitted:
+    """What the rest of the core needs of a trained net."""
+
+    def scores(part: Part) -> NDArray[np.float64]:
+        outputs = outputs_of(net.module, net.encoder.arrays(dataset.parts[part]))
+        return softmax(outputs) if dataset.classes else outputs
+
     return Fitted(
-        probabilities=lambda part: _probabilities(net, dataset, part),
-        log=lambda metadata: _log(net, config, x[:4], metadata),
-        outputs="logit",
-        architecture=ARCHITECTURE,
+        scores=scores,
+        log=lambda metadata: log(net, net.encoder.arrays(dataset.parts["train"].head(4)), metadata),
+        outputs="logit" if dataset.classes else "value",
+        architecture=net.architecture,
+        columns=net.encoder.record(),
         best_epoch=best,
+        figures={"parameters": float(sum(p.numel() for p in net.module.parameters()))} | net.prepared.figures,
     )
 
 
-def configuration(settings: NetTraining, dataset: Dataset) -> dict[str, Any]:
-    """What `models.nets.tabular.build` takes, as JSON has it."""
-    return {
-        "columns": [column.record() for column in dataset.columns],
-        "classes": len(dataset.settings.classes),
-        "bins": settings.bins,
-        "hidden": list(settings.hidden),
-        "dropout": settings.dropout,
-    }
-
-
-def _probabilities(net: nn.Module, dataset: Dataset, part: Part) -> NDArray[np.float64]:
-    import torch
-
-    with torch.inference_mode():
-        scores: NDArray[np.float64] = net(torch.from_numpy(dataset.x(part))).double().softmax(dim=1).numpy()
-    return scores
-
-
-def _log(net: nn.Module, config: dict[str, Any], example: NDArray[np.float32], metadata: dict[str, Any]) -> Any:
+def log(net: Net, example: tuple[NDArray[Any], ...], metadata: dict[str, Any]) -> Any:
     """`example` has two rows or more: torch.export freezes a batch of one."""
     import mlflow
     import torch
@@ -73,18 +124,27 @@ def _log(net: nn.Module, config: dict[str, Any], example: NDArray[np.float32], m
     from safetensors.torch import save_file
 
     with torch.inference_mode():
-        outputs = net(torch.from_numpy(example)).numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        architecture, weights = Path(folder, "architecture.json"), Path(folder, "weights.safetensors")
-        architecture.write_text(json.dumps({"name": ARCHITECTURE, "config": config}, indent=1), encoding="utf-8")
-        save_file(net.state_dict(), weights)
+        outputs = net.module(*(torch.from_numpy(x) for x in example)).numpy()
+    names = list(net.encoder.inputs())
+    inputs: Any = example[0] if len(example) == 1 else dict(zip(names, example, strict=True))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*inferred schema contains integer.*", category=UserWarning)
+        files = {"architecture.json": json.dumps({"name": net.architecture, "config": net.config}, indent=1)}
+        if net.prepared.tokenizer is not None:
+            files["tokenizer.json"] = net.prepared.tokenizer
+        for name, text in files.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        # Weights that the net uses twice are stored twice: safetensors refuses shared memory.
+        save_file(
+            {name: tensor.clone().contiguous() for name, tensor in net.module.state_dict().items()}, Path(folder, "weights.safetensors")
+        )
         return mlflow.pytorch.log_model(
-            net,
+            net.module,
             name="model",
             serialization_format="pt2",
-            input_example=example,
-            signature=infer_signature(example, outputs),
-            extra_files=[str(architecture), str(weights)],
-            pip_requirements=installed("mlflow", "torch", "numpy", "safetensors"),
+            input_example=inputs,
+            signature=infer_signature(inputs, outputs),
+            extra_files=[str(Path(folder, name)) for name in [*files, "weights.safetensors"]],
+            pip_requirements=installed("mlflow", "torch", "numpy", "safetensors", *net.prepared.libraries),
             metadata=metadata,
         )

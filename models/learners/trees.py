@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from models.config import Preset, TreeTraining
 from models.data import Dataset, Part
 from models.errors import TrainingError
 from models.learners import Fitted, installed
 from models.loop import OnEpoch
+from models.settings import Preset, TreeTraining
 
 if TYPE_CHECKING:
     import lightgbm
@@ -38,10 +38,11 @@ def train(preset: Preset, dataset: Dataset, *, on_epoch: OnEpoch) -> Fitted:
         callbacks=[_report(on_epoch), lightgbm.early_stopping(settings.patience, first_metric_only=True, verbose=False)],
     )
     return Fitted(
-        probabilities=lambda part: _probabilities(booster, dataset, part),
+        scores=lambda part: _probabilities(booster, dataset, part),
         log=lambda metadata: _log(booster, numbers(dataset, "train").head(4), metadata),
         outputs="probability",
         architecture=None,
+        columns=[{"name": column.name, "kind": "number"} for column in dataset.columns],
         best_epoch=booster.best_iteration,
     )
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.config import Split, load_preset
-from models.data import PARTS, Column, Dataset, as_text, clean, encode, join_indicators, load, split
+from models.config import load_preset
+from models.data import PARTS, Dataset, clean, join_indicators, load, split
+from models.encoding import Column, as_text, table
 from models.errors import TrainingError
+from models.settings import Split
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_parts_are_disjoint_whole_stratified_and_seeded() -> None:
 def test_categories_become_codes_and_unseen_becomes_minus_one() -> None:
     columns = (Column("kind", "category", ("1", "2", "10")), Column("amount", "number"))
     rows = pd.DataFrame({"kind": [10.0, 1.0, 3.0, None], "amount": [1.5, None, 0.0, -2.0]})
-    assert np.array_equal(encode(rows, columns), np.array([[2, 1.5], [0, np.nan], [-1, 0], [-1, -2]], np.float32), equal_nan=True)
+    assert np.array_equal(table(rows, columns), np.array([[2, 1.5], [0, np.nan], [-1, 0], [-1, -2]], np.float32), equal_nan=True)
 
 
 def test_text_of_values_does_not_depend_on_how_a_number_is_stored() -> None:

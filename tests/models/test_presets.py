@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.config import NetTraining, TreeTraining, full_key, load_preset, parse_change, preset_names
+from models.config import full_key, load_preset, parse_change, preset_names
 from models.errors import TrainingError
+from models.settings import NetTraining, TreeTraining
 
 
 def test_all_presets_are_valid_and_named_after_their_file() -> None:
@@ -33,7 +34,7 @@ def test_every_excluded_column_has_a_reason() -> None:
     ("text", "expected"),
     [
         ("dropout=0.5", ("dropout", 0.5)),
-        ("training.hidden=[8, 4]", ("training.hidden", [8, 4])),
+        ("training.network.hidden=[8, 4]", ("training.network.hidden", [8, 4])),
         ("a=true", ("a", True)),
         ("a = b=c", ("a", "b=c")),
     ],
@@ -44,10 +45,10 @@ def test_a_change_is_read_as_toml_and_else_as_text(text: str, expected: tuple[st
 
 def test_changes_reach_the_setting_by_full_and_by_short_name() -> None:
     short = load_preset("credit", {"hidden": [8], "split.seed": 3})
-    full = load_preset("credit", {"training.hidden": [8], "data.split.seed": 3})
+    full = load_preset("credit", {"training.network.hidden": [8], "data.split.seed": 3})
     assert short == full
     assert isinstance(short.training, NetTraining)
-    assert (short.training.hidden, short.data.split.seed) == ((8,), 3)
+    assert (short.training.network["hidden"], short.data.split.seed) == ([8], 3)
 
 
 def test_an_integer_will_do_for_a_real_number() -> None:
@@ -60,11 +61,11 @@ def test_an_integer_will_do_for_a_real_number() -> None:
         ({"nope": 1}, "has no key 'nope'"),
         ({"target": "reject"}, "has no key 'target'"),
         ({"learner": "trees"}, "has no key 'learner'"),
-        ({"dropout": "high"}, "training.dropout is not valid"),
-        ({"dropout": True}, "training.dropout is not valid"),
+        ({"dropout": "high"}, "training.network.dropout is not valid"),
+        ({"dropout": True}, "training.network.dropout is not valid"),
         ({"dropout": 1.0}, "less than 1"),
-        ({"hidden": 3}, "training.hidden"),
-        ({"hidden": [3.5]}, "training.hidden.0"),
+        ({"hidden": 3}, "training.network.hidden"),
+        ({"hidden": [3.5]}, "training.network.hidden.0"),
         ({"learning_rate": float("nan")}, "training.learning_rate"),
         ({"epochs": 0}, "epochs"),
         ({"seed": -1}, "seed"),

@@ -12,7 +12,7 @@ COLUMNS = [
     {"name": "kind", "kind": "category", "vocabulary": ["1", "2", "3"]},
     {"name": "debt", "kind": "number"},
 ]
-CONFIG = {"columns": COLUMNS, "classes": 2, "bins": 4, "hidden": [8], "dropout": 0.5}
+CONFIG = {"columns": COLUMNS, "classes": 2, "network": {"bins": 4, "hidden": [8], "dropout": 0.5}}
 
 
 def rows(n: int = 64) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_integrated_gradients_are_complete_over_numbers_and_categories(net: torc
 
 
 def test_every_activation_is_a_module_used_once(net: torch.nn.Module) -> None:
-    assert sum(isinstance(module, torch.nn.ReLU) for module in net.modules()) == len(CONFIG["hidden"])
+    assert sum(isinstance(module, torch.nn.ReLU) for module in net.modules()) == len(CONFIG["network"]["hidden"])
 
 
 def test_it_is_rebuilt_from_its_configuration_and_state(net: torch.nn.Module) -> None:

@@ -11,23 +11,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.config import NetTraining, load_preset
+from models.config import load_preset
 from models.data import load
 from models.errors import TrainingError
 from models.learners import net, trees
-from models.loop import Rows, deterministic, fit, pick_device
+from models.loop import Around, Rows, deterministic, fit, pick_device
+from models.metrics import of_classes, threshold_at_rate
 from models.nets.tabular import build
-from models.scoring import measure, threshold_at_rate
+from models.settings import NetTraining
+
+SILENT = Around(lambda *_: None)
 
 
 def scores(preset: str, seed: int) -> np.ndarray:
     settings = load_preset(preset, {"seed": seed, "epochs": 4})
     dataset = load(settings.data)
     if settings.training.learner == "net":
-        fitted = net.train(settings, dataset, device="cpu", on_epoch=lambda *_: None)
+        fitted = net.train(settings, dataset, device="cpu", around=SILENT)
     else:
         fitted = trees.train(settings, dataset, on_epoch=lambda *_: None)
-    return fitted.probabilities("evaluation")
+    return fitted.scores("evaluation")
 
 
 @pytest.mark.parametrize("preset", ["credit", "credit-trees"])
@@ -41,12 +44,12 @@ def test_the_seed_decides_the_model(preset: str) -> None:
 def toy(n: int, seed: int) -> Rows:
     stream = np.random.default_rng(seed)
     x = stream.normal(size=(n, 2)).astype(np.float32)
-    return Rows(x, (x[:, 0] + stream.normal(size=n) > 0).astype(np.int64))
+    return Rows((x,), (x[:, 0] + stream.normal(size=n) > 0).astype(np.int64))
 
 
 def toy_net() -> torch.nn.Module:
     columns = [{"name": "a", "kind": "number"}, {"name": "b", "kind": "number"}]
-    return build({"columns": columns, "classes": 2, "bins": 8, "hidden": [32], "dropout": 0.0})
+    return build({"columns": columns, "classes": 2, "network": {"bins": 8, "hidden": [32], "dropout": 0.0}})
 
 
 SETTINGS = load_preset("credit", {"learning_rate": 0.05, "patience": 3}).training
@@ -57,8 +60,8 @@ def run(seed: int, settings: NetTraining = SETTINGS) -> tuple[torch.nn.Module, i
     with deterministic(seed, threads=1):
         module = toy_net()
         kept = fit(
-            module, toy(100, 0), toy(100, 1), settings=settings, epochs=200, seed=seed, device="cpu",
-            on_epoch=lambda _, measured: losses.append(measured["validation_loss"]),
+            module, toy(100, 0), toy(100, 1), settings=settings, epochs=200, seed=seed, device="cpu", classes=2,
+            around=Around(lambda _, measured: losses.append(measured["validation_loss"])),
         )  # fmt: skip
     return module, kept, losses
 
@@ -69,7 +72,7 @@ def test_training_stops_early_and_keeps_the_best_weights() -> None:
     assert losses[kept - 1] == min(losses)
     held_out = toy(100, 1)
     with torch.no_grad():
-        loss = torch.nn.functional.cross_entropy(module(torch.from_numpy(held_out.x)), torch.from_numpy(held_out.y))
+        loss = torch.nn.functional.cross_entropy(module(torch.from_numpy(held_out.x[0])), torch.from_numpy(held_out.y))
     assert float(loss) == pytest.approx(min(losses), rel=1e-6)
     assert not module.training
 
@@ -86,9 +89,9 @@ def test_equal_seeds_give_equal_weights_and_leave_torch_as_it_was() -> None:
 
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:
-    broken = Rows(np.full((100, 2), np.inf, np.float32), toy(100, 0).y)
-    with deterministic(0, threads=1), pytest.raises(TrainingError, match="validation loss"):
-        fit(toy_net(), broken, broken, settings=SETTINGS, epochs=2, seed=0, device="cpu", on_epoch=lambda *_: None)
+    broken = Rows((np.full((100, 2), np.inf, np.float32),), toy(100, 0).y)
+    with deterministic(0, threads=1), pytest.raises(TrainingError, match=r"loss of batch 1 of epoch 1 is nan at learning rate 0\.05"):
+        fit(toy_net(), broken, broken, settings=SETTINGS, epochs=2, seed=0, device="cpu", around=SILENT, classes=2)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
@@ -111,11 +114,11 @@ def test_no_cutoff_comes_nearer_to_the_rate(hundredths: list[int], rate: float) 
 def test_measures_by_hand() -> None:
     """Of four pairs of a 1 and a 0, three are in order: AUC 3/4. At 0.5 two of four are right."""
     y, score = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9])
-    found = measure(y, score, threshold=0.5)
+    found = of_classes(y, np.column_stack([1 - score, score]), threshold=0.5)
     assert (found["roc_auc"], found["accuracy"], found["selection_rate"]) == (0.75, 0.5, 0.5)
     assert found["log_loss"] == pytest.approx(-np.mean(np.log([0.9, 0.4, 0.4, 0.9])))
 
 
-@pytest.mark.parametrize("module", ["models.data", "models.scoring", "models.tracking"])
+@pytest.mark.parametrize("module", ["models.data", "models.metrics", "models.optimizers", "models.tracking"])
 def test_doctests(module: str) -> None:
     assert doctest.testmod(importlib.import_module(module)).failed == 0

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from models.config import load_preset
-from models.data import Column, encode
+from models.encoding import Column, table
 from models.errors import TrainingError
 from models.nets.tabular import build
 from models.tracking import store_uri
@@ -40,7 +40,7 @@ def evaluation(trained: Trained) -> pd.DataFrame:
 
 def codes(trained: Trained) -> np.ndarray:
     columns = tuple(Column(c["name"], c["kind"], tuple(c.get("vocabulary", ()))) for c in mlmodel(trained)["metadata"]["columns"])
-    return encode(evaluation(trained), columns)
+    return table(evaluation(trained), columns)
 
 
 def positive_scores(trained: Trained) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from audit.stats import compare, scores
 from audit.stats.rates import clopper_pearson, jeffreys, wilson, wilson_limits
@@ -85,6 +86,23 @@ def test_published_differences_and_adjusted_log():
 def test_published_tests(counts, z, p, fisher):
     assert compare.pooled_score_test(*counts) == (pytest.approx(z, abs=5.1e-5), pytest.approx(p, rel=1e-3))
     assert compare.fisher_exact(*counts) == pytest.approx(fisher, rel=1e-3)
+
+
+def test_far_in_the_tail_equal_rates_are_not_rejected_too_often() -> None:
+    """All tables of 60 and 540 rows at a common rate of .1, weighed by their chance: the score test alone exceeds its level 1.48 times at .001."""
+    n1, n0, rate = 60, 540, 0.1
+    few, many = stats.binom.pmf(range(n1 + 1), n1, rate), stats.binom.pmf(range(n0 + 1), n0, rate)
+    rejected = {"alone": 0.0, "ours": 0.0}
+    for k1 in np.flatnonzero(few > 1e-12):
+        for k0 in np.flatnonzero(many > 1e-9):
+            alone = compare.pooled_score_test(int(k1), n1, int(k0), n0)
+            ours = compare.equality_test(int(k1), n1, int(k0), n0)
+            assert alone is not None
+            assert ours is not None
+            rejected["alone"] += few[k1] * many[k0] * (alone[1] <= 0.001)
+            rejected["ours"] += few[k1] * many[k0] * (ours[0] <= 0.001)
+    assert rejected["alone"] == pytest.approx(0.00148, abs=0.00001)
+    assert rejected["ours"] <= 0.001
 
 
 def test_equality_test_says_which_test_it_made():

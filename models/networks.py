@@ -1,0 +1,44 @@
+"""What each architecture of models/nets may be told: sizes and rates, strictly checked, without torch."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from models.settings import Count, Settings, Share
+
+
+class Tabular(Settings):
+    """models/nets/tabular.py. `scaling` of numbers: robust (median, quartiles and asinh), standard, minmax to [0, 1], symmetric to [-1, 1].
+
+    `bins` between quantiles give each number a place, 0 none; `indicators` say which numbers are missing; with `one_output` two classes are
+    one sigmoid unit.
+    """
+
+    scaling: Literal["robust", "standard", "minmax", "symmetric"] = "robust"
+    bins: Annotated[int, Field(ge=0)] = 8
+    indicators: bool = True
+    one_output: bool = False
+    hidden: tuple[Count, ...] = (32, 16)
+    dropout: Share = 0.0
+    activation: Literal["relu", "sigmoid"] = "relu"
+
+
+class Convolutional(Settings):
+    """models/nets/cnn.py: 3 × 3 convolutions of these channels, each halved in size by pooling, then one dense layer."""
+
+    channels: tuple[Count, ...] = (32, 64)
+    dense: Count = 64
+    dropout: Share = 0.0
+
+
+NETWORKS: dict[str, type[Settings]] = {"tabular": Tabular, "cnn": Convolutional}
+
+Network = TypeVar("Network", bound=Settings)
+
+
+def read(kind: type[Network], config: dict[str, Any]) -> Network:
+    """The `network` of a logged architecture's configuration."""
+    return kind.model_validate_json(json.dumps(config["network"]))

@@ -1,0 +1,194 @@
+"""What a preset may say: frozen, strict models. Every default is "off"; what is in force is logged with the run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+NOT_STATED = "not stated"
+
+
+class Settings(BaseModel):
+    """Frozen, without unknown keys, and without conversions: `"3"` is no number and `true` is no 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Split(Settings):
+    """Shares of the rows, drawn with a seed of their own: another training seed keeps the same evaluation rows.
+
+    `group` names a column whose equal values (one person, say) stay together in one part; it is then no input.
+    """
+
+    train: Fraction
+    validation: Fraction
+    evaluation: Fraction
+    seed: int
+    group: str | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Split:
+        if abs(self.train + self.validation + self.evaluation - 1) > 1e-9:
+            raise ValueError("train, validation and evaluation must sum to 1")
+        return self
+
+
+class Signal(Settings):
+    """A column that holds more than one value a row, as the network takes it.
+
+    An image has `shape` (channels, height, width), sound (samples,); a text is cut or filled to `length` tokens; of a sequence the network sees
+    the latest `steps` events, with `fields` in order (those in `categories` as places in a vocabulary learned from the training rows).
+    """
+
+    kind: Literal["text", "image", "sequence", "audio"]
+    shape: tuple[Count, ...] = ()
+    length: Annotated[int, Field(ge=0)] = 0
+    steps: Annotated[int, Field(ge=0)] = 0
+    fields: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+class DataSettings(Settings):
+    """Where the rows come from, and which role each column has.
+
+    `source` names a function of models/sources; with `file` it reads the path given by `--data`, and `public` says where a user finds such a file.
+    `exclude` maps a column that is no input to the reason; `missing` maps a column to the codes that mean "not known" there;
+    `sensitive` maps a name to columns, and each of these to the label that each of its codes stands for; without columns it is the column of
+    that name itself. `classes` and `positive` left empty are taken from the data: the labels in order, and the last of two.
+    """
+
+    source: str
+    file: str | None = None
+    public: str = ""
+    target: str
+    task: Literal["classification", "regression"] = "classification"
+    positive: str = ""
+    favourable: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    label_source: Literal["outcome", "human_decision", "proxy", "selective"] | None = None
+    categories: tuple[str, ...] = ()
+    signals: dict[str, Signal] = {}
+    exclude: dict[str, str] = {}
+    missing: dict[str, tuple[float, ...]] = {}
+    sensitive: dict[str, dict[str, dict[int, str]]] = {}
+    reference: dict[str, str] = {}
+    split: Split
+    rows: Annotated[int, Field(ge=0)] = 0
+    options: dict[str, Any] = {}
+
+
+class Augment(Settings):
+    """Random changes of training rows, new in every epoch; 0 and false are off.
+
+    Pictures: `flip` left to right with chance ½, `rotate` up to so many degrees, `crop` after a border of so many pixels, `noise` with this
+    standard deviation in units of the pixel. Tokens: `drop_tokens` is the share replaced by padding. Sound: `noise`.
+    """
+
+    flip: bool = False
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    crop: Annotated[int, Field(ge=0)] = 0
+    noise: NotNegative = 0.0
+    drop_tokens: Share = 0.0
+
+
+class Adversarial(Settings):
+    """Training on rows moved against the net: FGSM (Goodfellow et al. 2015) or PGD (Madry et al. 2018), largest change `epsilon` in units of
+    the input; `share` of each batch is moved."""
+
+    method: Literal["fgsm", "pgd"]
+    epsilon: Positive
+    steps: Count = 7
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class NetTraining(Settings):
+    """A network (models/nets) and the loop that fits it.
+
+    `network` is what `build` of that architecture takes beside the columns and classes. `schedule` runs over all steps after `warmup`, a share
+    of them, in which the rate rises from 0. `monitor` names the figure of the validation rows that decides which epoch is kept, and `patience`
+    how many epochs may pass without a better one. `clip` bounds the norm of the gradient, 0 is off. `accumulate` batches make one step.
+    Parameters whose names begin with one of `frozen` are not trained in the first `frozen_epochs` epochs, with 0 never. `pretraining` names a
+    `stage` of models/pretraining, which runs before, and its settings.
+    """
+
+    learner: Literal["net"]
+    architecture: str = "tabular"
+    network: dict[str, Any] = {}
+    optimizer: Literal["sgd", "adam", "adamw", "adagrad"] = "adamw"
+    learning_rate: Positive
+    momentum: Share = 0.9
+    weight_decay: NotNegative = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup: Share = 0.0
+    batch_size: Count
+    accumulate: Count = 1
+    clip: NotNegative = 0.0
+    loss: Literal["cross_entropy", "focal", "mse"] = "cross_entropy"
+    focus: NotNegative = 2.0
+    label_smoothing: Share = 0.0
+    class_weights: bool = False
+    monitor: str = "loss"
+    patience: Count
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    augment: Augment = Augment()
+    adversarial: Adversarial | None = None
+    frozen: tuple[str, ...] = ()
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    pretraining: dict[str, Any] = {}
+
+
+class TreeTraining(Settings):
+    """Gradient-boosted trees (LightGBM); one epoch is one boosting round."""
+
+    learner: Literal["trees"]
+    learning_rate: Positive
+    leaves: Annotated[int, Field(ge=2)]
+    min_rows_in_leaf: Count
+    column_fraction: Annotated[float, Field(gt=0, le=1)]
+    row_fraction: Annotated[float, Field(gt=0, le=1)]
+    l2: NotNegative
+    patience: Count
+
+
+class Context(Settings):
+    """What whoever relies on the model must know and no number can tell; "not stated" where nothing is known."""
+
+    intended_use: str = NOT_STATED
+    people: str = NOT_STATED
+    owner: str = NOT_STATED
+    auditor: str = NOT_STATED
+    independence: str = NOT_STATED
+    domain: Literal["employment", "credit", "health", "general"] = "general"
+    jurisdictions: tuple[str, ...] = ()
+    tier: Literal["low", "medium", "high"] = "medium"
+    tier_chosen_by: str = NOT_STATED
+    population: str = NOT_STATED
+    period: str = NOT_STATED
+    sampling: str = NOT_STATED
+    unit: str = NOT_STATED
+    human_role: str = NOT_STATED
+    legitimate_factors: tuple[str, ...] = ()
+    allowed_inputs: str = NOT_STATED
+    cost_of_errors: str = NOT_STATED
+    known_limits: tuple[str, ...] = ()
+
+
+class Preset(Settings):
+    """One training, completely: with the version of the libraries, it decides every digit of the model."""
+
+    name: str
+    modality: Literal["tabular", "image", "sequence", "text", "recommender", "audio", "multimodal", "language"]
+    description: str
+    epochs: Count
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Count
+    training: Annotated[NetTraining | TreeTraining, Field(discriminator="learner")]
+    data: DataSettings
+    context: Context = Context()
