@@ -31,7 +31,7 @@ def python() -> Python:
 
     def run(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-        environment = kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | variables
+        environment = kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "XDG_STATE_HOME": str(cwd / "state")} | variables
         return subprocess.run(
             [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from models.config import preset_names
 from models.train import main
 
 if TYPE_CHECKING:  # at run time `conftest` is whichever was imported last
@@ -23,7 +24,8 @@ def test_list_names_presets_without_loading_anything_heavy(python: Python, tmp_p
     done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split()[:2] for line in lines] == [["credit", "tabular"], ["credit-trees", "tabular"]]
+    assert [line.split()[0] for line in lines] == preset_names()
+    assert ["credit", "tabular"] in [line.split()[:2] for line in lines]
     assert not list(tmp_path.iterdir())
 
 
