@@ -184,19 +184,24 @@ def sentence(finding: Finding, say: Speaker) -> str:
 
 
 def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged]:
-    """The findings that decide the verdict: failing before open, one of each question before a second, what is too small to judge last.
+    """The findings that decide the verdict: failing, then established, then open; one of each question before a second; what is too small to judge last.
 
     Of the comparisons about one slice, the first stands for all.
     """
+
+    def last(f: Finding) -> int:
+        """0 for what is established, 1 for what is open, 2 for what is too small to judge."""
+        return 2 if f.reason in TOO_SMALL else 1 if f.verdict == "inconclusive" and f.reason != SIZE_OPEN else 0
+
     found = [
-        (LOOKS[f.verdict].rank, f.reason in TOO_SMALL, list(SEVERITIES).index(f.criterion.severity), i, j, c, f)
+        (LOOKS[f.verdict].rank, last(f), list(SEVERITIES).index(f.criterion.severity), i, j, c, f)
         for i, c in enumerate(document.checks)
         for j, f in enumerate(c.findings)
         if f.criterion and f.criterion.role == "decides" and f.verdict != "not_judged"
     ]
     seen: set[tuple[str, str, str]] = set()
     asked: Counter[tuple[str, str]] = Counter()
-    shown: list[tuple[tuple[int, bool, int], Flagged]] = []
+    shown: list[tuple[tuple[int, int, int], Flagged]] = []
     for rank, small, _, i, j, check, f in sorted(found, key=lambda row: row[:5]):
         same = (check.info.id, f.metric, repr(sorted(f.slice.items())))
         if same not in seen:

@@ -123,10 +123,11 @@ def test_page_one_lets_each_question_speak_before_one_speaks_twice_and_small_gro
     findings = [
         one("selection_rate", "a", "fail"), one("selection_rate", "b", "fail"), one("selection_rate", "tiny", "inconclusive", "too_few_rows"),
         one("selection_rate", "open", "inconclusive", "borderline"), one("true_positive_rate", "c", "fail"),
+        one("true_positive_rate", "established", "inconclusive", SIZE_OPEN),
     ]  # fmt: skip
     check = document.checks[0].model_copy(update={"findings": findings})
-    shown = deciding(document.model_copy(update={"checks": [check]}), Speaker("en"), most=5)
-    assert [str(s.text) for s in shown] == ["a", "c", "b", "open", "tiny"]
+    shown = deciding(document.model_copy(update={"checks": [check]}), Speaker("en"), most=6)
+    assert [str(s.text) for s in shown] == ["a", "c", "b", "established", "open", "tiny"]
 
 
 def test_the_level_that_decides_is_printed() -> None:
