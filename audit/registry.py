@@ -13,6 +13,7 @@ import pkgutil
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -163,8 +164,9 @@ def check(
     return register
 
 
-def checks() -> dict[str, Check]:
-    """All checks by id, in the order of their ids within the order of the families."""
+@cache
+def checks() -> Mapping[str, Check]:
+    """All checks by id, in the order of their ids within the order of the families; looked for once in a process."""
     import audit.checks
 
     for module in pkgutil.walk_packages(audit.checks.__path__, "audit.checks."):

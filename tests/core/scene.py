@@ -81,11 +81,7 @@ class Scene:
             elif (reason := self.missing(id_)) or check.info.probing:
                 out[id_] = {"status": "skipped", "reason": reason or "no model here", **given}
             else:
-                measurements, summary = collect(self.context(id_), given["params"])
-                out[id_] = {
-                    "status": "completed", "reason": None, "measurements": [m.model_dump(mode="json") for m in measurements],
-                    "summary": summary.model_dump(mode="json"), **given,
-                }  # fmt: skip
+                out[id_] = completed(*collect(self.context(id_), given["params"])) | given
         return out
 
     def document(
@@ -95,8 +91,9 @@ class Scene:
         errored: Mapping[str, str] | None = None,
         history: Mapping[str, Any] | None = None,
         waivers: Sequence[Mapping[str, Any]] = (),
+        results: Mapping[str, dict[str, Any]] | None = None,
     ) -> AuditResult:
-        """The whole document, judged; `history` is what the store would have known."""
+        """The whole document, judged; `history` is what the store would have known, `results` what the checks gave, where they ran already."""
         past = History.model_validate(history or {"models_on_this_data": 1, "plans_on_this_pair": 1})
         judged_by = replace(self, plan=plans.divided(self.plan, past.models_on_this_data))
         written = self.plan.model_dump(mode="json")
@@ -107,12 +104,18 @@ class Scene:
         }  # fmt: skip
         arguments = {
             "request": request, "facts": self.facts.model_dump(mode="json"), "settled": self.settled.model_dump(mode="json"),
-            "history": past.model_dump(mode="json"), "results": judged_by.results(skip=skip, errored=errored), "scoring": self.scoring.model_dump(mode="json"), "plan": written, "plan_sha256": "0" * 64,
+            "history": past.model_dump(mode="json"), "results": results or judged_by.results(skip=skip, errored=errored), "scoring": self.scoring.model_dump(mode="json"), "plan": written, "plan_sha256": "0" * 64,
             "resolved": {"uri": "models:/scene/1", "name": "scene", "version": "1", "model_id": None, "run_id": None},
             "inspection": {"flavor": "sklearn", "sha256": "0" * 64, "load_risk": "data_only", "load_evidence": []},
             "observed": {}, "python": "3", "platform": "test", "finished": "2026-01-01T00:01:00Z",
         }  # fmt: skip
         return AuditResult.model_validate(assemble(arguments, None))
+
+
+def completed(measurements: Iterable[Measurement], summary: Message) -> dict[str, Any]:
+    """What a check gave, as the runner hands it to the judge."""
+    dumped = [m.model_dump(mode="json") for m in measurements]
+    return {"status": "completed", "reason": None, "measurements": dumped, "summary": summary.model_dump(mode="json")}
 
 
 def codes(values: ArrayLike, levels: Sequence[str]) -> NDArray[np.int16]:

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scene import Scene, set_scene
+from scene import Scene, completed, set_scene
 
 from audit import plan as plans
 from audit.errors import AuditError
 from audit.plan import CheckPlan, Plan
+from audit.probe import collect
 from audit.registry import FAMILIES, NEEDS, Check, checks
-from audit.result import Measurement
+from audit.result import AuditResult, Measurement
 from audit.text import render
 
 ROOT = Path(__file__).parents[2]
@@ -235,27 +236,38 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=list(SCENES), scope="module")
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    return set_scene(tmp_path_factory.mktemp("scene"), **SCENES[request.param]())
-
-
 def few_draws(scene: Scene, check: str) -> dict[str, Any]:
     return plans.parameters(scene.plan, CHECKS[check]) | {name: 25 for name in ("draws", "replicates") if name in CHECKS[check].defaults}
 
 
-@pytest.mark.parametrize("id_", DIRECT)
-def test_any_rows_give_measurements_without_a_warning(scene: Scene, id_: str) -> None:
-    """No exception, no NaN (the records refuse it), no warning of numpy, and one whole sentence."""
-    if scene.missing(id_):
-        pytest.skip("the runner would not ask this")
-    with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
-        warnings.simplefilter("error")
-        measurements = scene.measure(id_, **few_draws(scene, id_))
-        summary = scene.summary(id_, **few_draws(scene, id_))
-    for lang in ("en", "zh"):
-        assert len(render(summary, lang)) > 10
-    assert render(summary)[-1] in ".:"
+def asked(scene: Scene) -> list[str]:
+    """The checks that the runner would ask of these rows, of those that need no model."""
+    return [id_ for id_ in DIRECT if not scene.missing(id_)]
+
+
+@pytest.mark.parametrize("name", list(SCENES))
+def test_any_rows_give_measurements_without_a_warning_and_a_document(tmp_path: Path, name: str, subtests: pytest.Subtests) -> None:
+    """Of each check no exception, no NaN (the records refuse it), no warning of numpy, and one whole sentence; then all of them in one document."""
+    scene, results = set_scene(tmp_path, **SCENES[name]()), {}
+    assert "data.profile" in asked(scene)
+    for id_ in asked(scene):
+        with subtests.test(check=id_):
+            params = few_draws(scene, id_)
+            with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
+                warnings.simplefilter("error")
+                measurements, summary = collect(scene.context(id_), params)
+            for lang in ("en", "zh"):
+                assert len(render(summary, lang)) > 10
+            assert render(summary)[-1] in ".:"
+            are_whole(measurements)
+            results[id_] = completed(measurements, summary) | {"params": params, "seconds": 0.0}
+    for id_ in CHECKS.keys() - results.keys():
+        given = {"params": plans.parameters(scene.plan, CHECKS[id_]), "seconds": 0.0}
+        results[id_] = {"status": "skipped", "reason": scene.missing(id_) or "no model here", **given}
+    is_whole(scene.document(results={id_: results[id_] for id_ in CHECKS}))
+
+
+def are_whole(measurements: list[Measurement]) -> None:
     seen: set[tuple[Any, ...]] = set()
     for m in measurements:
         assert Measurement.model_validate_json(m.model_dump_json()) == m
@@ -267,8 +279,7 @@ def test_any_rows_give_measurements_without_a_warning(scene: Scene, id_: str) ->
             assert m.estimate.low <= m.estimate.value <= m.estimate.high
 
 
-def test_any_rows_give_a_document(scene: Scene) -> None:
-    document = scene.document()
+def is_whole(document: AuditResult) -> None:
     assert document.model_validate_json(document.model_dump_json()) == document
     assert {c.info.id for c in document.checks} == set(CHECKS)
     assert document.why
@@ -279,14 +290,21 @@ def test_any_rows_give_a_document(scene: Scene) -> None:
         assert all(q.verdict == "pass" and q.answered for q in document.questions)
 
 
-@pytest.mark.parametrize("id_", DIRECT)
-@pytest.mark.parametrize("kind", ["ordinary", "several classes", "a quantity"])
-def test_two_runs_agree_to_the_last_digit(tmp_path: Path, kind: str, id_: str) -> None:
-    first, second = (set_scene(tmp_path, **SCENES[kind]() | declared(kind)) for _ in range(2))
-    if first.missing(id_):
-        pytest.skip("the runner would not ask this")
-    dumped = [json.dumps([m.model_dump(mode="json") for m in s.measure(id_, **few_draws(s, id_))]) for s in (first, second)]
-    assert dumped[0] == dumped[1]
+KINDS = ["ordinary", "several classes", "a quantity"]
+
+
+def test_every_check_is_asked_of_some_rows(tmp_path: Path) -> None:
+    """A check that no scene suits would be covered by nothing here."""
+    assert {id_ for kind in KINDS for id_ in asked(set_scene(tmp_path, **SCENES[kind]() | declared(kind)))} == set(DIRECT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_runs_agree_to_the_last_digit(tmp_path: Path, kind: str, subtests: pytest.Subtests) -> None:
+    scenes = [set_scene(tmp_path, **SCENES[kind]() | declared(kind)) for _ in range(2)]
+    for id_ in asked(scenes[0]):
+        with subtests.test(check=id_):
+            dumped = [json.dumps([m.model_dump(mode="json") for m in s.measure(id_, **few_draws(s, id_))]) for s in scenes]
+            assert dumped[0] == dumped[1]
 
 
 def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
@@ -298,18 +316,19 @@ def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
 BY_ROW_ID = {"fairness.subgroups"}
 
 
-@pytest.mark.parametrize("id_", [id_ for id_ in DIRECT if id_ not in BY_ROW_ID])
-def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, id_: str) -> None:
+def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, subtests: pytest.Subtests) -> None:
     given = ordinary() | {"factors": {"grade": np.array(["x", "y", "z", "y"] * 100)}}
     order = np.random.default_rng(5).permutation(400)
     named = {name: {k: v[order] for k, v in given[name].items()} for name in ("groups", "factors")}
     turned = {k: v[order] for k, v in given.items() if k not in (*named, "context")} | named | {"context": COSTS}
     scenes = [set_scene(tmp_path, **g, features={"x": np.zeros(400)}, plan=local_law()) for g in (given, turned)]
-    if scenes[0].missing(id_):
-        pytest.skip("the runner would not ask this")
-    one, other = (s.measure(id_, **few_draws(s, id_)) for s in scenes)
-    assert len(one) == len(other)
-    for a, b in zip(one, other, strict=True):
-        assert (a.metric, a.compare, a.slice, a.parts) == (b.metric, b.compare, b.slice, b.parts)
-        if a.estimate is not None and b.estimate is not None:
-            assert a.estimate.value == pytest.approx(b.estimate.value, abs=1e-12)
+    for id_ in asked(scenes[0]):
+        if id_ in BY_ROW_ID:
+            continue
+        with subtests.test(check=id_):
+            one, other = (s.measure(id_, **few_draws(s, id_)) for s in scenes)
+            assert len(one) == len(other)
+            for a, b in zip(one, other, strict=True):
+                assert (a.metric, a.compare, a.slice, a.parts) == (b.metric, b.compare, b.slice, b.parts)
+                if a.estimate is not None and b.estimate is not None:
+                    assert a.estimate.value == pytest.approx(b.estimate.value, abs=1e-12)

@@ -362,6 +362,18 @@ def test_smooth_error_is_as_large_as_published_and_as_its_definition():
     assert np.trapezoid(np.abs(smooth), t[:, 0]) == pytest.approx(value, abs=1e-3)
 
 
+@pytest.mark.parametrize("n", [5, 300, 20_000])
+def test_smooth_error_is_the_fixed_point_of_the_filter_that_scipy_has(n):
+    from scipy.ndimage import gaussian_filter1d
+
+    table = draw(np.random.default_rng(n), n, slope=0.7)
+    value = reliability.smooth_calibration_error(table)
+    residual = np.where(table.positives > 0, 1 - table.scores, -table.scores) / n
+    mesh = np.bincount((table.scores * reliability.MESH).astype(int), weights=residual, minlength=reliability.MESH)
+    smooth = gaussian_filter1d(mesh, value * reliability.MESH, mode="reflect", truncate=8.0)
+    assert np.abs(smooth).sum() == pytest.approx(value, abs=1e-9)
+
+
 def test_calibration_is_rejected_where_it_is_wrong_and_seldom_where_it_is_right():
     rng = np.random.default_rng(15)
     right = [reliability.calibration_test(bins_of(draw(rng, 400)), rng=rng, draws=199) for _ in range(300)]
