@@ -173,6 +173,8 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
     columns: dict[str, dict[str, dict[str, float]]] = {}
     left_out: set[str] = set()
     for f in check.findings:
+        if f.metric == "group_share":
+            continue  # how large groups are is nothing that happens to their people
         if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
             column, group = next(iter(f.slice.items()))
             if (own_rows(f) or 0) < SMALL:

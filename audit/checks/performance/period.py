@@ -180,8 +180,10 @@ def _compared(ctx: Context, found: list[_Period], metric: str) -> Iterator[Measu
         "p": min(1.0, between.p_value),
         "k": len(kept),
     }
+    steady = drift is not None and not drift.low <= 0 <= drift.high
     said = (
         message("Over {k:count} periods {what} lies between {low:number} and {high:number}; the periods differ by more than chance (p {p:p}).", **numbers) if between.p_value < 0.05
+        else message("Over {k:count} periods {what} lies between {low:number} and {high:number}; as a whole they do not differ beyond chance (p {p:p}), but they follow a trend.", **numbers) if steady
         else message("Over {k:count} periods {what} lies between {low:number} and {high:number}; no difference beyond chance was found (p {p:p}).", **numbers)
     )  # fmt: skip
     yield message("{said} {trend}", said=said, trend=_trend(drift))
