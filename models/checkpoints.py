@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ class Checkpoint:
                 os.fsync(file.fileno())
             os.replace(beside, self.path)
         except (OSError, RuntimeError) as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
             if not self._warned:
                 print(f"warning: no checkpoint could be written to {self.path} ({error}); training goes on without", file=sys.stderr)
             self._warned = True

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Part = Literal["train", "validation", "evaluation"]
 PARTS: tuple[Part, ...] = ("train", "validation", "evaluation")
-#: A text column of more values is no category; it is left out, and the training says so.
+#: A text column of more values, or of more than half as many as rows, is no category; it is left out, and the training says so.
 MAX_CATEGORIES = 200
 
 
@@ -79,7 +79,7 @@ def load(settings: DataSettings) -> Dataset:
     if not columns:
         raise TrainingError("no column of the data is left as an input", "check --target, --sensitive and --group")
     parts = {part: frame.drop(columns=dropped) for part, frame in parts.items()}
-    notes = tuple(f"column {name} is left out: text of more than {MAX_CATEGORIES} different values" for name in dropped)
+    notes = tuple(f"column {name} is left out: its texts have too many different values for categories" for name in dropped)
     return Dataset(parts, columns, settings, cleaning, notes)
 
 
@@ -194,7 +194,7 @@ def _column(train: pd.DataFrame, name: str, settings: DataSettings) -> Column | 
     if name not in settings.categories and pd.api.types.is_numeric_dtype(train[name].dtype):
         return Column(name, "number")
     known = {text for text in as_text(train[name]) if text is not None}
-    if name not in settings.categories and len(known) > MAX_CATEGORIES:
+    if name not in settings.categories and len(known) > min(MAX_CATEGORIES, max(20, len(train) // 2)):
         return name
     return Column(name, "category", _ordered(known))
 
