@@ -15,7 +15,7 @@ from models.settings import NetTraining, Preset
 
 PRESETS = Path(__file__).parent / "presets"
 #: Parts of a preset that `--set` may change; the rest says what the columns mean.
-OPEN = ("training.", "data.split.", "data.options.")
+OPEN = ("training.", "data.split.", "data.options.", "data.signals.")
 
 
 def preset_names() -> list[str]:

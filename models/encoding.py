@@ -119,14 +119,17 @@ def padding(tokenizer: Any) -> int:
 
 
 def signals(values: list[Any], column: Column) -> NDArray[np.float32]:
-    """(rows, *shape): pictures as stored, sound cut at the end or filled with NaN; what is missing is NaN."""
+    """(rows, *shape): pictures as stored (encoded ones read), sound cut at the end or filled with NaN; what is missing is NaN."""
     import numpy as np
+
+    from models.pictures import pixels
 
     size = int(np.prod(column.shape))
     out = np.full((len(values), size), np.nan, dtype=np.float32)
     for i, value in enumerate(values):
         if value is not None and not isinstance(value, float):
-            flat = np.asarray(value, dtype=np.float32).reshape(-1)
+            whole = pixels(value, column.shape[0]) if isinstance(value, bytes) else value
+            flat = np.asarray(whole, dtype=np.float32).reshape(-1)
             if column.kind == "image" and flat.size != size:
                 shape = " × ".join(map(str, column.shape))
                 raise TrainingError(f"the picture in row {i} has {flat.size} numbers, expected {shape}", "make all pictures of one size")

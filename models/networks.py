@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from models.settings import Count, Settings, Share
 
@@ -34,7 +34,24 @@ class Convolutional(Settings):
     dropout: Share = 0.0
 
 
-NETWORKS: dict[str, type[Settings]] = {"tabular": Tabular, "cnn": Convolutional}
+class Residual(Settings):
+    """models/nets/resnet.py: a convolution of `stride`, then for each entry of `channels` so many `blocks`, halved in size from stage to stage;
+    each entry is a multiple of `groups`, the groups of the normalisation."""
+
+    channels: tuple[Count, ...] = (32, 64, 128)
+    blocks: Count = 1
+    stride: Annotated[int, Field(ge=1, le=4)] = 1
+    groups: Count = 8
+    dropout: Share = 0.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Residual:
+        if not self.channels or any(width % self.groups for width in self.channels):
+            raise ValueError(f"channels must be multiples of groups, {self.groups}")
+        return self
+
+
+NETWORKS: dict[str, type[Settings]] = {"tabular": Tabular, "cnn": Convolutional, "resnet": Residual}
 
 Network = TypeVar("Network", bound=Settings)
 

