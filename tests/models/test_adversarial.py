@@ -11,8 +11,8 @@ from torch import nn
 
 from models.adversarial import attacked
 from models.config import load_preset
-from models.losses import build_loss
 from models.loop import Around, Rows, deterministic, fit
+from models.losses import build_loss
 from models.nets.tabular import build
 from models.settings import Adversarial, NetTraining
 
@@ -51,9 +51,7 @@ def test_several_steps_end_in_the_same_corner_of_the_ball() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(
-    st.sampled_from(["fgsm", "pgd"]), st.floats(1e-3, 10), st.integers(1, 5), st.floats(0.05, 1), st.integers(1, 9), st.integers(0, 99)
-)
+@given(st.sampled_from(["fgsm", "pgd"]), st.floats(1e-3, 10), st.integers(1, 5), st.floats(0.05, 1), st.integers(1, 9), st.integers(0, 99))
 def test_no_number_leaves_the_ball(method: str, epsilon: float, steps: int, share: float, rows: int, seed: int) -> None:
     stream = torch.Generator().manual_seed(seed)
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
