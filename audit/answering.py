@@ -101,7 +101,15 @@ def conclude(answer: Answer, case: Case) -> Answer:
             answer.reason = message("Nothing could be measured on these rows.")
         else:
             answer.reason = message("{who}: {reason}", who=who(open_[0].slice), reason=reason) if open_[0].slice else reason
+            others = [who(s) for s in _slices(open_[1:]) if s != open_[0].slice]
+            if others:
+                answer.reason = message("{reason} Open as well: {names}.", reason=answer.reason, names=others)
     return answer
+
+
+def _slices(findings: list[Finding]) -> list[dict[str, str]]:
+    """The slices that findings are about, each once."""
+    return [dict(s) for s in dict.fromkeys(tuple(f.slice.items()) for f in findings)]
 
 
 def few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:

@@ -196,7 +196,7 @@ def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict:
     still_open = next((q for q in questions if q.verdict in ("error", "inconclusive")), None)
     if still_open is None or still_open.title_msg is None:
         return message("No deciding question could be asked.")
-    reason = still_open.reason_msg or message("it was not answered")
+    reason = still_open.reason_msg or message("It was not answered.")
     if verdict == "error":
         return message("A deciding question could not be run: {question} {reason}", question=still_open.title_msg, reason=reason)
     return message("Still open: {question} {reason}", question=still_open.title_msg, reason=reason)

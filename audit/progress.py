@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from audit.result import AuditResult
 
@@ -94,10 +95,11 @@ def progress() -> Plain:
     return Live() if sys.stderr.isatty() else Plain()
 
 
-def closing(result: AuditResult, verdict: str, states: dict[str, str]) -> None:
+def closing(result: AuditResult, verdict: str, states: dict[str, str], deciding: Sequence[tuple[str, str]]) -> None:
     """The verdict, the families with their signs, and at most three findings, on stderr.
 
-    `verdict` and `states` (by check) are keys of `SIGNS`, as the pages have them.
+    `verdict` and `states` (by check) are keys of `SIGNS`, `deciding` are signs and sentences, all as page one has them, but for
+    what the verdict's own sentence says.
     """
     from rich.console import Console
     from rich.table import Table
@@ -121,11 +123,5 @@ def closing(result: AuditResult, verdict: str, states: dict[str, str]) -> None:
         worst = min(found, key=order.index)
         table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(found)} check{'s' * (len(found) > 1)}")
     console.print(table)
-    decisive = [
-        f
-        for c in result.checks
-        for f in c.findings
-        if f.criterion and f.criterion.role == "decides" and f.sentence and f.verdict in ("fail", "inconclusive")
-    ]
-    for finding in sorted(decisive, key=lambda f: order.index(f.verdict))[:3]:
-        console.print(Text(f"{SIGNS[finding.verdict].split()[0]} {finding.sentence}"))
+    for sign, sentence in deciding:
+        console.print(Text(f"{sign} {sentence}"))

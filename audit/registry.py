@@ -26,19 +26,19 @@ __all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks"
 
 #: What a check may need, and why it is skipped where that is missing.
 NEEDS: dict[str, str] = {
-    "labels": "no outcome column is known: name it with --target",
-    "scores": "the model returns labels only, and this check needs its scores",
-    "classes": "this check is for models that choose between classes",
-    "sensitive": "no sensitive column was declared: name them with --sensitive",
-    "model": "no model can be asked: only its predictions are known",
-    "features": "the model's input columns are not known",
-    "table": "an input of the model is no single number or category, and this check is for tables",
-    "costs": "nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context",
-    "favourable": "nobody declared which decision is favourable: name it with --favourable",
-    "factors": "no legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context",
-    "columns": "not declared: the plan does not name the columns that this check is about",
-    "training": "the rows that the model was trained on are not known: name them with --training",
-    "time": "no time column is known: name it with --time",
+    "labels": "No outcome column is known: name it with --target.",
+    "scores": "The model returns labels only, and this check needs its scores.",
+    "classes": "This check is for models that choose between classes.",
+    "sensitive": "No sensitive column was declared: name them with --sensitive.",
+    "model": "No model can be asked: only its predictions are known.",
+    "features": "The model's input columns are not known.",
+    "table": "An input of the model is no single number or category, and this check is for tables.",
+    "costs": "Nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context.",
+    "favourable": "Nobody declared which decision is favourable: name it with --favourable.",
+    "factors": "No legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context.",
+    "columns": "Not declared: the plan does not name the columns that this check is about.",
+    "training": "The rows that the model was trained on are not known: name them with --training.",
+    "time": "No time column is known: name it with --time.",
 }
 
 

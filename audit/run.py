@@ -302,7 +302,7 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
     from audit.result import AuditResult
     from audit.runner import Audit
     from audit.subject.endpoint import TOKEN
-    from reports.view import looks, state_of, state_of_audit
+    from reports.view import deciding, looks, state_of, state_of_audit
     from reports.words import Speaker
 
     folder = Path(request.out)
@@ -328,8 +328,11 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
             _interrupted(folder)
             raise
     result = AuditResult.model_validate(document)
-    closing(result, state_of_audit(result), {c.info.id: state_of(c) for c in result.checks})
-    for line in looks(result, Speaker("en")):
+    say = Speaker("en")
+    why = say.stored(result.why, result.why_msg)
+    told = [(item.look.sign, item.text.text) for item in deciding(result, say) if item.text.text != why]
+    closing(result, state_of_audit(result), {c.info.id: state_of(c) for c in result.checks}, told)
+    for line in looks(result, say):
         print(line, file=sys.stderr)
     _waived(result)
     if options.json:

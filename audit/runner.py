@@ -343,7 +343,7 @@ class Audit:
         self.progress.step("score")
         result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, not self.facts["recorded"], tick)
         if result is None:
-            self.failure = f"the rows could not be scored: {failure}"
+            self.failure = f"The rows could not be scored: {failure}"
             return None
         journal.write("scoring", result)
         return result
@@ -386,10 +386,10 @@ class Audit:
     def _result(self, id_: str, check: Check, scoring: Json | None, journal: Journal) -> Json:
         """One check: asked for, possible, finished before, or run now."""
         if not self.request.checks[id_]:
-            return {"status": "skipped", "reason": "not asked for", "params": {}, "seconds": 0.0}
+            return {"status": "skipped", "reason": "Not asked for.", "params": {}, "seconds": 0.0}
         params = plans.parameters(self.plan, check)
         if self.failure or scoring is None:
-            return {"status": "errored", "reason": self.failure or "the rows could not be scored", "params": params, "seconds": 0.0}
+            return {"status": "errored", "reason": self.failure or "The rows could not be scored.", "params": params, "seconds": 0.0}
         assert self.settled is not None
         missing = unmet(check, self.facts, self.settled, params)
         if missing:

@@ -32,9 +32,17 @@ PARTS = {
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
 
+#: Below this a share is 0 but for rounding.
+NOTHING = 1e-12
+
+
 def percent(x: float) -> str:
-    """0.3251 → 32.5 %, with at most one decimal; more where that would make 100 % of what is not quite: 0.9998 → 99.98 %."""
+    """0.3251 → 32.5 %, with at most one decimal; more where that would make 100 % or 0 % of what is not quite: 0.9998 → 99.98 %, 0.0004 → 0.04 %."""
+    if NOTHING < x < 0.00005:
+        return "< 0.01 %"
     digits = next((d for d in range(1, 9) if x >= 1 or round(100 * x, d) < 100), 1)
+    if NOTHING < x < 0.0005:
+        digits = 2
     text = f"{100 * x:.{digits}f}".removesuffix(".0")
     return f"{'0' if text == '-0' else text} %".replace("-", "−")
 

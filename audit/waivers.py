@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from audit.errors import AuditError
 from audit.plan import read_toml
@@ -22,6 +23,8 @@ from audit.result import Finding, Waiver
 
 FORM = "write [[waiver]] with key (16 hex digits), reason, person and expires (YYYY-MM-DD)"
 Words = Annotated[str, Field(pattern=r"\S", max_length=2000)]
+#: A pattern that a text does not have, in words.
+PATTERNS = {r"\S": "it is empty", r"^[0-9a-f]{16}$": "it is not 16 hexadecimal digits, as `python -m audit.findings` prints them"}
 
 
 def _day(value: object) -> object:
@@ -42,6 +45,12 @@ class Given(BaseModel):
     expires: Annotated[date, BeforeValidator(_day)]
 
 
+def _wrong(error: ErrorDetails) -> str:
+    """What is wrong with a value, in words."""
+    pattern = error.get("ctx", {}).get("pattern")
+    return PATTERNS.get(str(pattern), error["msg"])
+
+
 def read_waivers(path: Path) -> list[Given]:
     """The waivers of a file; an `AuditError` names the first thing that is wrong with it."""
     content = read_toml(path, "waivers")
@@ -55,7 +64,7 @@ def read_waivers(path: Path) -> list[Given]:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "entry"
-            raise AuditError(f"waiver {number} of {path} is not valid at {where!r}: {first['msg']}", FORM) from None
+            raise AuditError(f"waiver {number} of {path} is not valid at {where!r}: {_wrong(first)}", FORM) from None
     keys = [w.key for w in given]
     twice = next((k for k in keys if keys.count(k) > 1), None)
     if twice:

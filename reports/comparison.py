@@ -113,11 +113,13 @@ def row(change: Change, say: Speaker) -> Row:
     kind, moved = kind_of(change.metric, change.compare), moves(change.metric, change.compare)
     e, test = change.change, change.test
     p = (test.p_value if test.adjusted_p_value is None else test.adjusted_p_value) if test else None
-    told = (
-        say.t("{value} ({low} to {high})", value=number(e.value, moved), low=number(e.low, moved), high=number(e.high, moved))
-        if e
-        else say.stored(change.reason, change.reason_msg)
-    )
+    told = say.stored(change.reason, change.reason_msg)
+    if e:
+        numbers = {"value": number(e.value, moved), "low": number(e.low, moved), "high": number(e.high, moved)}
+        alike = e.method == "ranked_alike"
+        told = say.t(
+            "{value}: both rank these rows alike (other rows: {low} to {high})" if alike else "{value} ({low} to {high})", **numbers
+        )
     return Row(
         look=OUTCOMES[change.outcome],
         metric=term(change.metric, change.compare, say),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram
 from audit.text import speaks
 from reports import charts, curves
 from reports.charts import Chart, Dot
 from reports.metrics import kind_of, metric_name
-from reports.tables import limit_text, line_name, own_rows
+from reports.tables import limit_text, line_name, rows_of
 from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
@@ -47,13 +47,11 @@ class Palette:
         return [self.by_value.get(n) or next(h for h in spare if h not in taken) for n in names]
 
 
-def interval_text(f: Finding, kind: str, say: Speaker) -> str:
+def interval_text(f: Finding, kind: str, n: int | None, say: Speaker) -> str:
     e = f.estimate
     assert e is not None
-    n = own_rows(f)
-    return say.t(
-        "{value} ({low} to {high}; n {n:count})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind), n=n or 0
-    )
+    numbers = {"value": number(e.value, kind), "low": number(e.low, kind), "high": number(e.high, kind)}
+    return say.t("{value} ({low} to {high})", **numbers) if n is None else say.t("{value} ({low} to {high}; n {n:count})", **numbers, n=n)
 
 
 def brief(text: str) -> str:
@@ -66,8 +64,10 @@ def level_text(found: Sequence[Finding], say: Speaker) -> str:
     return say.join([say.t("{level:percent} intervals by {method}", level=lv, method=method_name(m, say)) for lv, m in ways][:3])
 
 
-def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Speaker, *, by_metric: bool = False) -> Chart:
-    """A forest plot over findings that share metric and comparison, or over several rates of everybody."""
+def forest_chart(
+    found: Sequence[Finding], path: str, palette: Palette, say: Speaker, own: Mapping[str, int], *, by_metric: bool = False
+) -> Chart:
+    """A forest plot over findings that share metric and comparison, or over several rates of everybody; `own` are the rows of each by key."""
     first = found[0]
     kind = kind_of(first.metric, first.compare)
     measured = [f for f in found if f.estimate is not None][:MOST_DOTS]
@@ -81,9 +81,9 @@ def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Spe
             f.estimate.value,
             f.estimate.low,
             f.estimate.high,
-            f"n {number(own_rows(f) or 0, 'count')}",
+            f"n {number(own[f.key], 'count')}" if f.key in own else "",
             palette.of(f.slice),
-            (own_rows(f) or 0) < SMALL or f.reason == "too_few_rows",
+            own.get(f.key, SMALL) < SMALL or f.reason == "too_few_rows",
         )
         for f in measured
         if f.estimate is not None
@@ -98,8 +98,8 @@ def forest_chart(found: Sequence[Finding], path: str, palette: Palette, say: Spe
         parts.append(say.t("hollow: a small group"))
     if first.against:
         parts.insert(0, say.t("against {against}", against=say.slice(first.against)))
-    title = forest_title(measured, kind, say, by_metric=by_metric)
-    told = say.join([say.pair(name(f), interval_text(f, kind, say)) for f in measured])
+    title = forest_title(measured, kind, say, own, by_metric=by_metric)
+    told = say.join([say.pair(name(f), interval_text(f, kind, own.get(f.key), say)) for f in measured])
     spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare))
     return Chart(title, say.join(parts), brief(say.told(title, told)), spec, path)
 
@@ -110,11 +110,11 @@ def label_of(f: Finding, found: Sequence[Finding], say: Speaker) -> str:
     return " · ".join(say.level(v) for v in f.slice.values()) if same else say.slice(f.slice)
 
 
-def forest_title(found: Sequence[Finding], kind: str, say: Speaker, *, by_metric: bool) -> str:
+def forest_title(found: Sequence[Finding], kind: str, say: Speaker, own: Mapping[str, int], *, by_metric: bool) -> str:
     """The title says the finding."""
     if by_metric:
         return say.t("What was measured for everybody")
-    first, found = found[0], [f for f in found if (own_rows(f) or 0) >= SMALL] or found
+    first, found = found[0], [f for f in found if own.get(f.key, SMALL) >= SMALL] or found
     metric = capital(metric_name(first.metric, say))
 
     def key(f: Finding) -> float:
@@ -162,8 +162,9 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
     ranks = {
         k: 2 if len(m[0][1].slice) > 1 else 0 if k[1] == "everybody" or any(f.criterion for _, f in m) else 1 for k, m in shown.items()
     }
+    own = rows_of(check)
     return [
-        (ranks[k], forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, by_metric=k[1] == "everybody"))
+        (ranks[k], forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, own, by_metric=k[1] == "everybody"))
         for k, m in shown.items()
     ]
 
@@ -172,12 +173,13 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
     """Per column: all its groups on one scale, a row per rate; only where there are two rates or more to set side by side."""
     columns: dict[str, dict[str, dict[str, float]]] = {}
     left_out: set[str] = set()
+    own = rows_of(check)
     for f in check.findings:
         if f.metric == "group_share":
             continue  # how large groups are is nothing that happens to their people
         if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
             column, group = next(iter(f.slice.items()))
-            if (own_rows(f) or 0) < SMALL:
+            if own.get(f.key, SMALL) < SMALL:
                 left_out.add(column)
                 continue
             columns.setdefault(column, {}).setdefault(f.metric, {})[group] = f.estimate.value

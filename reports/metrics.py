@@ -166,6 +166,7 @@ RATES = {
     "balanced_accuracy",
     "precision",
     "recall",
+    "f1",
     "sensitivity",
     "specificity",
     "log_loss_skill",

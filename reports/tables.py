@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
-from audit.text import LEVELS
+from audit.text import LEVELS, PARTS
 from reports.metrics import METRICS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
@@ -50,12 +51,22 @@ class Grid:
     cut: int
 
 
-def own_rows(finding: Finding) -> int | None:
-    """The rows of the finding's own slice, where known."""
-    for part in finding.parts:
-        if part.slice == finding.slice:
+#: Where the rows of a comparison stand that has no value of its own for each group.
+SAME_ROWS = {"standardised_mean_difference": "mean_score", "kolmogorov_smirnov_distance": "mean_score"}
+
+
+def rows_of(check: CheckResult) -> dict[str, int]:
+    """By key, the rows that each finding has of its own slice, those of the group that it is compared with not counted; only where they are known."""
+    values = {(f.metric, repr(f.slice)): f.estimate.n for f in check.findings if f.against is None and f.estimate}
+
+    def own(f: Finding) -> int | None:
+        if part := next((part for part in f.parts if part.slice == f.slice), None):
             return part.n
-    return finding.estimate.n if finding.estimate else None
+        if f.against is None or (f.slice and all(column in PARTS for column in f.slice)):  # the same rows, asked otherwise
+            return values.get((f.metric, repr(f.slice)), f.estimate.n if f.estimate else None)
+        return None if f.metric == "xauc" else values.get((SAME_ROWS.get(f.metric, f.metric), repr(f.slice)))
+
+    return {f.key: n for f in check.findings if (n := own(f)) is not None}
 
 
 def limit_text(c: Criterion, kind: str, say: Speaker) -> str:
@@ -81,7 +92,7 @@ def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
     return Said(text, path)
 
 
-def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool) -> Row:
+def row_of(f: Finding, path: str, say: Speaker, *, n: int | None, alone: bool, by_metric: bool) -> Row:
     """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
     exact = e is not None and e.method == "exact"
@@ -91,7 +102,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, alone: bool, by_metric: bool)
     )
     return Row(
         who=Said(capital(metric_name(f.metric, say)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
-        n=figure(own_rows(f), "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
+        n=figure(n, "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
         estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
         low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
         high=figure(e.high if e and not exact else None, kind, f"{path}.estimate.high", ""),
@@ -116,7 +127,7 @@ def is_plain(f: Finding) -> bool:
     return not f.slice and f.compare == "value" and f.criterion is None
 
 
-def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int) -> Block:
+def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int, own: Mapping[str, int]) -> Block:
     first_index, first = members[0]
     kind, here = kind_of(first.metric, first.compare), f"{path}.findings[{first_index}]"
     notes = [criterion_note(first.criterion, kind, f"{here}.criterion", say)] if first.criterion else []
@@ -131,12 +142,14 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         words = {"null": clean(say.stored(null, None), 200), "method": method_name(method, say)}
         text = (
             say.t("p: test of {null} ({method}), adjusted over {n:count} tests.", **words, n=family)
+            if family is not None and family > 1
+            else say.t("p: test of {null} ({method}).", **words)
             if family
             else say.t("p: test of {null} ({method}), not adjusted for the number of tests.", **words)
         )
         notes.append(Said(text, f"{here}.test"))
     by_metric = is_plain(first)
-    rows = [row_of(f, f"{path}.findings[{i}]", say, alone=len(ways) < 2, by_metric=by_metric) for i, f in members[:most]]
+    rows = [row_of(f, f"{path}.findings[{i}]", say, n=own.get(f.key), alone=len(ways) < 2, by_metric=by_metric) for i, f in members[:most]]
     title = capital(say.t("everybody")) if by_metric else block_title(first, say)
     return Block(title, notes, rows, bool(measured), bool(tests), max(0, len(members) - most))
 
@@ -147,10 +160,10 @@ def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block
     for i, f in enumerate(check.findings):
         key = ("",) if is_plain(f) else (f.metric, f.compare, repr(f.against), f.criterion.model_dump_json() if f.criterion else "")
         groups.setdefault(key, []).append((i, f))
-    left, made = most, []
+    left, made, own = most, [], rows_of(check)
     for members in groups.values():
         if left > 0:
-            made.append(block_of(members, path, say, left))
+            made.append(block_of(members, path, say, left, own))
             left -= len(members)
     return made
 

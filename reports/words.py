@@ -105,6 +105,7 @@ METHODS = {
     "mantel_haenszel_sato": "Mantel–Haenszel, Sato",
     "jeffreys": "Jeffreys",
     "welch": "Welch",
+    "welch_t": mark("Welch's t test"),
     "student_t": "Student",
     "newcombe_auc": "Newcombe (AUC)",
     "influence": mark("influence function"),
@@ -123,6 +124,9 @@ METHODS = {
     "delong_folds": mark("DeLong over cross-validation folds"),
     "delta_folds": mark("delta method over cross-validation folds"),
     "delong_paired": mark("DeLong, paired"),
+    "ranked_alike": mark(
+        "the same ranking of these rows; what others could show is at most z²/(m + z²), m being the rows of the smaller class"
+    ),
     "student_paired": mark("Student, paired"),
     "identical": mark("the same on every row"),
     "mover": mark("combined limits (MOVER)"),

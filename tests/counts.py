@@ -96,7 +96,7 @@ def a_case(**changes: Any) -> Case:
     return Case(**known | changes)
 
 
-def not_run(*names: str, reason: str = "not asked for") -> dict[str, Message]:
+def not_run(*names: str, reason: str = "Not asked for.") -> dict[str, Message]:
     return {name: Message(id=reason) for name in names}
 
 

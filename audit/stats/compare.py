@@ -201,7 +201,7 @@ def mean_test(group: Triple, reference: Triple) -> tuple[float, str] | None:
     from scipy.special import stdtr
 
     parts = _welch(group, reference)
-    return None if parts is None else (float(2 * stdtr(parts[2], -abs(parts[0]) / parts[1])), "Welch t test")
+    return None if parts is None else (float(2 * stdtr(parts[2], -abs(parts[0]) / parts[1])), "welch_t")
 
 
 def mean_interval(n: int, mean: float, variance: float, *, level: float) -> Estimate | None:

@@ -167,9 +167,10 @@ def auc_change(y: ArrayLike, new: ArrayLike, old: ArrayLike, *, level: float) ->
     (a10, a01), (b10, b01) = _placements(first, one), _placements(second, one)
     now, before = float(a10.mean()), float(b10.mean())
     variance = float((a10 - b10).var(ddof=1)) / m + float((a01 - b01).var(ddof=1)) / n
-    half = z * math.sqrt(variance) if variance > 1e-18 else z**2 / (min(m, n) + z**2)
-    value = now - before
-    found = estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong_paired", n=m + n)
+    alike = variance <= 1e-18
+    half = z**2 / (min(m, n) + z**2) if alike else z * math.sqrt(variance)
+    value, method = now - before, "ranked_alike" if alike else "delong_paired"
+    found = estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method=method, n=m + n)
     return None if found is None else (now, before, found)
 
 

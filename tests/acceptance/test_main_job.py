@@ -125,7 +125,7 @@ def test_skipped_checks_cannot_turn_the_verdict(user: User, trees: Done) -> None
     document = done.document
     assert document["verdict"] == "inconclusive"
     others = [c for c in document["checks"] if c["status"] == "skipped" and c["info"]["id"] not in UNDECLARED]
-    assert {c["reason"] for c in others} == {"not asked for"}
+    assert {c["reason"] for c in others} == {"Not asked for."}
 
 
 def test_json_prints_the_document_and_nothing_else(user: User, trees: Done) -> None:

@@ -179,7 +179,7 @@ def test_recorded_predictions_give_the_same_numbers_without_any_model(case: Case
         needs = c["info"]["needs"]
         assert c["status"] == ("skipped" if {"model", "features"} & set(needs) else statuses(local)[c["info"]["id"]]), c["info"]["id"]
         if "model" in needs:
-            assert c["reason"] == "no model can be asked: only its predictions are known"
+            assert c["reason"] == "No model can be asked: only its predictions are known."
     report = (done.folder / "report.zh.html").read_text()
     assert "没有询问任何模型" in report
     assert "audit.run predictions --data" in report
@@ -345,7 +345,7 @@ def test_an_endpoint_that_dies_while_it_is_asked_ends_in_errored_checks(case: Ca
     server.dies_after = 1
     done = case.audit(server.url("mortal"), "--features", ",".join(INPUTS), *FAST, "--out", "dies-scoring")
     assert done.status == 4, done.err
-    asked = [c for c in done.document["checks"] if c["reason"] != "not asked for"]
+    asked = [c for c in done.document["checks"] if c["reason"] != "Not asked for."]
     assert {c["status"] for c in asked} == {"errored"}
     assert done.document["verdict"] == "error"
     assert all("the endpoint failed 4 times" in c["reason"] for c in asked)
@@ -355,7 +355,7 @@ def test_an_endpoint_that_dies_during_an_explanation_costs_that_check_only(case:
     server.dies_after = 2
     done = case.audit(server.url("mortal"), "--features", ",".join(INPUTS), *FAST, "--out", "dies-later")
     assert done.status == 4, done.err
-    status = {c["info"]["id"]: c["status"] for c in done.document["checks"] if c["reason"] != "not asked for"}
+    status = {c["info"]["id"]: c["status"] for c in done.document["checks"] if c["reason"] != "Not asked for."}
     assert status["performance.overall"] == "completed"
     assert status["explanation.global"] == "errored"
 

@@ -75,7 +75,7 @@ class Scene:
         for id_, check in checks().items():
             given = {"params": plans.parameters(self.plan, check), "seconds": 0.0}
             if any(id_ == name or id_.split(".")[0] == name for name in skip):
-                out[id_] = {"status": "skipped", "reason": "not asked for", **given}
+                out[id_] = {"status": "skipped", "reason": "Not asked for.", **given}
             elif errored and id_ in errored:
                 out[id_] = {"status": "errored", "reason": errored[id_], **given}
             elif (reason := self.missing(id_)) or check.info.probing:

@@ -48,7 +48,7 @@ def test_costs_are_those_of_the_decisions(tmp_path: Path) -> None:
         assert found.value("expected_cost", sex=group) == pytest.approx(price[sex == i].mean(), abs=1e-12)
     difference = found("expected_cost", "difference", sex=levels[1])
     assert difference.estimate.value == pytest.approx(price[sex == 1].mean() - price[sex == 0].mean(), abs=1e-12)
-    assert difference.test.method == "Welch t test"
+    assert difference.test.method == "welch_t"
 
 
 def test_intervals_of_costs_cover() -> None:

@@ -195,7 +195,7 @@ def test_values_are_mapped_to_categories_and_strange_ones_are_named(tmp_path: Pa
 
 def test_it_runs_only_where_the_plan_names_its_columns(tmp_path: Path) -> None:
     scene = set_scene(tmp_path, **people({("Male", W): (10, 5), ("Female", W): (10, 2)}))
-    assert scene.missing("fairness.ll144") == "not declared: the plan does not name the columns that this check is about"
+    assert scene.missing("fairness.ll144") == "Not declared: the plan does not name the columns that this check is about."
     scene.plan = declared()
     assert scene.missing("fairness.ll144") is None
 

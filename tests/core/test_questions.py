@@ -75,7 +75,7 @@ def test_a_skipped_question_is_never_a_pass(skipped: list[str]) -> None:
     judged = Judged(good(), a_case(unjudged=not_run(*skipped)))
     assert judged.verdict == "inconclusive"
     assert judged.answered.not_run >= 1
-    assert "not asked for" in [q.reason for q in judged.questions.values()]
+    assert "Not asked for." in [q.reason for q in judged.questions.values()]
 
 
 @pytest.mark.parametrize("source", [None, "human_decision", "proxy", "selective"])

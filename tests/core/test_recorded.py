@@ -119,9 +119,9 @@ def test_what_needs_a_model_is_skipped_for_that_reason_and_nothing_else_is(rows:
     reasons = {id_: unmet(check, facts, meaning, check.defaults) for id_, check in checks().items()}
     for id_, check in checks().items():
         if "model" in check.info.needs:
-            assert reasons[id_] == "no model can be asked: only its predictions are known"
+            assert reasons[id_] == "No model can be asked: only its predictions are known."
         elif "features" in check.info.needs:
-            assert reasons[id_] == "the model's input columns are not known"
+            assert reasons[id_] == "The model's input columns are not known."
         assert not check.info.probing or "model" in check.info.needs
     assert reasons["performance.overall"] is None
     assert reasons["fairness.group"] is None

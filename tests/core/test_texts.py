@@ -41,7 +41,7 @@ ELSEWHERE = {"what", "w", "m.id", "first.unit", "str(result['reason'])"}
 #: Texts that are a name and its value, the same in every language.
 SAME = {"{value}", "{parts}", "{names}", "{column} = {value}", "{limit:ratio}", "logit", "{n:count}"}
 UNITS = {"log-odds", "logit", "probability", "value", "label"}  # of attributions
-RUNNER = {"not asked for", "the rows could not be scored"}  # why a check was not run
+RUNNER = {"Not asked for.", "The rows could not be scored."}  # why a check was not run
 LABELS = {"caption", "x_label", "y_label", "row_label", "column_label"}
 TEXTS = {"Column": {"label"}, "Test": {"null"}, "rate": {"what"}}
 CJK = r"[\u4e00-\u9fff]"
@@ -125,7 +125,7 @@ def test_the_collection_sees_what_it_should() -> None:
         "median",
         "predicted probability",
         "mean outcome",
-        "no outcome column is known: name it with --target",
+        "No outcome column is known: name it with --target.",
         "It is not defined on these rows.",
         "rows that this rate counts",
         "equality",

@@ -80,11 +80,19 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         yield message("No group has enough rows with an outcome to be shown.")
         return
     (small, _), slice_, e = widest.found
-    yield message(
+    said = message(
         "{group}: of groups of at least {least:count} rows, the widest gap between mean probability and observed rate, {gap:points} points ({level:percent} interval {low:points} to "
         "{high:points}; {n:count} rows).",
         gap=e.value, group=who(slice_), n=e.n, level=e.level, low=e.low, high=e.high, least=widest.least if small else widest.enough,
     )  # fmt: skip
+    if smaller := widest.smaller():
+        slice_, e, p = smaller
+        said = message(
+            "{said} Wider, in a smaller group: {group}, {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows; p adjusted for "
+            "{tests:count} groups {p:p}).",
+            said=said, group=who(slice_), gap=e.value, level=e.level, low=e.low, high=e.high, n=e.n, p=p, tests=len(widest.seen),
+        )  # fmt: skip
+    yield said
 
 
 class Widest:
@@ -93,15 +101,28 @@ class Widest:
     def __init__(self, least: int, enough: int) -> None:
         self.least, self.enough = least, enough
         self.found: tuple[tuple[bool, float], dict[str, str], Estimate] | None = None
+        self.seen: list[tuple[dict[str, str], Estimate]] = []
 
     def see(self, measurement: Measurement) -> None:
         """One group's gap."""
         e = measurement.estimate
         if e is None or e.n < self.least:
             return
+        self.seen.append((measurement.slice, e))
         key = (e.n < self.enough, -abs(e.value))
         if self.found is None or key < self.found[0]:
             self.found = key, measurement.slice, e
+
+    def smaller(self) -> tuple[dict[str, str], Estimate, float] | None:
+        """The largest gap of a smaller group that is wider and established (p adjusted by Holm over all groups at most 0.05), with that p."""
+        from audit.stats.multiplicity import holm
+        from audit.stats.paired import interval_p
+
+        if self.found is None or self.found[0][0]:
+            return None
+        adjusted = holm([interval_p(e) for _, e in self.seen]).tolist()
+        wider = [(s, e, p) for (s, e), p in zip(self.seen, adjusted, strict=True) if p <= 0.05 and abs(e.value) > abs(self.found[2].value)]
+        return max(wider, key=lambda found: abs(found[1].value), default=None)
 
 
 def _widest(ctx: Context) -> Widest:
@@ -173,8 +194,16 @@ def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
         yield message("No group has enough rows with an outcome to be shown.")
         return
     (small, _), slice_, e = widest.found
-    yield message(
+    said = message(
         "{group}: of groups of at least {least:count} rows, the widest gap between prediction and outcome, {gap:signed} on average ({level:percent} interval {low:signed} to "
         "{high:signed}; {n:count} rows).",
         gap=e.value, group=who(slice_), n=e.n, level=e.level, low=e.low, high=e.high, least=widest.least if small else widest.enough,
     )  # fmt: skip
+    if smaller := widest.smaller():
+        slice_, e, p = smaller
+        said = message(
+            "{said} Wider, in a smaller group: {group}, {gap:signed} on average ({level:percent} interval {low:signed} to {high:signed}; {n:count} rows; p adjusted for "
+            "{tests:count} groups {p:p}).",
+            said=said, group=who(slice_), gap=e.value, level=e.level, low=e.low, high=e.high, n=e.n, p=p, tests=len(widest.seen),
+        )  # fmt: skip
+    yield said

@@ -108,7 +108,9 @@ def _law(ctx: Context) -> Message:
 
     domain = ctx.facts.roles.context.get("domain")
     if "employment" in (domain if isinstance(domain, list) else [domain]):
-        return message("Four-fifths rule (29 CFR 1607.4(D))")
+        return message(
+            "Four-fifths rule (29 CFR 1607.4(D), for race, colour, religion, sex and national origin; by analogy for anything else)"
+        )
     return message("By analogy to the four-fifths rule, which is employment law")
 
 

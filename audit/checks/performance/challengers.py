@@ -128,6 +128,9 @@ NAMES = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "r2": "share of the varia
 def _said(name: Message, e: Estimate) -> Message:
     from audit.text import message
 
+    if e.method == "ranked_alike":
+        return message("{value:signed} ({name}, which ranks these rows alike; {level:percent} interval for others {low:signed} to {high:signed})",
+                       name=name, value=e.value, low=e.low, high=e.high, level=e.level)  # fmt: skip
     return message("{value:signed} ({name}; {level:percent} interval {low:signed} to {high:signed})",
                    name=name, value=e.value, low=e.low, high=e.high, level=e.level)  # fmt: skip
 
