@@ -406,6 +406,8 @@ def _check(id_: str, result: Json, findings: list[Finding]) -> CheckResult:
     summary = (
         Message.model_validate(result["summary"])
         if result["status"] == "completed"
+        else message("Not run. {reason}", reason=reason)
+        if result["status"] == "skipped"
         else message("{status}: {reason}", status=_status(result["status"]), reason=reason)
     )
     verdict = worst(f.verdict for f in findings) if result["status"] == "completed" else "not_judged"

@@ -30,6 +30,7 @@ class Foreseen(NamedTuple):
     """
 
     column: str
+    what: str
     prospects: list[Prospect]
     level: float
     alpha: float
@@ -44,15 +45,15 @@ def outlook(foreseen: Foreseen) -> Table | None:
     if not rows:
         return None
     caption = message(
-        "What these rows can show by {column}, settled from sizes and the common rate before the outcomes of single groups were looked at",
-        column=foreseen.column,
-    )
+        "What these rows can show by {column} for {what}, settled from sizes and the common rate before the outcomes of single groups were looked at",
+        column=foreseen.column, what=message(foreseen.what),
+    )  # fmt: skip
     columns = [
         Column(name="group", label="group"),
         Column(name="n", label="rows", kind="integer"),
         Column(name="n0", label="rows of the reference", kind="integer"),
         Column(name="equal", label="chance to pass if the groups are in truth equal", kind="percent"),
-        Column(name="truth", label="stated truth"),
+        Column(name="truth", label="stated truth: × ratio, or points"),
         Column(name="fails", label="chance to fail if the stated truth holds", kind="percent"),
         Column(name="needed", label="rows of both that pass with 80 % chance if equal, about", kind="integer"),
     ]
@@ -82,7 +83,7 @@ def _row(p: Prospect, level: float, alpha: float) -> list[Cell] | None:
         equal = chance_to_pass_difference(p.n1, p.n0, p.common, margin=p.high, level=level)
         fails = chance_to_fail_difference(p.n1, p.n0, p.common, margin=p.high, alpha=alpha, true_difference=below)
         needed = rows_to_pass_difference(p.common, share, margin=p.high, level=level)
-        truth = f"{100 * below:+.0f}"
+        truth = f"−{-100 * below:.0f}"
     return [p.group, p.n1, p.n0, equal, truth, fails, None if needed is None else two_digits(needed)]
 
 

@@ -208,7 +208,7 @@ class Audit:
                 raise self._no_answer(error.message) from None
             if error.kind != "worker":
                 raise
-            self.failure = f"the model could not be loaded or asked: {error.message}"
+            self.failure = f"The model could not be loaded or asked: {error.message}"
         else:
             self.settled, self.answers = found["settled"], found["answers"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
-from audit.answering import TITLES, Case, blocked, conclude, few
+from audit.answering import JUDGED_FOR, TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
 from audit.outlook import Foreseen, Prospect, two_digits
@@ -108,13 +108,13 @@ def _screen(id_: str, metric: str, case: Case, found: list[Finding], alpha: floa
     if unjudged:
         answer.reason = partial(_too_few, unjudged, [p for p in pairs if p.column in unjudged], case, alpha)
     result = conclude(answer, case)
-    _foresee(answer, pairs, alpha, round(2 * case.plan.judge.level_pass - 1, 12))
+    _foresee(answer, metric, pairs, alpha, round(2 * case.plan.judge.level_pass - 1, 12))
     if unjudged and result.verdict == "pass":
         result.verdict = "inconclusive"
     return result
 
 
-def _foresee(answer: Answer, pairs: list[Pair], alpha: float, level: float) -> None:
+def _foresee(answer: Answer, metric: str, pairs: list[Pair], alpha: float, level: float) -> None:
     """Keep what the rows of each column can show for its first comparison."""
     for column in dict.fromkeys(p.column for p in pairs):
         mine = [p for p in pairs if p.column == column]
@@ -124,7 +124,7 @@ def _foresee(answer: Answer, pairs: list[Pair], alpha: float, level: float) -> N
             for p in mine
         ]
         if first is not None:
-            answer.foreseen[first] = Foreseen(column, prospects, level, alpha)
+            answer.foreseen[first] = Foreseen(column, JUDGED_FOR[metric], prospects, level, alpha)
 
 
 def _columns(metric: str, found: Iterable[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:

@@ -103,7 +103,9 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         title=Said(say.stored(info.title, None), f"{path}.info.title"),
         look=LOOKS[state_of(check)],
         summary=Said(say.stored(check.summary, check.summary_msg), f"{path}.summary"),
-        reason=Said(say.stored(check.reason, check.reason_msg), f"{path}.reason"),
+        reason=Said(
+            say.stored(check.reason, check.reason_msg) if check.status == "completed" else "", f"{path}.reason"
+        ),  # else in the summary
         meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
         limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
         facts=[(k, v) for k, v in facts if v],

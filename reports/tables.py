@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
 from audit.text import LEVELS, PARTS
-from reports.metrics import METRICS, kind_of, metric_name
+from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
 from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
@@ -55,16 +55,22 @@ class Grid:
 SAME_ROWS = {"standardised_mean_difference": "mean_score", "kolmogorov_smirnov_distance": "mean_score"}
 
 
+#: What rests on the rows of two groups although it is said of one.
+OF_BOTH = {"xauc", "xauc_reversed", "detectable_difference"}
+
+
 def rows_of(check: CheckResult) -> dict[str, int]:
     """By key, the rows that each finding has of its own slice, those of the group that it is compared with not counted; only where they are known."""
     values = {(f.metric, repr(f.slice)): f.estimate.n for f in check.findings if f.against is None and f.estimate}
 
     def own(f: Finding) -> int | None:
+        if f.metric in OF_BOTH:
+            return None
         if part := next((part for part in f.parts if part.slice == f.slice), None):
             return part.n
         if f.against is None or (f.slice and all(column in PARTS for column in f.slice)):  # the same rows, asked otherwise
             return values.get((f.metric, repr(f.slice)), f.estimate.n if f.estimate else None)
-        return None if f.metric == "xauc" else values.get((SAME_ROWS.get(f.metric, f.metric), repr(f.slice)))
+        return values.get((SAME_ROWS.get(f.metric, f.metric), repr(f.slice)))
 
     return {f.key: n for f in check.findings if (n := own(f)) is not None}
 
@@ -186,7 +192,7 @@ def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
         kind = kinds[k] if k < len(kinds) else "text"
         if value is None:
             return Said("–", where)
-        if k < len(kinds) and table.columns[k].name == "metric" and str(value) in METRICS:
+        if k < len(kinds) and table.columns[k].name == "metric" and (str(value) in METRICS or str(value).endswith(tuple(OVER_GROUPS))):
             return Said(capital(metric_name(str(value), say)), where)
         if isinstance(value, (int, float)) and kind in FORMAT_OF:
             whole = kind == "number" and value == int(value)

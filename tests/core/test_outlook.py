@@ -18,7 +18,7 @@ def table(group: str, judged: Judged) -> list[object]:
 
 
 def of(prospect: Prospect) -> Table | None:
-    return outlook(Foreseen("g", [prospect], level=0.9, alpha=0.01))
+    return outlook(Foreseen("g", "the favourable decision", [prospect], level=0.9, alpha=0.01))
 
 
 def test_chances_are_those_of_simulated_audits() -> None:
@@ -54,7 +54,7 @@ def test_the_common_rate_decides_and_not_the_groups_own() -> None:
 def test_a_stated_truth_of_a_difference_stays_a_rate() -> None:
     made = of(Prospect("a", 400, 4000, 0.15, "difference", -0.1, 0.1))
     assert made is not None
-    assert made.rows[0][4] == "-15"
+    assert made.rows[0][4] == "−15"
 
 
 def test_rows_are_said_to_two_digits() -> None:

@@ -119,5 +119,18 @@ def _measured(
     yield message(
         "Of {cells:count} cells of group and score the widest gap between mean probability and observed rate: {who}, {gap:points} points "
         "({level:percent} interval {low:points} to {high:points}; {n:count} rows). Where every probability is right, the widest is below "
-        "{quantile:percent} in 95 of 100 cases (p {p:p}).", **numbers,
+        "{quantile:points} in 95 of 100 cases (p {p:p}). {repeated}", **numbers, repeated=_again(repeated),
+    )  # fmt: skip
+
+
+def _again(repeated: Repeated | None) -> Message:
+    """What the first screen found."""
+    from audit.text import message
+
+    if repeated is None or repeated.p_value is None:
+        return message("What one half of the rows shows could not be looked for in the other.")
+    e = repeated.estimate
+    return message(
+        "Of the errors that one half of the rows shows, the other repeats {error:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows; p {p:p}).",
+        error=e.value, low=e.low, high=e.high, level=e.level, n=e.n, p=repeated.p_value,
     )  # fmt: skip

@@ -170,6 +170,7 @@ def _said(
     ctx: Context, tested: list[tuple[Question, Found]], adjusted: list[float], divided: list[Attribute], tried: int, support: int
 ) -> Message:
     """The groups whose difference held on the other half, and what could have been found."""
+    from audit.stats.compare import newcombe
     from audit.text import message, who
 
     numbers = {"tried": tried, "support": support, "tests": len(tested)}
@@ -179,20 +180,27 @@ def _said(
         return message("Of {tried:count} groups of at least {support:count} rows none stood out on the searched half.", **numbers)
     if not order:
         return message(
-            "Of {tried:count} groups of at least {support:count} rows the {tests:count} that stood out most on one half of the rows were tested on the other: none differs there beyond chance "
-            "(smallest adjusted p {p:p}). {power}",
+            "{tried:count} groups of at least {support:count} rows were held against everybody else, each in several respects; the {tests:count} comparisons that stood out most on one "
+            "half of the rows were tested on the other: none differs there beyond chance (smallest adjusted p {p:p}). {power}",
             p=min(adjusted), power=_power(tested, support, ctx.plan.judge.alpha_fail), **numbers,
         )  # fmt: skip
     named = []
     for p, i in sorted(plainest.values())[:NAMED]:
         question, f = tested[i]
         k1, n1, k0, n0 = _counts(question, f.second)
-        named.append(message("{who}: {what} {rate:percent}, everybody else {rest:percent} (adjusted p {p:p})",
-                             who=who(_slice(f, divided)), what=message(WORDS[question.metric]), rate=k1 / n1, rest=k0 / n0, p=p))  # fmt: skip
+        e = newcombe(k1, n1, k0, n0, level=ctx.level(question.metric, "difference"))
+        assert e is not None, "a slice and everybody else have rows in both halves"
+        named.append(message(
+            "{who}: {what} {rate:percent}, everybody else {rest:percent} (a difference of {value:points} points, {level:percent} interval {low:points} to {high:points}; {n:count} rows; adjusted p {p:p}).",
+            who=who(_slice(f, divided)), what=message(WORDS[question.metric]), rate=k1 / n1, rest=k0 / n0, p=p, value=e.value, level=e.level, low=e.low, high=e.high, n=n1,
+        ))  # fmt: skip
+    said = named[-1]
+    for first in reversed(named[:-1]):
+        said = message("{first} {rest}", first=first, rest=said)
     return message(
-        "Of {tried:count} groups of at least {support:count} rows the {tests:count} that stood out most on one half of the rows were tested on the other. "
-        "There {held:count} of them differ beyond chance, first of all: {named}.",
-        held=len(order), named=named, **numbers,
+        "{tried:count} groups of at least {support:count} rows were held against everybody else, each in several respects; the {tests:count} comparisons that stood out most on one "
+        "half of the rows were tested on the other. There {held:count} of them differ beyond chance, the plainest being: {named}",
+        held=len(order), named=said, **numbers,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Evidence, Measurement, Message, Slice
+    from audit.result import Estimate, Evidence, Measurement, Message, Slice
     from audit.stats.costs import Costs
     from audit.table import Block
 
@@ -101,18 +101,32 @@ def _costs(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
         by_name = {m.metric: m.estimate for m in found}
         cost, saved = by_name["expected_cost"], by_name["cost_saved"]
         if cost is not None and saved is not None:
-            numbers = {"cost": cost.value, "low": cost.low, "high": cost.high, "level": cost.level, "n": cost.n, "apart": abs(saved.value)}
-            told = (
-                message(
-                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} less than "
-                    "deciding the same for everybody.", **numbers,
-                ) if saved.value >= 0
-                else message(
-                    "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows): {apart:number} more than "
-                    "deciding the same for everybody.", **numbers,
-                )
-            )  # fmt: skip
+            told = _said(cost, saved)
     yield told or message("The cost of the decisions cannot be bounded on these rows.")
+
+
+def _said(cost: Estimate, saved: Estimate) -> Message:
+    """What a decision costs, and whether it costs less than deciding the same for everybody."""
+    from audit.text import message
+
+    numbers = {
+        "cost": cost.value, "low": cost.low, "high": cost.high, "level": cost.level, "n": cost.n, "apart": saved.value, "least": saved.low, "most": saved.high,
+    }  # fmt: skip
+    if saved.low > 0:
+        return message(
+            "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows); against deciding the same for everybody that "
+            "saves {apart:number} ({least:number} to {most:number}).", **numbers,
+        )  # fmt: skip
+    if saved.high < 0:
+        lost = {"apart": -saved.value, "least": -saved.high, "most": -saved.low}
+        return message(
+            "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows), which is {apart:number} ({least:number} to "
+            "{most:number}) more than deciding the same for everybody.", **(numbers | lost),
+        )  # fmt: skip
+    return message(
+        "A decision costs {cost:number} on average ({level:percent} interval {low:number} to {high:number}; {n:count} rows). Whether that is less than deciding the same for "
+        "everybody, these rows cannot tell: it saves {apart:signed} ({least:signed} to {most:signed}).", **numbers,
+    )  # fmt: skip
 
 
 def _everybody(ctx: Context, costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64], replicates: int) -> Iterator[Measurement]:
@@ -130,7 +144,7 @@ def _everybody(ctx: Context, costs: Costs, cells: NDArray[np.int64], bins: NDArr
 
     level = ctx.level("expected_cost")
     cost, saved = bootstrap(cells, in_force, replicates=replicates, rng=ctx.rng("in force"), level=level).estimates
-    evidence = [_rules(costs, cells, bins), *_curves(ctx, costs, [("*", bins)])] if bins.size else []
+    evidence = [_rules(costs, cells, bins, _declared(ctx)), *_curves(ctx, costs, [("*", bins)])] if bins.size else []
     yield value("expected_cost", cost, evidence=evidence)
     yield value("cost_saved", saved)
     if not bins.size:
@@ -230,7 +244,12 @@ def _triple(costs: Costs, cells: NDArray[np.int64]) -> tuple[int, float, float]:
     return n, mean, float(np.sum(cells * (costs.of_cells - mean) ** 2)) / (n - 1)
 
 
-def _rules(costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64]) -> Evidence:
+def _declared(ctx: Context) -> float | None:
+    """The cutoff of the declared decision rule; None where decisions follow none."""
+    return ctx.facts.decision.value if ctx.facts.decision.kind == "threshold" else None
+
+
+def _rules(costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64], in_force: float | None) -> Evidence:
     """The decisions in force beside cutoffs that costs speak for."""
     from audit.result import Column, Table
     from audit.stats.costs import at_cutoffs, expected_cost
@@ -239,20 +258,17 @@ def _rules(costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64]) -> E
     by_cutoff = expected_cost(at, costs)
     best = int(by_cutoff.argmin())
     never, always = _constant(cells)
-    rules = [("decision in force", None, cells), ("least cost on these rows", best, at[best])]
+    rules = [("decision in force", in_force, cells), ("least cost on these rows", best / BINS, at[best])]
     if costs.cutoff is not None:
         step = min(BINS, round(costs.cutoff * BINS))
-        rules.insert(1, ("cutoff that the costs imply", step, at[step]))
+        rules.insert(1, ("cutoff that the costs imply", step / BINS, at[step]))
     rules += [("event predicted for nobody", None, never), ("event predicted for everybody", None, always)]
     n = int(cells.sum())
     columns = [
         Column(name="rule", label="rule", kind="text"), Column(name="cutoff", label="cutoff", kind="ratio"), Column(name="cost", label="cost of a row", kind="number"),
         Column(name="predicted", label="rows for which the event is predicted", kind="percent"),
     ]  # fmt: skip
-    rows = [
-        [name, None if step is None else step / BINS, float(expected_cost(own, costs)), float(own[1] + own[3]) / n]
-        for name, step, own in rules
-    ]
+    rows = [[name, cutoff, float(expected_cost(own, costs)), float(own[1] + own[3]) / n] for name, cutoff, own in rules]
     return Table(
         caption="Cost of a row under different rules; the cutoff with the least cost was chosen on these rows", columns=columns, rows=rows
     )

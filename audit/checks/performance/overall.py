@@ -126,7 +126,7 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
     else:
         yield message(
             "The decision matches the outcome in {accuracy:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}); "
-            "an event is scored above a non-event {auc:percent} of the time (ROC AUC).", **numbers, auc=auc.value,
+            "an event is scored above a non-event {auc:percent} of the time (ROC AUC; {auc_low:percent} to {auc_high:percent}).", **numbers, auc=auc.value, auc_low=auc.low, auc_high=auc.high,
         )  # fmt: skip
 
 
