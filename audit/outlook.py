@@ -44,9 +44,10 @@ def outlook(foreseen: Foreseen) -> Table | None:
     rows = [row for p in foreseen.prospects if (row := _row(p, foreseen.level, foreseen.alpha)) is not None]
     if not rows:
         return None
+    what = foreseen.what
     caption = message(
         "What these rows can show by {column} for {what}, settled from sizes and the common rate before the outcomes of single groups were looked at",
-        column=foreseen.column, what=message(foreseen.what),
+        column=foreseen.column, what=message(what),
     )  # fmt: skip
     columns = [
         Column(name="group", label="group"),

@@ -318,13 +318,14 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
 
 def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int, verdict: str, case: Case, *, established: bool) -> Message:
     """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
+    tested = message("adjusted p {p:p}, tests: {tests:count}", p=p, tests=tests) if tests > 1 else message("p {p:p}", p=p)
     numbers = {
         "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
-        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "p": p, "tests": tests,
+        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "tested": tested,
     }  # fmt: skip
     if e is None:
         return message(
-            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count}).",
+            "{group}: {rate:percent}, against {rate0:percent} for {reference} ({n:count} and {n0:count} rows; {tested}).",
             **numbers,
         )
     numbers |= {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
@@ -332,17 +333,17 @@ def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int,
     if metric == "selection_rate" and pair.compare == "ratio":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; that is {value:ratio} times as often "
-            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
+            "({level:percent} interval {low:ratio} to {high:ratio}; {n:count} and {n0:count} rows; {tested})", **numbers,
         )  # fmt: skip
     elif metric == "selection_rate":
         comparison = message(
             "{group}: {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of {value:points} points "
-            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
+            "({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; {tested})", **numbers,
         )  # fmt: skip
     else:
         comparison = message(
             "{group}: of those with the favourable outcome, {rate:percent} get the favourable decision, against {rate0:percent} for {reference}; a difference of "
-            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; adjusted p {p:p}, tests: {tests:count})", **numbers,
+            "{value:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} and {n0:count} rows; {tested})", **numbers,
         )  # fmt: skip
     line = message("{limit:points} points", limit=limit) if pair.compare == "difference" else message("{limit:ratio}", limit=limit)
     if verdict == "fail":

@@ -143,9 +143,14 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         i, e = measured[0]
         text = say.t("{level:percent} intervals by {method}.", level=e.level, method=method_name(e.method, say))
         notes.append(Said(text, f"{path}.findings[{i}].estimate.level"))
-    tests = {(f.test.null, f.test.method, f.test.tests_in_family) for _, f in members if f.test}
-    for null, method, family in sorted(tests, key=repr):
-        words = {"null": clean(say.stored(null, None), 200), "method": method_name(method, say)}
+    tests: dict[tuple[str, int | None], set[str]] = {}
+    for _, f in members:
+        if f.test:
+            tests.setdefault((f.test.null, f.test.tests_in_family), set()).add(f.test.method)
+    for (null, family), methods in sorted(tests.items(), key=repr):
+        said = [method_name(m, say) for m in sorted(methods)]
+        method = said[0] if len(said) == 1 else say.t("{methods}, as the counts allow", methods=say.list(said))
+        words = {"null": clean(say.stored(null, None), 200), "method": method}
         text = (
             say.t("p: test of {null} ({method}), adjusted over {n:count} tests.", **words, n=family)
             if family is not None and family > 1

@@ -114,15 +114,19 @@ class Widest:
             self.found = key, measurement.slice, e
 
     def smaller(self) -> tuple[dict[str, str], Estimate, float] | None:
-        """The largest gap of a smaller group that is wider and established (p adjusted by Holm over all groups at most 0.05), with that p."""
+        """Of the smaller groups whose gap is wider and has an interval clear of 0, the plainest, with its p adjusted by Holm over all groups."""
         from audit.stats.multiplicity import holm
         from audit.stats.paired import interval_p
 
         if self.found is None or self.found[0][0]:
             return None
         adjusted = holm([interval_p(e) for _, e in self.seen]).tolist()
-        wider = [(s, e, p) for (s, e), p in zip(self.seen, adjusted, strict=True) if p <= 0.05 and abs(e.value) > abs(self.found[2].value)]
-        return max(wider, key=lambda found: abs(found[1].value), default=None)
+        wider = [
+            (s, e, p)
+            for (s, e), p in zip(self.seen, adjusted, strict=True)
+            if not e.low <= 0 <= e.high and abs(e.value) > abs(self.found[2].value)
+        ]
+        return min(wider, key=lambda found: found[2], default=None)
 
 
 def _widest(ctx: Context) -> Widest:

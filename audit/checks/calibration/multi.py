@@ -114,12 +114,12 @@ def _measured(
     e = worst.gap
     numbers = {
         "who": who(slice_), "gap": e.value, "low": e.low, "high": e.high, "level": e.level, "n": e.n, "cells": worst.cells, "p": worst.p_value,
-        "quantile": worst.quantile,
+        "quantile": 100 * worst.quantile,
     }  # fmt: skip
     yield message(
         "Of {cells:count} cells of group and score the widest gap between mean probability and observed rate: {who}, {gap:points} points "
         "({level:percent} interval {low:points} to {high:points}; {n:count} rows). Where every probability is right, the widest is below "
-        "{quantile:points} in 95 of 100 cases (p {p:p}). {repeated}", **numbers, repeated=_again(repeated),
+        "{quantile:number} points in 95 of 100 cases (p {p:p}). {repeated}", **numbers, repeated=_again(repeated),
     )  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
     constant, missing_cells = [], 0
     percentiles = _percentiles(ctx)
     for i, name in enumerate(scalar):
-        present, distinct = int(counted[2 * i]), int(counted[2 * i + 1])
+        present = int(counted[2 * i])
+        distinct = min(present, int(counted[2 * i + 1]))  # the approximation may exceed what is there
         missing_cells += ctx.facts.rows - present
         if present and distinct == 1:
             constant.append(name)
