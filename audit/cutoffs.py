@@ -110,7 +110,7 @@ def with_curve(
 
     from audit.result import Curve, Series
     from audit.stats.scores import difference_limits, ratio_limits
-    from audit.text import level, message, render
+    from audit.text import beside, message, render
 
     reference = grouping.reference
     if measurement.estimate is None or reference is None or not drawn(ctx, counted)[[group, reference]].all():
@@ -131,7 +131,7 @@ def with_curve(
     points = {x / 100: (v, a, b) for x, v, a, b in zip(at.tolist(), values.tolist(), low.tolist(), high.tolist(), strict=True)}
     if current is not None:  # there the decisions themselves were counted, and ties at the cutoff fall as the model has them fall
         points[current] = (own.value, own.low, own.high)
-    caption = message(CAPTIONS[measurement.metric, measurement.compare], reference=level(grouping.slices[reference][grouping.columns[0]]))
+    caption = message(CAPTIONS[measurement.metric, measurement.compare], reference=beside(measurement.slice, grouping.slices[reference]))
     y, lows, highs = (list(v) for v in zip(*(points[x] for x in sorted(points)), strict=True))
     curve = Curve(
         name=f"{measurement.compare}_over_cutoffs", caption=render(caption), caption_msg=caption, x_label="cutoff", y_label=LABELS[measurement.compare],

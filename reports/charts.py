@@ -39,7 +39,7 @@ CONFIG: Spec = {
         "titlePadding": 8,
         "labelPadding": 10,
     },
-    "legend": {"labelFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 150, "orient": "right", "symbolStrokeWidth": 2.5},
+    "legend": {"labelFontSize": 12, "labelColor": INK, "titleColor": MUTED, "labelLimit": 220, "orient": "right", "symbolStrokeWidth": 2.5},
     "text": {"fontSize": 12, "color": INK},
 }
 

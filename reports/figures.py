@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram
 from audit.text import speaks
@@ -32,6 +33,15 @@ class Palette:
                         order[column].append(value)
         self.hues = {(c, v): charts.OKABE_ITO[i] for c, values in order.items() for i, v in enumerate(values[:6])}
         self.by_value = {v: hue for (_, v), hue in self.hues.items()} | {v: charts.REFERENCE for _, v in self.reference}
+
+    def within(self, slice_: Mapping[str, str]) -> Palette:
+        """The same, where a name that several columns have is meant as the first column of this slice has it."""
+        own, column = copy(self), next(iter(slice_), None)
+        mine = {v: hue for (c, v), hue in self.hues.items() if c == column} | {
+            v: charts.REFERENCE for c, v in self.reference if c == column
+        }
+        own.by_value = self.by_value | mine
+        return own
 
     def of(self, slice_: dict[str, str]) -> str:
         """The colour of a slice: that of its one column, ink for everybody and for intersections."""
@@ -177,7 +187,13 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
     for f in check.findings:
         if f.metric == "group_share":
             continue  # how large groups are is nothing that happens to their people
-        if f.compare == "value" and len(f.slice) == 1 and f.estimate and kind_of(f.metric, f.compare) == "percent":
+        if (
+            f.compare == "value"
+            and len(f.slice) == 1
+            and "*" not in f.slice.values()
+            and f.estimate
+            and kind_of(f.metric, f.compare) == "percent"
+        ):
             column, group = next(iter(f.slice.items()))
             if own.get(f.key, SMALL) < SMALL:
                 left_out.add(column)
@@ -277,7 +293,7 @@ def curve_chart(
 def figures(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
     """All charts of a check, the most telling first: what was judged, its evidence, groups side by side, the rest, intersections last."""
     stored = [
-        picture(e, f.evidence, f"{path}.findings[{i}].evidence[{j}]", palette, say)
+        picture(e, f.evidence, f"{path}.findings[{i}].evidence[{j}]", palette.within(f.slice), say)
         for i, f in enumerate(check.findings)
         for j, e in enumerate(f.evidence)
         if not (isinstance(e, Curve) and e.name.endswith(OVER_CUTOFFS))
@@ -301,10 +317,10 @@ def over_cutoffs(check: CheckResult, path: str, palette: Palette, say: Speaker) 
                 sets.setdefault((f.metric, f.compare, next(iter(f.slice), "")), []).append((f"{path}.findings[{i}].evidence[{j}]", f, e))
     made = []
     for members in sorted(sets.values(), key=lambda m: not any(f.criterion for _, f, _ in m)):
-        where, _, e = members[0]
+        where, f, e = members[0]
         whole = e.model_copy(update={"series": [s for _, _, other in members[:6] for s in other.series]})
         criterion = next((f.criterion for _, f, _ in members if f.criterion), None)
-        made.append(curve_chart(whole, None, say.stored(e.caption, e.caption_msg), where, palette, say, criterion))
+        made.append(curve_chart(whole, None, say.stored(e.caption, e.caption_msg), where, palette.within(f.slice), say, criterion))
     return made
 
 

@@ -90,6 +90,7 @@ def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
 
 def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int, say: Speaker, caps: Caps) -> CheckView:
     path, info = f"checks[{index}]", check.info
+    summary, reason = say.stored(check.summary, check.summary_msg), say.stored(check.reason, check.reason_msg)
     evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
     facts = [
         (say.t("Check"), quoted(info.id, f"{path}.info.id")),
@@ -102,10 +103,8 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         anchor=anchor(info.id),
         title=Said(say.stored(info.title, None), f"{path}.info.title"),
         look=LOOKS[state_of(check)],
-        summary=Said(say.stored(check.summary, check.summary_msg), f"{path}.summary"),
-        reason=Said(
-            say.stored(check.reason, check.reason_msg) if check.status == "completed" else "", f"{path}.reason"
-        ),  # else in the summary
+        summary=Said(summary, f"{path}.summary"),
+        reason=Said("" if reason in summary else reason, f"{path}.reason"),  # said once
         meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
         limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
         facts=[(k, v) for k, v in facts if v],
