@@ -106,6 +106,8 @@ def test_the_public_edition_keeps_what_was_written_about_a_withheld_group(tmp_pa
         ('[[waiver]]\nkey = "0123456789abcdef"\nreason = "r"\nperson = "p"\nexpires = "soon"', "'expires'"),
         ('[[waiver]]\nkey = "0123456789abcdef"\nreason = "r"\nperson = "p"\nexpires = 2027-01-01\nwhy = 1', "'why'"),
         ('[[waiver]]\nkey = "0123456789abcdef"\nreason = "r"\nperson = "p"\nexpires = 2027-01-01\n' * 2, "more than once"),
+        ('[[waiver]]\nkey = "XYZ"\nreason = "r"\nperson = "p"\nexpires = 2027-01-01', "it is not 16 hexadecimal digits"),
+        ('[[waiver]]\nkey = "0123456789abcdef"\nreason = " "\nperson = "p"\nexpires = 2027-01-01', "it is empty"),
     ],
 )
 def test_waivers_that_cannot_be_meant_are_refused(tmp_path: Path, content: str, said: str) -> None:

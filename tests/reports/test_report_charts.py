@@ -6,14 +6,16 @@ import json
 import re
 
 import pytest
-from pieces import IMG
+from pieces import IMG, finding
+from pieces import check as piece
 from sample import sample
 
-from audit.result import Finding
-from reports.charts import DARK, Dot, dark, forest
+from audit.result import Estimate, Finding
+from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest
 from reports.curves import histogram
 from reports.figures import Palette, dumbbells, figures
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
+from reports.tables import rows_of
 from reports.words import Speaker
 
 
@@ -107,8 +109,8 @@ def test_lines_with_bands_are_named_in_a_legend() -> None:
 
 def test_groups_side_by_side_are_at_most_six_and_the_chart_says_of_how_many() -> None:
     """A rate that is known of the seventh group alone is in no row of the chart: it has nothing to stand beside there."""
-    check = next(c for c in sample().checks if c.info.id == "fairness.group")
-    one = next(f for f in check.findings if f.compare == "value" and f.estimate)
+    group = next(c for c in sample().checks if c.info.id == "fairness.group")
+    one = next(f for f in group.findings if f.compare == "value" and f.estimate)
 
     def rate(metric: str, group: str, value: float) -> Finding:
         assert one.estimate
@@ -117,6 +119,30 @@ def test_groups_side_by_side_are_at_most_six_and_the_chart_says_of_how_many() ->
 
     names = [f"g{i}" for i in range(7)]
     found = [rate(m, g, i / 10) for m in ("selection_rate", "accuracy") for i, g in enumerate(names)] + [rate("recall", "g6", 0.5)]
-    (chart,) = dumbbells(check.model_copy(update={"findings": found}), "checks[0]", Palette(sample()), Speaker("en"))
+    (chart,) = dumbbells(group.model_copy(update={"findings": found}), "checks[0]", Palette(sample()), Speaker("en"))
     assert "6 of 7 groups" in chart.subtitle
     assert "g6" not in chart.alt
+
+
+def test_n_is_of_the_group_alone() -> None:
+    """A comparison without counts takes its group's rows from the group's own value; what rests on two groups has none."""
+    both = Estimate(value=0.1, low=0.0, high=0.2, level=0.95, method="delong", n=300)
+    own = both.model_copy(update={"n": 100})
+    a, b = {"g": "a"}, {"g": "b"}
+    found = [
+        finding("x.y", "roc_auc", own, a), finding("x.y", "roc_auc", both, a, compare="difference", against=b),
+        finding("x.y", "mean_score", own, a), finding("x.y", "standardised_mean_difference", both, a, compare="difference", against=b),
+        finding("x.y", "xauc", both, a), finding("x.y", "other", both, a, compare="difference", against=b),
+    ]  # fmt: skip
+    rows = rows_of(piece("x.y", "Title", "Summary", found))
+    assert [rows.get(f.key) for f in found] == [100, 100, 100, 100, None, None]
+
+
+def test_a_value_of_two_columns_has_the_colour_of_its_own() -> None:
+    own = Estimate(value=0.1, low=0.0, high=0.2, level=0.95, method="wilson", n=100)
+    document = sample()
+    document = document.model_copy(update={"data": document.data.model_copy(update={"reference": {"sex": "2", "race": "1"}})})
+    one = piece("x.y", "Title", "Summary", [finding("x.y", "accuracy", own, {"sex": "1"}), finding("x.y", "accuracy", own, {"race": "2"})])
+    palette = Palette(document.model_copy(update={"checks": [one]}))
+    assert palette.within({"sex": "1"}).named(["2", "1"]) == [REFERENCE, OKABE_ITO[0]]
+    assert palette.within({"race": "2"}).named(["1", "2"]) == [REFERENCE, OKABE_ITO[0]]

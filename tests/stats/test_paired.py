@@ -154,6 +154,7 @@ def test_scores_that_rank_alike_are_not_certain_to_do_so() -> None:
     assert found is not None
     z2 = float(norm.isf(0.025)) ** 2
     assert bounds(found[2]) == pytest.approx((-z2 / (2 + z2), z2 / (2 + z2)))
+    assert found[2].method == "ranked_alike"  # which a page says in words
     assert auc_change(np.array([1, 1]), [0.1, 0.2], [0.1, 0.2], level=0.95) is None
 
 
