@@ -63,16 +63,14 @@ def load(settings: DataSettings) -> Dataset:
     from models.sources import read
 
     raw = read(settings)
-    group = raw[settings.split.group].to_numpy() if settings.split.group else None
     rows, cleaning = clean(raw, settings)
     kept = rows[settings.target].notna().to_numpy()
     cleaning["data_rows_without_outcome"] = float((~kept).sum())
-    rows, group = rows[kept].reset_index(drop=True), None if group is None else group[kept]
+    raw, rows = raw[kept], rows[kept].reset_index(drop=True)
     settings = _classes(rows[settings.target], settings)
-    strata = rows[settings.target].to_numpy() if settings.classes else None
-    places = split(strata, settings.split, rows=len(rows), group=group)
+    places = _places(raw, rows, settings)
     parts = {part: rows.iloc[places[part]].reset_index(drop=True) for part in PARTS}
-    others = {settings.target, *settings.sensitive}
+    others = {settings.target, *settings.sensitive, settings.split.group}
     found = [_column(parts["train"], name, settings) for name in rows.columns if name not in others]
     columns = tuple(c for c in found if isinstance(c, Column))
     dropped = [c for c in found if isinstance(c, str)]
@@ -81,6 +79,15 @@ def load(settings: DataSettings) -> Dataset:
     parts = {part: frame.drop(columns=dropped) for part, frame in parts.items()}
     notes = tuple(f"column {name} is left out: its texts have too many different values for categories" for name in dropped)
     return Dataset(parts, columns, settings, cleaning, notes)
+
+
+def _places(raw: pd.DataFrame, rows: pd.DataFrame, settings: DataSettings) -> dict[Part, NDArray[np.int64]]:
+    """Positions of the rows of each part, as the settings have it."""
+    shares = settings.split
+    if shares.history is not None:
+        return split_histories(raw[shares.history].to_numpy(), raw[shares.time].to_numpy(), shares)
+    strata = rows[settings.target].to_numpy() if settings.classes else None
+    return split(strata, shares, rows=len(rows), group=None if shares.group is None else raw[shares.group].to_numpy())
 
 
 def clean(raw: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -93,9 +100,9 @@ def clean(raw: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, dict
 
     own = {name for name, parts in settings.sensitive.items() if not parts}
     named = {settings.target, *settings.exclude, *settings.missing, *settings.categories, *settings.signals, *own}
-    named |= {column for parts in settings.sensitive.values() for column in parts} | (
-        {settings.split.group} if settings.split.group else set()
-    )
+    named |= {column for parts in settings.sensitive.values() for column in parts}
+    named |= {name for name in (settings.split.group, settings.split.history, settings.split.time) if name}
+    named |= {settings.ranking.user, settings.ranking.item} if settings.ranking else set()
     if absent := sorted(named - set(raw.columns)):
         have = f"; it has {', '.join(map(str, raw.columns[:30]))}"
         raise TrainingError(f"source {settings.source} has no columns {', '.join(absent)}{have}", "name columns that are there")
@@ -115,7 +122,8 @@ def clean(raw: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, dict
     counts = {
         "data_coded_missing": float(coded), "data_not_finite": float(infinite), "data_missing_values": float(inputs.isna().to_numpy().sum()),
     }  # fmt: skip
-    return pd.concat([inputs, raw[[settings.target]], pd.DataFrame(joined)], axis=1), counts
+    beside = [name for name in (settings.split.group,) if name and name not in (settings.target, *settings.sensitive)]
+    return pd.concat([inputs, raw[[settings.target, *beside]], pd.DataFrame(joined)], axis=1), counts
 
 
 def join_indicators(raw: pd.DataFrame, columns: dict[str, dict[int, str]]) -> pd.Series[str]:
@@ -157,7 +165,30 @@ def split(
         two = one + round(len(members) * shares.validation)
         for i, places in enumerate(np.split(members, [one, two])):
             part_of[places] = i
-    of_row = part_of[codes]
+    return _parts(part_of[codes])
+
+
+def split_histories(history: NDArray[Any], time: NDArray[Any], shares: Split) -> dict[Part, NDArray[np.int64]]:
+    """Positions of the rows of each part, ascending: of the rows with one value of `history` the earliest train and the latest are evaluated.
+
+    history, time: (rows,). Rows of one moment are ordered by the seed, because files often list them in an order that tells something.
+    """
+    import numpy as np
+    import pandas as pd
+
+    codes = pd.factorize(history)[0]
+    order = np.lexsort((np.random.default_rng(shares.seed).permutation(len(codes)), time, codes))
+    sizes = np.bincount(codes)
+    rank = np.empty(len(codes), dtype=np.int64)
+    rank[order] = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return _parts(np.searchsorted([shares.train, shares.train + shares.validation], (rank + 0.5) / sizes[codes]))
+
+
+def _parts(of_row: NDArray[np.int64]) -> dict[Part, NDArray[np.int64]]:
+    """Positions of each part from the place of each row's part; a part without a row is refused."""
+    import numpy as np
+
+    rows = len(of_row)
     empty = [part for i, part in enumerate(PARTS) if not (of_row == i).any()]
     if empty:
         raise TrainingError(f"of {rows} rows none is left for {empty[0]}", "give more rows, or larger shares under data.split")

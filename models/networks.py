@@ -51,7 +51,43 @@ class Residual(Settings):
         return self
 
 
-NETWORKS: dict[str, type[Settings]] = {"tabular": Tabular, "cnn": Convolutional, "resnet": Residual}
+class DeepFM(Settings):
+    """models/nets/deepfm.py. Each category has a vector of `embedding` numbers, and so has each column of numbers. A share `unknown` of the
+    codes is hidden in training, so that the vector of what is unknown is learned too."""
+
+    embedding: Count = 16
+    hidden: tuple[Count, ...] = (64, 32)
+    dropout: Share = 0.0
+    unknown: Share = 0.02
+
+
+class WideDeep(DeepFM):
+    """models/nets/widedeep.py. `crosses` are the pairs of columns whose product the wide part weighs; `*` stands for any characters."""
+
+    crosses: tuple[tuple[str, str], ...] = ()
+
+
+class LateFusion(Settings):
+    """models/nets/latefusion.py. The table's encoder is that of Tabular with `hidden`; the text's has `embedding` numbers a token and
+    `filters` convolutions over `span` neighbouring tokens, an odd number."""
+
+    scaling: Literal["robust", "standard", "minmax", "symmetric"] = "robust"
+    bins: Annotated[int, Field(ge=0)] = 0
+    hidden: tuple[Count, ...] = (32,)
+    embedding: Count = 32
+    filters: Count = 32
+    span: Literal[1, 3, 5, 7] = 3
+    dropout: Share = 0.0
+
+
+NETWORKS: dict[str, type[Settings]] = {
+    "tabular": Tabular,
+    "cnn": Convolutional,
+    "resnet": Residual,
+    "widedeep": WideDeep,
+    "deepfm": DeepFM,
+    "latefusion": LateFusion,
+}
 
 Network = TypeVar("Network", bound=Settings)
 

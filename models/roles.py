@@ -30,8 +30,16 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float | None) -> dict[
         "features": dataset.features,
         "reference": dict(data.reference),
         "row_key": None,
+        "cluster": cluster(dataset),
         "context": preset.context.model_dump(mode="json"),
     }
+
+
+def cluster(dataset: Dataset) -> str | None:
+    """The column by which the rows were split, where its values repeat among the evaluation rows: these belong together."""
+    name = dataset.settings.split.group or dataset.settings.split.history
+    rows = dataset.parts["evaluation"]
+    return name if name in rows.columns and 1 < rows[name].nunique() < rows[name].count() else None
 
 
 def metadata(fitted: Fitted, dataset: Dataset) -> dict[str, Any]:

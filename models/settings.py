@@ -23,7 +23,9 @@ class Settings(BaseModel):
 class Split(Settings):
     """Shares of the rows, drawn with a seed of their own: another training seed keeps the same evaluation rows.
 
-    `group` names a column whose equal values (one person, say) stay together in one part; it is then no input.
+    `group` names a column whose equal values (one person, say) stay together in one part; it is then no input. `history` names one whose equal
+    values (one user) are in every part instead: by the column `time` the earliest rows train, and the latest are evaluated. Either way the
+    column stays beside the rows, for the audit: rows of equal value belong together.
     """
 
     train: Fraction
@@ -31,12 +33,24 @@ class Split(Settings):
     evaluation: Fraction
     seed: int
     group: str | None = None
+    history: str | None = None
+    time: str | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Split:
         if abs(self.train + self.validation + self.evaluation - 1) > 1e-9:
             raise ValueError("train, validation and evaluation must sum to 1")
+        if (self.history is None) != (self.time is None) or (self.history and self.group):
+            raise ValueError("history and time are named together, and without group")
         return self
+
+
+class Ranking(Settings):
+    """Rows are pairs of a `user` and an `item` (columns): evaluation also measures how well each user's items are ranked, at the top `at`."""
+
+    user: str
+    item: str
+    at: Count = 10
 
 
 class Signal(Settings):
@@ -79,6 +93,7 @@ class DataSettings(Settings):
     sensitive: dict[str, dict[str, dict[int, str]]] = {}
     reference: dict[str, str] = {}
     split: Split
+    ranking: Ranking | None = None
     rows: Annotated[int, Field(ge=0)] = 0
     options: dict[str, Any] = {}
 

@@ -20,6 +20,7 @@ from models.errors import TrainingError
 from models.learners import Fitted
 from models.loop import Epoch
 from models.metrics import of_classes, of_quantity, threshold_at_rate
+from models.ranking import figures
 from models.roles import metadata, roles
 from models.settings import Preset
 
@@ -100,6 +101,8 @@ def log(training: Training, *, name: str, alias: str | None) -> str:
         for part in MEASURED:
             linked = evaluation if part == "evaluation" else None
             measured = measure(dataset, part, scores[part], threshold)
+            if part == "evaluation" and dataset.settings.ranking:
+                measured |= ranked(dataset, scores[part])
             mlflow.log_metrics({f"{part}_{k}": v for k, v in measured.items()}, model_id=model_id, dataset=linked)
     return _register(name, model_id, alias)
 
@@ -119,6 +122,15 @@ def measure(dataset: Dataset, part: Part, scores: NDArray[np.float64], threshold
         return of_quantity(dataset.y(part), scores[:, 0])
     positive = classes.index(dataset.settings.positive) if dataset.settings.positive else 1
     return of_classes(dataset.y(part), scores, labels=classes if len(classes) <= 20 else (), threshold=threshold, positive=positive)
+
+
+def ranked(dataset: Dataset, scores: NDArray[np.float64]) -> dict[str, float]:
+    """How well each user's evaluation rows are ranked, overall and by the sensitive columns (models/ranking.py)."""
+    data = dataset.settings
+    assert data.ranking is not None
+    positive = data.classes.index(data.positive)
+    liked = dataset.y("evaluation") == positive
+    return figures(dataset.parts["evaluation"], liked, scores[:, positive], data.ranking, list(data.sensitive))
 
 
 def _log_settings(training: Training, threshold: float | None) -> None:

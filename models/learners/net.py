@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from models.config import network
 from models.data import Dataset, Part
 from models.encoding import Encoder
+from models.errors import TrainingError
 from models.learners import Fitted, installed
 from models.loop import Around, Rows, deterministic, fit, outputs_of
 from models.metrics import softmax
@@ -84,7 +85,13 @@ def assemble(preset: Preset, dataset: Dataset, prepared: Prepared) -> Net:
     encoder, described = Encoder(dataset.columns, tokenizer), network(preset)
     assert described is not None
     config = {"columns": encoder.record(), "classes": dataset.classes, "network": described.model_dump(mode="json"), **prepared.config}
-    module = importlib.import_module(f"models.nets.{preset.training.architecture}").build(config)
+    build = importlib.import_module(f"models.nets.{preset.training.architecture}").build
+    try:
+        module = build(config)
+    except ValueError as error:
+        raise TrainingError(
+            f"the architecture {preset.training.architecture} does not fit the data: {error}", "choose another, or other columns"
+        ) from error
     if prepared.weights:
         module.load_state_dict({**module.state_dict(), **prepared.weights})
     return Net(module, encoder, config, preset.training.architecture, prepared)
@@ -117,7 +124,10 @@ def fitted(net: Net, dataset: Dataset, best: int) -> Fitted:
 
 
 def log(net: Net, example: tuple[NDArray[Any], ...], metadata: dict[str, Any]) -> Any:
-    """`example` has two rows or more: torch.export freezes a batch of one."""
+    """`example` has two rows or more: torch.export freezes a batch of one.
+
+    Several inputs go to MLflow as a list, with their names in the signature; it then stores the graph without a `python_function`.
+    """
     import mlflow
     import torch
     from mlflow.models import infer_signature
@@ -142,7 +152,7 @@ def log(net: Net, example: tuple[NDArray[Any], ...], metadata: dict[str, Any]) -
             net.module,
             name="model",
             serialization_format="pt2",
-            input_example=inputs,
+            input_example=inputs if len(example) == 1 else list(example),
             signature=infer_signature(inputs, outputs),
             extra_files=[str(Path(folder, name)) for name in [*files, "weights.safetensors"]],
             pip_requirements=installed("mlflow", "torch", "numpy", "safetensors", *net.prepared.libraries),

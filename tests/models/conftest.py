@@ -113,6 +113,36 @@ def train(python: Python, look_up: LookUp, tmp_path_factory: pytest.TempPathFact
     return once
 
 
+@dataclass(frozen=True)
+class Audited:
+    """A model that was trained and audited by the commands: the roles logged, its folder, and the scores (rows,) of the positive class as the
+    audit has them."""
+
+    roles: dict[str, Any]
+    model: Path
+    scores: Any
+
+
+@pytest.fixture(scope="session")
+def audited(python: Python, look_up: LookUp) -> Callable[..., Audited]:
+    """Train a preset with these arguments and audit it, in the default store of the folder `cwd`."""
+
+    def do(*arguments: str, cwd: Path) -> Audited:
+        import pandas as pd
+
+        done = python("-m", "models.train", *arguments, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        uri = done.stdout.splitlines()[-1]
+        audit = python("-m", "audit.run", uri, "--checks", "data.profile", "--no-log", "--scored-dir", str(cwd / "scored"), cwd=cwd)
+        assert audit.returncode == 0, audit.stderr
+        store = look_up(cwd, uri)
+        (table,) = (path for path in (cwd / "scored").glob("*.parquet") if not path.name.endswith(".sample.parquet"))
+        model, data = (Path(store[key].removeprefix("file://")) for key in ("model", "data"))
+        return Audited(json.loads((data / "roles.json").read_text("utf-8")), model, pd.read_parquet(table)["score"].to_numpy())
+
+    return do
+
+
 def _missing(what: str) -> None:
     """A skip with its reason on a developer's machine, a failure where CI is set: there it must be installed."""
     if os.environ.get("CI"):
