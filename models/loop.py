@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from models.privacy import Privacy
+
 #: What one epoch measured, by name; losses are means over rows (cross-entropy in nats).
 Epoch = dict[str, float]
 #: Called after each epoch with its number from 1 on and what it measured.
@@ -88,12 +90,14 @@ def fit(
     device: str,
     around: Around,
     classes: int,
+    privacy: Privacy | None = None,
 ) -> int:
     """Train `net` in place and return the epoch whose weights it keeps: the one with the best `monitor` on the validation rows.
 
     The net ends on the CPU, in evaluation mode. Call it inside `deterministic`; `seed` orders the rows. `classes` is 0 for a quantity.
+    With `privacy` the rows of a step are drawn and their gradients summed as that has it.
     """
-    run = _Run(net, train, validation, settings, epochs, seed, device, around, classes)
+    run = _Run(net, train, validation, settings, epochs, seed, device, around, classes, privacy)
     return run.to_the_end()
 
 
@@ -102,18 +106,19 @@ class _Run:
 
     def __init__(
         self, net: nn.Module, train: Rows, validation: Rows, settings: NetTraining, epochs: int, seed: int, device: str, around: Around,
-        classes: int,
+        classes: int, privacy: Privacy | None,
     ) -> None:  # fmt: skip
         import torch
 
-        self.net, self.settings, self.epochs, self.device, self.around = net.to(device), settings, epochs, device, around
-        self.classes = classes
+        self.given, self.privacy = net, privacy
+        self.net = net = (privacy.ready(net, [torch.from_numpy(x[:8]) for x in train.x]) if privacy else net).to(device)
+        self.settings, self.epochs, self.device, self.around, self.classes = settings, epochs, device, around, classes
         self.train, self.validation = _tensors(train, device), _tensors(validation, device)
         self.loss_of = build_loss(settings, train.y, classes).to(device)
         self.optimizer = build_optimizer(net.parameters(), settings)
         self.order = torch.Generator().manual_seed(seed)
         self.changes = torch.Generator().manual_seed(seed + 1)
-        self.steps_an_epoch = -(-len(train.y) // (settings.batch_size * settings.accumulate))
+        self.steps_an_epoch = privacy.steps_an_epoch if privacy else -(-len(train.y) // (settings.batch_size * settings.accumulate))
         self.step = self.epoch = self.best = 0
         self.history: list[Epoch] = []
         self.best_figure = float("-inf")
@@ -127,8 +132,8 @@ class _Run:
         while self.epoch < self.epochs and not self._over():
             self.epoch += 1
             self._freeze()
-            train_loss = self._learn()
-            measured = {"train_loss": train_loss} | {f"validation_{k}": v for k, v in self._measure().items()}
+            learned = self._learn_privately(self.privacy) if self.privacy else {"train_loss": self._learn()}
+            measured = learned | {f"validation_{k}": v for k, v in self._measure().items()}
             self.history.append(measured)
             self.around.on_epoch(self.epoch, measured)
             self._keep_best(measured)
@@ -138,8 +143,8 @@ class _Run:
             raise TrainingError(
                 f"no epoch gave a validation {self.settings.monitor} that is a number", "lower training.learning_rate with --set"
             )
-        self.net.load_state_dict(self.best_state)
-        self.net.to("cpu").eval()
+        self.given.load_state_dict({name: self.best_state[name] for name in self.given.state_dict()})
+        self.given.to("cpu").eval()
         return self.best
 
     def _over(self) -> bool:
@@ -169,6 +174,26 @@ class _Run:
         self._require_finite(losses)
         return float(losses.sum()) / len(y)
 
+    def _learn_privately(self, privacy: Privacy) -> Epoch:
+        """One epoch; it measures nothing, for a figure of the training rows would be no part of what the noise covers."""
+        import torch
+
+        self.net.train()
+        inputs, y = self.train
+        losses = torch.zeros(self.steps_an_epoch, device=self.device)
+        with privacy.clipping(self.net, lambda rows: self.loss_of(self.net(*(x[rows] for x in inputs)), y[rows])) as clipper:
+            for i in range(self.steps_an_epoch):
+                self.optimizer.zero_grad()
+                for rows in self.around.world.share(privacy.draw()).to(self.device).split(privacy.at_once(self.net)):
+                    if len(rows):  # a step without rows takes place all the same: its noise is what hides that
+                        loss = self._loss([x[rows] for x in inputs], y[rows])
+                        clipper.add(loss)
+                        losses[i] += loss.detach().sum()
+                self._move()
+        self.around.world.sum(losses)
+        self._require_finite(losses)
+        return {}
+
     def _loss(self, inputs: list[Tensor], y: Tensor) -> Tensor:
         """(rows,) of a batch, after the changes that training asks for."""
         import torch
@@ -188,6 +213,8 @@ class _Run:
         import torch
 
         self.around.world.sum_gradients(self.net)
+        if self.privacy:
+            self.privacy.add_noise(self.net)
         if self.settings.clip:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.clip)
         rate = self.settings.learning_rate * rate_at(self.step, self.steps_an_epoch * self.epochs, self.settings)
@@ -243,6 +270,7 @@ class _Run:
             "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "order": self.order.get_state(),
             "changes": self.changes.get_state(), "torch": torch.get_rng_state(), "step": self.step, "epoch": self.epoch, "best": self.best,
             "best_figure": self.best_figure, "best_state": self.best_state, "history": self.history,
+            **({"privacy": self.privacy.state()} if self.privacy else {}),
         }  # fmt: skip
 
     def _restore(self, saved: dict[str, Any]) -> None:
@@ -253,6 +281,8 @@ class _Run:
         self.order.set_state(saved["order"])
         self.changes.set_state(saved["changes"])
         torch.set_rng_state(saved["torch"])
+        if self.privacy:
+            self.privacy.restore(saved["privacy"])
         self.step, self.epoch, self.best = saved["step"], saved["epoch"], saved["best"]
         self.best_figure, self.best_state, self.history = saved["best_figure"], saved["best_state"], saved["history"]
         for epoch, measured in enumerate(self.history, start=1):

@@ -14,8 +14,9 @@ def task(settings: DataSettings) -> str:
     return "regression" if not settings.classes else "binary" if len(settings.classes) == 2 else "multiclass"
 
 
-def roles(preset: Preset, dataset: Dataset, *, threshold: float | None) -> dict[str, Any]:
-    """`audit_data/roles.json`: the role of each column, the decision rule on the score of `positive` (two classes only), and the context."""
+def roles(preset: Preset, dataset: Dataset, *, threshold: float | None, privacy: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`audit_data/roles.json`: the role of each column, the decision rule on the score of `positive` (two classes only), and the context; and
+    what the training promised of single rows (models/privacy.py)."""
     data = dataset.settings
     return {
         "schema_version": 1,
@@ -32,6 +33,7 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float | None) -> dict[
         "row_key": None,
         "cluster": cluster(dataset),
         "context": preset.context.model_dump(mode="json"),
+        **({} if privacy is None else {"privacy": privacy}),
     }
 
 
@@ -47,4 +49,5 @@ def metadata(fitted: Fitted, dataset: Dataset) -> dict[str, Any]:
     named = {} if fitted.architecture is None else {"architecture": fitted.architecture}
     classes = {"classes": list(dataset.settings.classes)} if dataset.classes else {}
     outputs = {} if fitted.outputs == "value" else {"outputs": fitted.outputs}
-    return {"columns": fitted.columns, **classes, **outputs, "task": task(dataset.settings), **named}
+    private = {} if fitted.privacy is None else {"privacy": fitted.privacy}
+    return {"columns": fitted.columns, **classes, **outputs, "task": task(dataset.settings), **named, **private}

@@ -122,6 +122,31 @@ class Adversarial(Settings):
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
+class Private(Settings):
+    """Differentially private training (models/privacy.py): what it promises of one training row, and how.
+
+    The noise is given as `noise_multiplier`, in units of `clip_norm`, or found such that all epochs together cost at most `epsilon` at `delta`.
+    `clip_norm` bounds each row's gradient; `clipping` holds all parameters together to it, or each to an equal part. `mode` is how clipped
+    gradients are summed (models/clipping.py), `auto` the fastest by measurement. `rows_at_once` bounds the memory, 0 finds it. A `noise_seed`
+    repeats a training in every digit, and takes the promise back from whoever knows it.
+    """
+
+    epsilon: Positive | None = None
+    noise_multiplier: Positive | None = None
+    delta: Fraction = 1e-5
+    clip_norm: Positive = 1.0
+    clipping: Literal["flat", "per_layer"] = "flat"
+    mode: Literal["auto", "bookkeeping", "ghost", "hooks", "functorch"] = "auto"
+    rows_at_once: Annotated[int, Field(ge=0)] = 0
+    noise_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Private:
+        if (self.epsilon is None) == (self.noise_multiplier is None):
+            raise ValueError("private training takes epsilon or noise_multiplier, one of the two")
+        return self
+
+
 class NetTraining(Settings):
     """A network (models/nets) and the loop that fits it.
 
@@ -129,7 +154,7 @@ class NetTraining(Settings):
     of them, in which the rate rises from 0. `monitor` names the figure of the validation rows that decides which epoch is kept, and `patience`
     how many epochs may pass without a better one. `clip` bounds the norm of the gradient, 0 is off. `accumulate` batches make one step.
     Parameters whose names begin with one of `frozen` are not trained in the first `frozen_epochs` epochs, with 0 never. `pretraining` names a
-    `stage` of models/pretraining, which runs before, and its settings.
+    `stage` of models/pretraining, which runs before, and its settings. `private` makes the training differentially private.
     """
 
     learner: Literal["net"]
@@ -157,6 +182,19 @@ class NetTraining(Settings):
     frozen: tuple[str, ...] = ()
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     pretraining: dict[str, Any] = {}
+    private: Private | None = None
+
+    @model_validator(mode="after")
+    def _private_alone(self) -> NetTraining:
+        """What private training does otherwise, or cannot bound for a single row."""
+        said = {
+            "accumulate": self.accumulate > 1, "clip": self.clip > 0, "adversarial": self.adversarial is not None,
+            "compile": self.compile, "precision": self.precision != "float32",
+        }  # fmt: skip
+        if self.private is not None and any(said.values()):
+            names = ", ".join(f"training.{name}" for name, given in said.items() if given)
+            raise ValueError(f"private training goes without {names}")
+        return self
 
 
 class TreeTraining(Settings):

@@ -96,7 +96,7 @@ def log(training: Training, *, name: str, alias: str | None) -> str:
     with mlflow.start_run(run_name=name) as run:
         _log_settings(training, threshold)
         _log_history(run.info.run_id, training.history)
-        evaluation = _log_data(training, roles(preset, dataset, threshold=threshold))
+        evaluation = _log_data(training, roles(preset, dataset, threshold=threshold, privacy=fitted.privacy))
         model_id = fitted.log(metadata(fitted, dataset)).model_id
         for part in MEASURED:
             linked = evaluation if part == "evaluation" else None
@@ -140,6 +140,11 @@ def _log_settings(training: Training, threshold: float | None) -> None:
     mlflow.log_params(leaves(training.preset.model_dump(mode="json", exclude={"context"})))
     mlflow.log_params({"threshold": threshold, "best_epoch": training.fitted.best_epoch})
     mlflow.log_metrics({"fit_seconds": training.seconds} | training.dataset.cleaning | training.fitted.figures)
+    promised = training.fitted.privacy or {}
+    numbers = {f"privacy.{key}": float(value) for key, value in promised.items() if isinstance(value, (int, float)) and value is not False}
+    mlflow.log_metrics(numbers)
+    others = {f"privacy.{key}": value for key, value in promised.items() if f"privacy.{key}" not in numbers}
+    mlflow.log_params({key: json.dumps(value) if isinstance(value, list) else value for key, value in others.items()})
 
 
 def _log_history(run_id: str, history: list[tuple[int, int, Epoch]]) -> None:

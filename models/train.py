@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import Any, NoReturn
 
+from models.clipping import MODES
 from models.errors import TrainingError
 
 #: A registered name that stands in a URI as it is: `models:/NAME/VERSION`, `models:/NAME@demo`.
@@ -60,11 +61,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", metavar="FILE", help="where the training is kept while it goes on (default: in the state folder)")
     parser.add_argument("--checkpoint-every", type=float, default=10.0, metavar="S", help="seconds between two checkpoints (default 10)")
     parser.add_argument("--fresh", action="store_true", help="start anew, also where the same training was interrupted")
-    parser.add_argument("--epsilon", type=float, metavar="E", help="private training: comes with a later version")
-    parser.add_argument("--delta", type=float, metavar="D", help="private training: comes with a later version")
+    private = parser.add_argument_group("differentially private training (DP-SGD, by Opacus)")
+    private.add_argument("--epsilon", type=float, metavar="E", help="find the noise at which all epochs together cost at most this")
+    private.add_argument("--noise-multiplier", type=float, metavar="S", help="or give the noise, in clipping norms")
+    private.add_argument("--delta", type=float, metavar="D", help="chance outside the promise (default 1e-5); below 1 / training rows")
+    private.add_argument("--clip-norm", type=float, metavar="C", help="bound of the norm of each row's gradient (default 1)")
+    private.add_argument("--clipping", choices=("flat", "per_layer"), help="all parameters together, or each to an equal part")
+    private.add_argument(
+        "--private-mode", choices=("auto", *MODES), metavar="MODE", help=f"auto (the fastest, measured), {', '.join(MODES)}"
+    )
     options = parser.parse_args(arguments)
-    if options.epsilon is not None or options.delta is not None:
-        raise TrainingError("differentially private training comes with a later version", "leave out --epsilon and --delta")
+    if options.epsilon is not None and options.noise_multiplier is not None:
+        raise TrainingError("--epsilon and --noise-multiplier are both given", "leave one out: epsilon finds the noise")
     if options.preset is None and not options.list:
         raise TrainingError("expected the name of a preset, got none", "see the presets with --list")
     if options.name is not None and not NAME.fullmatch(options.name):
@@ -93,6 +101,10 @@ def _train(options: argparse.Namespace) -> str | None:
 
     preset = load_preset(options.preset, _changes(options), _data(options))
     alias = "demo" if preset == load_preset(options.preset, data=_file(options)) else None
+    if preset.training.learner == "net" and preset.training.private is not None:
+        from models.privacy import require_opacus
+
+        require_opacus()
     device = pick_device(options.device) if preset.training.learner == "net" else "cpu"  # a missing GPU is known before anything is written
     with joined() as world:
         uri = store_uri(options.tracking_uri)
@@ -120,8 +132,27 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
     from models.config import parse_change
 
     given = dict(parse_change(text) for text in options.changes)
-    named = {"epochs": options.epochs, "seed": options.seed, "data.split.group": options.group}
+    named = {"epochs": options.epochs, "seed": options.seed, "data.split.group": options.group, "training.private": _private(options)}
     return given | {key: value for key, value in named.items() if value is not None}
+
+
+def _private(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The table training.private as the command line has it, over the preset's own; None where nothing is said."""
+    from models.config import preset_table
+
+    named = {
+        "epsilon": options.epsilon, "noise_multiplier": options.noise_multiplier, "delta": options.delta, "clip_norm": options.clip_norm,
+        "clipping": options.clipping, "mode": options.private_mode,
+    }  # fmt: skip
+    named = {key: value for key, value in named.items() if value is not None}
+    if not named:
+        return None
+    training = preset_table(options.preset)["training"]
+    if training["learner"] != "net":
+        raise TrainingError(f"preset {options.preset} trains trees, and DP-SGD needs a net", "leave out the options of private training")
+    own = training.get("private", {})
+    given = {"epsilon", "noise_multiplier"} & set(named)
+    return {key: value for key, value in own.items() if not given or key not in ("epsilon", "noise_multiplier")} | named
 
 
 def _file(options: argparse.Namespace) -> dict[str, Any]:

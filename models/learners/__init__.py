@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Fitted:
     """A trained model. `scores` gives the probabilities (rows, classes) for a part of its dataset, or the values (rows, 1); `log` stores it as a
-    model of the current run; `columns` are what the logged model says of its inputs."""
+    model of the current run; `columns` are what the logged model says of its inputs, `privacy` what was promised of the training rows, if anything."""
 
     scores: Callable[[Part], NDArray[np.float64]]
     log: Callable[[dict[str, Any]], Any]
@@ -25,6 +25,7 @@ class Fitted:
     columns: list[dict[str, Any]]
     best_epoch: int
     figures: dict[str, float] = field(default_factory=dict)
+    privacy: dict[str, Any] | None = None
 
 
 def installed(*names: str) -> list[str]:

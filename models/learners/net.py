@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import tempfile
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,43 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> F
         net = assemble(preset, dataset, prepared)
         rows = {part: Rows(net.encoder.arrays(dataset.parts[part]), dataset.y(part)) for part in ("train", "validation")}
         start(net, rows["train"])
+        privacy = _privacy(preset, len(rows["train"].y), around, device)
         best = fit(
             net.module, rows["train"], rows["validation"],
-            settings=settings, epochs=preset.epochs, seed=preset.seed, device=device, around=around, classes=dataset.classes,
+            settings=settings, epochs=preset.epochs, seed=preset.seed, device=device, around=around, classes=dataset.classes, privacy=privacy,
         )  # fmt: skip
-    return fitted(net, dataset, best)
+    promised = None if privacy is None else privacy.record(uncovered(preset, dataset, net))
+    return replace(fitted(net, dataset, best), privacy=promised)
+
+
+def _privacy(preset: Preset, rows: int, around: Around, device: str) -> Any:
+    """What draws, clips and adds noise where the preset wants a private training; None elsewhere."""
+    settings = preset.training
+    assert isinstance(settings, NetTraining)
+    if settings.private is None:
+        return None
+    from models.privacy import Privacy
+
+    if settings.private.delta >= 1 / rows and around.world.first:
+        print(f"warning: delta {settings.private.delta:g} is not below 1 / {rows} training rows: it promises little", file=sys.stderr)
+    return Privacy(settings.private, rows=rows, batch_size=settings.batch_size, epochs=preset.epochs, world=around.world, device=device)
+
+
+def uncovered(preset: Preset, dataset: Dataset, net: Net) -> list[str]:
+    """What this net has of the training rows without noise, in sentences for an auditor."""
+    settings = preset.training
+    assert isinstance(settings, NetTraining)
+    every = [c for column in dataset.columns for c in (column, *column.fields)]
+    found = {
+        "scales, quantiles and indicators of missing values in the net's buffers, taken from the training rows as they are": hasattr(
+            net.module, "fit"
+        ),
+        "the vocabularies of categories, which name every value that the training rows hold": any(c.vocabulary for c in every),
+        "the class weights, which tell how many training rows each class has": settings.class_weights,
+        "what the pre-training read, for it ran without noise": bool(settings.pretraining),
+        f"a group as a whole: rows of equal {preset.data.split.group} are protected one by one": preset.data.split.group is not None,
+    }
+    return [sentence for sentence, applies in found.items() if applies]
 
 
 def _prepare(preset: Preset, dataset: Dataset, device: str) -> Prepared:

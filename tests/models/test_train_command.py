@@ -42,8 +42,6 @@ def test_list_names_presets_without_loading_anything_heavy(python: Python, tmp_p
         (["credit", "--device", "abacus"], "--device"),
         (["credit", "--unknown"], "--unknown"),
         (["credit", "--name", "a/b"], "--name expects"),
-        (["credit", "--epsilon", "1"], "later version"),
-        (["credit-trees", "--delta", "1e-5"], "later version"),
     ],
 )
 def test_bad_requests_are_one_line_and_exit_2(
