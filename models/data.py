@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.encoding import Column, as_text, text_of
+from models.encoding import Column, as_text, events_of, text_of
 from models.errors import TrainingError
 from models.settings import DataSettings, Signal, Split
 
@@ -232,10 +232,12 @@ def _column(train: pd.DataFrame, name: str, settings: DataSettings) -> Column | 
 
 def _signal(train: pd.DataFrame, name: str, signal: Signal) -> Column:
     if signal.kind != "sequence":
-        return Column(name, signal.kind, shape=signal.shape, length=signal.length)
+        return Column(name, signal.kind, shape=signal.shape, rate=signal.rate, length=signal.length)
     fields = []
     for field in signal.fields:
-        values = {text_of(event[field]) for row in train[name] for event in row} - {None} if field in signal.categories else set()
+        values = (
+            {text_of(event[field]) for row in train[name] for event in events_of(row)} - {None} if field in signal.categories else set()
+        )
         fields.append(
             Column(field, "category", _ordered({str(v) for v in values})) if field in signal.categories else Column(field, "number")
         )

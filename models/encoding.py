@@ -19,14 +19,15 @@ TABLE = "table"
 class Column:
     """One raw input. A category's vocabulary is its known values as text; its code is the place in that list.
 
-    An image has `shape` (channels, height, width) and sound (samples,); a text `length` tokens; a sequence the latest `steps` events, each with
-    the `fields`.
+    An image has `shape` (channels, height, width); sound (samples,) and its `rate` in samples a second; a text `length` tokens; a sequence the
+    latest `steps` events, each with the `fields`.
     """
 
     name: str
     kind: Literal["number", "category", "text", "image", "sequence", "audio"]
     vocabulary: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    rate: int = 0
     length: int = 0
     steps: int = 0
     fields: tuple[Column, ...] = ()
@@ -40,7 +41,7 @@ class Column:
         """The column as the logged model's metadata have it; the audit reads it in the same way."""
         parts = {
             "vocabulary": list(self.vocabulary) if self.kind == "category" else None,
-            "shape": list(self.shape) or None, "length": self.length or None, "steps": self.steps or None,
+            "shape": list(self.shape) or None, "rate": self.rate or None, "length": self.length or None, "steps": self.steps or None,
             "fields": [field.record() for field in self.fields] or None,
         }  # fmt: skip
         return {"name": self.name, "kind": self.kind, **{key: value for key, value in parts.items() if value is not None}}
@@ -144,7 +145,7 @@ def events(values: list[Any], column: Column) -> NDArray[np.float32]:
     out = np.full((len(values), column.steps, len(column.fields)), np.nan, dtype=np.float32)
     codes = [{label: j for j, label in enumerate(field.vocabulary)} for field in column.fields]
     for i, row in enumerate(values):
-        for t, event in enumerate(list(row)[-column.steps :] if row is not None and not isinstance(row, float) else []):
+        for t, event in enumerate(events_of(row)[-column.steps :]):
             for j, field in enumerate(column.fields):
                 value = event[field.name]
                 if field.kind == "category":
@@ -152,6 +153,11 @@ def events(values: list[Any], column: Column) -> NDArray[np.float32]:
                 elif value is not None:
                     out[i, t, j] = value
     return out
+
+
+def events_of(row: Any) -> list[dict[str, Any]]:
+    """The events of one row; none where the sequence is missing."""
+    return [] if row is None or isinstance(row, float) else list(row)
 
 
 def text_of(value: Any) -> str | None:

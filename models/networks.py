@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from models.settings import Count, Settings, Share
+from models.settings import Count, NotNegative, Positive, Settings, Share
 
 
 class Tabular(Settings):
@@ -80,9 +80,44 @@ class LateFusion(Settings):
     dropout: Share = 0.0
 
 
+class Recurrent(Settings):
+    """models/nets/events.py: a category's vector has at most `embedding` numbers; `layers` of `cell`, each with `hidden` units, then `dense` layers."""
+
+    cell: Literal["lstm", "gru"] = "lstm"
+    embedding: Count = 8
+    hidden: Count = 32
+    layers: Count = 1
+    dense: tuple[Count, ...] = ()
+    dropout: Share = 0.0
+
+
+class Speech(Settings):
+    """models/nets/speech.py. Every `hop` seconds a `window` of sound becomes `bands` log-mel energies between `low` and `high` hertz (0 is half the
+    sample rate); convolutions of these `channels`, each halving time and bands; `layers` of a transformer encoder, `width` wide with `heads`."""
+
+    window: Positive = 0.025
+    hop: Positive = 0.01
+    bands: Count = 40
+    low: NotNegative = 60.0
+    high: NotNegative = 0.0
+    channels: tuple[Count, ...] = (16, 32)
+    width: Count = 64
+    heads: Count = 4
+    layers: Count = 2
+    dropout: Share = 0.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Speech:
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"width must be even and a multiple of heads, {self.heads}")
+        return self
+
+
 NETWORKS: dict[str, type[Settings]] = {
     "tabular": Tabular,
     "cnn": Convolutional,
+    "events": Recurrent,
+    "speech": Speech,
     "resnet": Residual,
     "widedeep": WideDeep,
     "deepfm": DeepFM,

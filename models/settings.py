@@ -56,12 +56,13 @@ class Ranking(Settings):
 class Signal(Settings):
     """A column that holds more than one value a row, as the network takes it.
 
-    An image has `shape` (channels, height, width), sound (samples,); a text is cut or filled to `length` tokens; of a sequence the network sees
+    An image has `shape` (channels, height, width), sound (samples,) and its `rate` in samples a second; a text is cut or filled to `length` tokens; of a sequence the network sees
     the latest `steps` events, with `fields` in order (those in `categories` as places in a vocabulary learned from the training rows).
     """
 
     kind: Literal["text", "image", "sequence", "audio"]
     shape: tuple[Count, ...] = ()
+    rate: Annotated[int, Field(ge=0)] = 0
     length: Annotated[int, Field(ge=0)] = 0
     steps: Annotated[int, Field(ge=0)] = 0
     fields: tuple[str, ...] = ()

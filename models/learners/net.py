@@ -172,6 +172,9 @@ def log(net: Net, example: tuple[NDArray[Any], ...], metadata: dict[str, Any]) -
     inputs: Any = example[0] if len(example) == 1 else dict(zip(names, example, strict=True))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*inferred schema contains integer.*", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message=r".*_flat_weights.* assigned during export", category=UserWarning
+        )  # a recurrent layer's own list
         files = {"architecture.json": json.dumps({"name": net.architecture, "config": net.config}, indent=1)}
         if net.prepared.tokenizer is not None:
             files["tokenizer.json"] = net.prepared.tokenizer
