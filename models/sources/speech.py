@@ -21,7 +21,10 @@ WAV, SAMPLES, RATE = "wav", "samples", "rate"
 
 
 def read(settings: DataSettings) -> pd.DataFrame:
-    """The file's columns, with the preset's one sound column in place of `wav` (or of `samples` and `rate`): lists of float32 from -1 to 1."""
+    """The file's columns, with the preset's one sound column in place of `wav` (or of `samples` and `rate`): lists of float32 from -1 to 1.
+
+    The option `take` names columns whose equal values belong together; their values, joined, become the column `take`.
+    """
     import pandas as pd
 
     path = path_of(settings)
@@ -41,6 +44,11 @@ def read(settings: DataSettings) -> pd.DataFrame:
         raise TrainingError(
             f"{len(broken)} of {len(rows)} recordings in {path} cannot be used, first {broken[0]}", "repair these rows, or take them out"
         )
+    together = list(settings.options.get("take", []))
+    if absent := [column for column in together if column not in rows]:
+        raise TrainingError(f"{path} has no columns {', '.join(absent)}", "name a file that has them")
+    if together:
+        rows = rows.assign(take=rows[together].astype(str).agg("-".join, axis=1))
     return rows.drop(columns=drop).assign(**{name: pd.Series(sound, dtype=object, index=rows.index)})
 
 

@@ -199,14 +199,21 @@ def speech(file: Path | None) -> DataSettings:
 
 
 def test_sound_as_lists_needs_its_rate(tmp_path: Path) -> None:
-    rows = pd.DataFrame({"digit": [1, 2, 3], "samples": [[0.5, -0.5], [0.25], None]})
+    rows = pd.DataFrame({"digit": [1, 2, 3], "speaker": ["a", "a", "b"], "index": [0, 1, 0], "samples": [[0.5, -0.5], [0.25], None]})
     rows.to_parquet(tmp_path / "a.parquet")
     with pytest.raises(TrainingError, match="samples without their sample rate"):
         read(speech(tmp_path / "a.parquet"))
     rows.assign(rate=RATE).to_parquet(tmp_path / "b.parquet")
     found = read(speech(tmp_path / "b.parquet"))
-    assert list(found) == ["digit", "sound"]
+    assert list(found) == ["digit", "speaker", "index", "take", "sound"]
+    assert found["take"].tolist() == ["a-0", "a-1", "b-0"]
     assert [None if one is None else one.tolist() for one in found["sound"]] == [[0.5, -0.5], [0.25], None]
+
+
+def test_a_file_without_the_columns_of_a_take_is_one_line(tmp_path: Path) -> None:
+    pd.DataFrame({"digit": [1], "speaker": ["a"], "wav": [wav([1])]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(TrainingError, match="no columns index"):
+        read(speech(tmp_path / "a.parquet"))
 
 
 def test_a_file_without_sound_and_no_file_are_one_line(tmp_path: Path) -> None:
