@@ -103,6 +103,17 @@ def mantel_haenszel_odds_ratio(tables: Tables, *, level: float) -> Estimate | No
     return estimate(value, value / spread, value * spread, level=level, method="mantel_haenszel", n=tables.rows)
 
 
+def large_enough(tables: Tables) -> bool:
+    """Whether the tests over strata may be read as χ²: the expected count lies 5 or more from the least and from the most that the margins allow.
+
+    Mantel and Fleiss 1980.
+    """
+    a, m, c, n, *_ = tables
+    events = a + c
+    expected = float(np.sum(m * events / (m + n)))
+    return min(expected - float(np.sum(np.maximum(0.0, events - n))), float(np.sum(np.minimum(events, m))) - expected) >= 5
+
+
 def cochran_mantel_haenszel(tables: Tables) -> tuple[float, str] | None:
     """(p, method) of equal odds in every stratum, against a common odds ratio; no continuity correction. Mantel and Haenszel 1959.
 

@@ -39,6 +39,16 @@ def test_berkeley():
     assert stratified.tarone(tables)[0] < 0.01  # department A differs
 
 
+def test_tests_are_for_tables_that_can_hold_them():
+    """Mantel and Fleiss: 9 of 20 selected, 10 on each side: 4.5 expected, at least 0, at most 9. One more, and it is 5 from either end."""
+    assert stratified.large_enough(stratified.stratify(*BERKELEY))
+    assert not stratified.large_enough(stratified.stratify([4], [10], [5], [10]))
+    assert stratified.large_enough(stratified.stratify([5], [10], [5], [10]))
+    assert not stratified.large_enough(
+        stratified.stratify([1] * 9, [1] * 9, [50] * 9, [50] * 9)
+    )  # everybody selected: nothing could differ
+
+
 @given(strata)
 def test_the_library_agrees(strata):
     (k1, n1), (k0, n0) = (np.array(side).T for side in zip(*strata, strict=True))

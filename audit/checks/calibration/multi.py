@@ -96,7 +96,11 @@ def _measured(
     yield accuracy
     if worst is None:
         yield value("multicalibration_error", None, reason=message("No group has {n:count} rows in a tenth of the score.", n=least))
-        yield message("No group has {n:count} rows in a tenth of the score: errors cannot be looked for cell by cell.", n=least)
+        yield message(
+            "No group has {n:count} rows in a tenth of the score: errors cannot be looked for cell by cell. {repeated}",
+            n=least,
+            repeated=_again(repeated),
+        )
         return
     table = Table(
         caption="What chance alone gives for cells of these sizes",

@@ -63,13 +63,14 @@ class Found(NamedTuple):
     ),
     limits=(
         "Conditioning on a factor that itself carries bias hides bias: a declared factor is not thereby a legitimate one. Strata that hold one group only compare nobody, so where the overlap is "
-        "small the figures speak of few people. What remains within wide bins is not adjusted for."
+        "small the figures speak of few people. Where too few decisions could have fallen otherwise for the tests to hold (Mantel and Fleiss), no p is given. "
+        "What remains within wide bins is not adjusted for."
     ),
     unit="share of rows; ratio of odds",
     direction="target",
     needs=["sensitive", "favourable", "factors"],
     references=[
-        "Mantel and Haenszel 1959", "Robins, Breslow and Greenland 1986", "Sato, Greenland and Robins 1989", "Tarone 1985", "Bickel, Hammel and O'Connell 1975",
+        "Mantel and Haenszel 1959", "Robins, Breslow and Greenland 1986", "Sato, Greenland and Robins 1989", "Tarone 1985", "Mantel and Fleiss 1980", "Bickel, Hammel and O'Connell 1975",
     ],
 )  # fmt: skip
 def conditional(
@@ -130,9 +131,11 @@ def _within(ctx: Context, names: list[str], mine: Counts, other: Counts, factor:
     if overlap < least_overlap:  # what few can be compared would stand for all the others
         return Within(names, strata, len(tables.k1), overlap, None, None, None, None, least_overlap)
     level = ctx.level("conditional_selection_rate", "difference"), ctx.level("conditional_selection_rate", "odds_ratio")
+    sparse = not stratified.large_enough(tables)  # then neither test has the distribution that its p is read from
+    tests = (None, None) if sparse else (stratified.cochran_mantel_haenszel(tables), stratified.tarone(tables))
     return Within(
         names, strata, len(tables.k1), overlap, stratified.mantel_haenszel_difference(tables, level=level[0]),
-        stratified.mantel_haenszel_odds_ratio(tables, level=level[1]), stratified.cochran_mantel_haenszel(tables), stratified.tarone(tables), least_overlap,
+        stratified.mantel_haenszel_odds_ratio(tables, level=level[1]), *tests, least_overlap,
     )  # fmt: skip
 
 

@@ -115,6 +115,8 @@ def _mean(ctx: Context, slice_: Slice, values: NDArray[np.float64]) -> Iterator[
         return
     m = moments(values)
     estimate = mean_interval(m.n, m.mean, m.variance, level=ctx.level("mean_score")) if m else None
+    if estimate and values.min() >= 0 and values.max() <= 1:  # no mean of probabilities lies beyond 0 or 1
+        estimate = estimate.model_copy(update={"low": max(0.0, estimate.low), "high": min(1.0, estimate.high)})
     yield value(
         "mean_score", estimate, slice_=slice_, reason=message("Fewer than two rows of this group have a score, or all scores are the same.")
     )
