@@ -1,4 +1,4 @@
-"""`witnessmark train|run|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|mitigate|compress|run|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 
 COMMANDS = {
     "train": "models.train",
+    "mitigate": "models.mitigate",
+    "compress": "models.compress",
     "run": "audit.run",
     "verify": "audit.verify",
     "commit": "audit.commit",

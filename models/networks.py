@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from models.settings import Count, NotNegative, Positive, Settings, Share
 
+Places = Annotated[int, Field(ge=0)]
+Place = Annotated[int, Field(ge=0, le=1)]
+
 
 class Tabular(Settings):
     """models/nets/tabular.py. `scaling` of numbers: robust (median, quartiles and asinh), standard, minmax to [0, 1], symmetric to [-1, 1].
@@ -123,6 +126,42 @@ NETWORKS: dict[str, type[Settings]] = {
     "deepfm": DeepFM,
     "latefusion": LateFusion,
 }
+
+
+class Mixture(Settings):
+    """models/nets/mixture.py: `heads` linear heads in place of the layer `last` of the net inside; `positive` is a place among two classes."""
+
+    last: str
+    heads: Count
+    positive: Place
+
+
+class Thresholds(Settings):
+    """models/nets/thresholds.py: the net inside takes the first `own` columns of the table, and column `at` holds the code of the group."""
+
+    own: Places
+    at: Places
+    groups: Count
+    positive: Place
+
+
+class Decorrelated(Settings):
+    """models/nets/decorrelated.py: see Mixture and Thresholds."""
+
+    last: str
+    own: Places
+    at: Places
+    groups: Count
+
+
+class Quantized(Settings):
+    """models/nets/quantized.py: the names of the layers that are stored in 8 bits."""
+
+    layers: tuple[str, ...]
+
+
+#: Architectures around another one, which no preset names: models/mitigate.py and models/compress.py make them.
+VARIANTS: dict[str, type[Settings]] = {"mixture": Mixture, "thresholds": Thresholds, "decorrelated": Decorrelated, "quantized": Quantized}
 
 Network = TypeVar("Network", bound=Settings)
 

@@ -31,6 +31,7 @@ SQLITE = "sqlite:///"
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
 
@@ -104,7 +105,7 @@ def log(training: Training, *, name: str, alias: str | None) -> str:
             if part == "evaluation" and dataset.settings.ranking:
                 measured |= ranked(dataset, scores[part])
             mlflow.log_metrics({f"{part}_{k}": v for k, v in measured.items()}, model_id=model_id, dataset=linked)
-    return _register(name, model_id, alias)
+    return register(name, model_id, alias)
 
 
 def cutoff(dataset: Dataset, scores: NDArray[np.float64]) -> float | None:
@@ -166,23 +167,27 @@ def _log_data(training: Training, record: dict[str, Any]) -> Any:
             training.dataset.parts[part].to_parquet(Path(folder, f"{part}.parquet"), index=False)
         Path(folder, "roles.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         mlflow.log_artifacts(folder, "audit_data")
+    return log_evaluation(training.dataset.parts["evaluation"], training.preset.data.source, training.preset.data.target)
+
+
+def log_evaluation(rows: pd.DataFrame, source: str, target: str) -> Any:
+    """Name the evaluation rows as an input of the current run; MLflow's handle of them."""
+    import mlflow
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer", UserWarning)  # a schema for people, enforced nowhere
-        evaluation = mlflow.data.from_pandas(
-            training.dataset.parts["evaluation"],
-            name=f"{training.preset.data.source}-evaluation",
-            targets=training.preset.data.target,
-        )
+        evaluation = mlflow.data.from_pandas(rows, name=f"{source}-evaluation", targets=target)
         # A tag, not a `source`: MLflow knows no source for the artifacts of its own server (mlflow-artifacts:/).
         mlflow.log_input(evaluation, context="evaluation", tags={"artifact": "audit_data/evaluation.parquet"})
     return evaluation
 
 
-def _register(name: str, model_id: str, alias: str | None) -> str:
+def register(name: str, model_id: str, alias: str | None, *, tags: dict[str, str] | None = None) -> str:
+    """Register a logged model as the next version of `name`, with tags, and return its URI; without its alias it is no version."""
     import mlflow
     from mlflow import MlflowClient
 
-    version = mlflow.register_model(f"models:/{model_id}", name).version
+    version = mlflow.register_model(f"models:/{model_id}", name, tags=tags).version
     try:
         if alias is not None:
             MlflowClient().set_registered_model_alias(name, alias, version)

@@ -7,45 +7,27 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from typing import Any, NoReturn
+from typing import Any
 
 from models.clipping import MODES
+from models.command import Parser, answered
 from models.errors import TrainingError
 
 #: A registered name that stands in a URI as it is: `models:/NAME/VERSION`, `models:/NAME@demo`.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, but a bad option is one line, as every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        raise TrainingError(message, f"see {self.prog} --help")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 the request cannot be carried out (one line on stderr), 130 interrupted."""
-    try:
-        options = _options(arguments)
-        if options.list:
-            _list()
-            return 0
-        with redirect_stdout(sys.stderr):  # MLflow's and LightGBM's own lines must not come after the URI
-            uri = _train(options)
-    except TrainingError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: nothing was registered", file=sys.stderr)
-        return 130
-    if uri is not None:
-        print(uri)
-    return 0
+    return answered(lambda: _answer(_options(arguments)))
+
+
+def _answer(options: argparse.Namespace) -> str | None:
+    return _list() if options.list else _train(options)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog="python -m models.train", description="Train a preset, log it to MLflow, register it; prints its URI last.")
+    parser = Parser(prog="python -m models.train", description="Train a preset, log it to MLflow, register it; prints its URI last.")
     parser.add_argument("preset", nargs="?", metavar="PRESET", help="which model to train: see --list")
     parser.add_argument("--list", action="store_true", help="the presets: name, modality, one line each")
     parser.add_argument("--epochs", type=int, metavar="N", help="at most so many epochs (boosting rounds for trees)")
@@ -80,16 +62,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _list() -> None:
+def _list() -> str:
     from models.config import preset_names, preset_table
 
     tables = [preset_table(name) for name in preset_names()]
     width, kind = (max(len(table[key]) for table in tables) for key in ("name", "modality"))
-    for table in tables:
-        public = table["data"].get("public")
-        print(
-            f"{table['name']:{width}}  {table['modality']:{kind}}  {table['description']}{f' (needs --data: {public})' if public else ''}"
-        )
+    public = [table["data"].get("public") for table in tables]
+    return "\n".join(
+        f"{table['name']:{width}}  {table['modality']:{kind}}  {table['description']}{f' (needs --data: {where})' if where else ''}"
+        for table, where in zip(tables, public, strict=True)
+    )
 
 
 def _train(options: argparse.Namespace) -> str | None:
