@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.data import PARTS, Dataset
-from models.encoding import Column, Encoder
+from models.encoding import Column, Encoder, text_of
 from models.errors import TrainingError
 from models.learners.net import Net, Prepared
 from models.settings import DataSettings, Split
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 FILES = ("architecture.json", "weights.safetensors")
 OWN = "give a version that models.train trained as a net"
@@ -51,6 +53,13 @@ class Registered:
         """T of the decision rule `score>=T`; None where there are not two classes."""
         found = re.fullmatch(r"score>=(.+)", self.roles["decision"])
         return float(found[1]) if found else None
+
+    def y_of(self, rows: pd.DataFrame) -> NDArray[np.int64]:
+        """(n,): the place of each row's label among the classes; -1 for a label that is none of them."""
+        import numpy as np
+
+        place = {label: i for i, label in enumerate(self.dataset.settings.classes)}
+        return np.array([place.get(str(text_of(label)), -1) for label in rows[self.dataset.settings.target]], dtype=np.int64)
 
     @property
     def positive(self) -> int:
@@ -199,16 +208,14 @@ def _settings(roles: dict[str, Any], parts: dict[Any, pd.DataFrame]) -> DataSett
 def publish(base: Registered, variant: Variant) -> str:
     """Log the variant on a run of its own with the very rows of its base, register it as the next version, and return that URI."""
     import mlflow
-    import numpy as np
 
     from models.learners.net import log
     from models.loop import outputs_of
-    from models.metrics import softmax
     from models.tracking import MEASURED, log_evaluation, measure, register
 
     dataset, net = base.dataset, variant.net
     outputs = {part: outputs_of(net.module, net.encoder.arrays(dataset.parts[part])) for part in MEASURED}
-    scores = {part: softmax(found) if variant.outputs == "logit" else np.asarray(found) for part, found in outputs.items()}
+    scores = {part: _scores(found, variant.outputs) for part, found in outputs.items()}
     tags = {f"witnessmark.{key}": value for key, value in variant.said.items()}
     with mlflow.start_run(run_name=base.name, tags={"witnessmark.preset": base.preset, **tags}):
         mlflow.log_params({**variant.said, "threshold": variant.threshold})
@@ -227,6 +234,15 @@ def publish(base: Registered, variant: Variant) -> str:
             linked = evaluation if part == "evaluation" else None
             mlflow.log_metrics({f"{part}_{k}": v for k, v in found.items()}, model_id=logged.model_id, dataset=linked)
     return register(base.name, logged.model_id, None, tags=variant.said)
+
+
+def _scores(outputs: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
+    """Probabilities (n, classes) that sum to 1 in float64 too, or values (n, 1)."""
+    from models.metrics import softmax
+
+    if kind == "logit":
+        return softmax(outputs)
+    return outputs / outputs.sum(axis=1, keepdims=True) if kind == "probability" else outputs
 
 
 def _roles(base: Registered, variant: Variant) -> dict[str, Any]:
