@@ -39,7 +39,7 @@ def quantize(base: Registered) -> Variant:
     )
     figures = {"bytes_before": float(before), "bytes_after": float(after)}
     net = Net(small, base.net.encoder, config, "quantized", base.net.prepared)
-    return Variant(net, base.metadata.get("outputs", "value"), base.threshold, said, (limit,), figures=figures)
+    return Variant(net, base.metadata.get("outputs", "value"), base.threshold, said, (limit,), figures=figures, only_processed=True)
 
 
 def prune(base: Registered, share: float) -> Variant:
@@ -60,7 +60,7 @@ def prune(base: Registered, share: float) -> Variant:
     limit = f"Compressed version of {base.uri}: {zero} of {every} weights are zero; the zeros stay in place, so it is neither smaller in store nor faster"
     net = Net(module.eval(), base.net.encoder, base.net.config, base.net.architecture, base.net.prepared)
     figures = {"zero_weights": float(zero), "weights": float(every)}
-    return Variant(net, base.metadata.get("outputs", "value"), base.threshold, said, (limit,), figures=figures)
+    return Variant(net, base.metadata.get("outputs", "value"), base.threshold, said, (limit,), figures=figures, only_processed=True)
 
 
 def distill(base: Registered, preset: Preset, *, on_epoch: Callable[[int, dict[str, float]], None]) -> Variant:

@@ -69,7 +69,10 @@ class Registered:
 
 @dataclass(frozen=True)
 class Variant:
-    """A net made from a registered version: what is logged, and `said`, which stands in the version's tags and the model's metadata."""
+    """A net made from a registered version: what is logged, and `said`, which stands in the version's tags and the model's metadata.
+
+    `only_processed` says that no row was looked at again: what was promised of the privacy of training rows then holds for the variant too.
+    """
 
     net: Net
     outputs: str
@@ -78,6 +81,7 @@ class Variant:
     limits: tuple[str, ...]
     reports: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    only_processed: bool = False
 
 
 def require_store(uri: str) -> None:
@@ -245,14 +249,25 @@ def _scores(outputs: NDArray[np.float64], kind: str) -> NDArray[np.float64]:
     return outputs / outputs.sum(axis=1, keepdims=True) if kind == "probability" else outputs
 
 
+def _still(record: dict[str, Any], variant: Variant) -> dict[str, Any]:
+    """A record of the base without what does not hold for the variant."""
+    return {key: value for key, value in record.items() if key != "privacy" or variant.only_processed}
+
+
 def _roles(base: Registered, variant: Variant) -> dict[str, Any]:
     """The roles of the base, with the variant's inputs and rule, and with what a reader must know of it."""
     context = base.roles["context"]
-    limits = [*context.get("known_limits", []), *variant.limits]
+    lost = "privacy" in base.roles and not variant.only_processed
+    voided = [f"The privacy promised of {base.uri} does not hold: training rows were looked at again, without noise"] if lost else []
+    limits = [*context.get("known_limits", []), *variant.limits, *voided]
     decision = {} if variant.threshold is None else {"decision": f"score>={variant.threshold:.4f}"}
     features = [column.name for column in variant.net.encoder.columns]
     sensitive = list(dict.fromkeys([*base.roles["sensitive"], *filter(None, [variant.said.get("sensitive")])]))
-    return base.roles | decision | {"features": features, "sensitive": sensitive, "context": context | {"known_limits": limits}}
+    return (
+        _still(base.roles, variant)
+        | decision
+        | {"features": features, "sensitive": sensitive, "context": context | {"known_limits": limits}}
+    )
 
 
 def _log_rows(base: Registered, roles: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from models.config import load_preset
 from models.errors import TrainingError
 from models.loop import outputs_of
 from models.metrics import softmax
+from models.registered import _roles
 
 BASE = registered()
 
@@ -64,3 +67,12 @@ def test_a_student_is_a_net_trained_by_cross_entropy() -> None:
         compression.distill(BASE, load_preset("credit-trees"), on_epoch=lambda *_: None)
     with pytest.raises(TrainingError, match="more than cross-entropy"):
         compression.distill(BASE, load_preset("tabular", {"loss": "focal"}, {"target": "paid"}), on_epoch=lambda *_: None)
+
+
+def test_a_promise_of_privacy_holds_for_what_was_only_processed() -> None:
+    private = dataclasses.replace(BASE, roles=BASE.roles | {"privacy": {"epsilon": 1.0}})
+    small, cut = compression.quantize(private), compression.prune(private, 0.5)
+    again = dataclasses.replace(small, only_processed=False)
+    assert [_roles(private, variant).get("privacy") for variant in (small, cut, again)] == [{"epsilon": 1.0}, {"epsilon": 1.0}, None]
+    assert "training rows were looked at again" in _roles(private, again)["context"]["known_limits"][-1]
+    assert len(_roles(private, small)["context"]["known_limits"]) == 1
