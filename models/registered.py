@@ -178,8 +178,9 @@ def _read(name: str, version: str, model: Path, files: dict[str, Path], rows: Pa
 def column_of(record: dict[str, Any]) -> Column:
     """A column as `Column.record` wrote it."""
     return Column(
-        record["name"], record["kind"], tuple(record.get("vocabulary", ())), tuple(record.get("shape", ())),
-        record.get("length", 0), record.get("steps", 0), tuple(column_of(c) for c in record.get("fields", ())),
+        record["name"], record["kind"], vocabulary=tuple(record.get("vocabulary", ())), shape=tuple(record.get("shape", ())),
+        rate=record.get("rate", 0), length=record.get("length", 0), steps=record.get("steps", 0),
+        fields=tuple(column_of(field) for field in record.get("fields", ())),
     )  # fmt: skip
 
 

@@ -11,10 +11,11 @@ from variant_scene import registered
 
 from models import compression
 from models.config import load_preset
+from models.encoding import Column
 from models.errors import TrainingError
 from models.loop import outputs_of
 from models.metrics import softmax
-from models.registered import _roles
+from models.registered import _roles, column_of
 
 BASE = registered()
 
@@ -76,3 +77,11 @@ def test_a_promise_of_privacy_holds_for_what_was_only_processed() -> None:
     assert [_roles(private, variant).get("privacy") for variant in (small, cut, again)] == [{"epsilon": 1.0}, {"epsilon": 1.0}, None]
     assert "training rows were looked at again" in _roles(private, again)["context"]["known_limits"][-1]
     assert len(_roles(private, small)["context"]["known_limits"]) == 1
+
+
+def test_a_column_is_read_as_it_was_written() -> None:
+    """Every part of a column is in its record: a new one that is not read here would make another net."""
+    full = {"vocabulary": ("a", "b"), "shape": (1, 2), "rate": 3, "length": 4, "steps": 5, "fields": (Column("f", "number"),)}
+    assert {field.name for field in dataclasses.fields(Column)} == {"name", "kind", *full}
+    column = Column("c", "category", **full)
+    assert column_of(column.record()) == column
