@@ -104,6 +104,20 @@ def test_unknown_categories_are_the_zero_vector_and_learn_nothing() -> None:
     assert codes.vectors.weight.grad[0].abs().max() == 0
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_an_audit_counts_every_operation(cell: str) -> None:
+    """Two rows of five events of width 9: the gates (4 of LSTM, 3 of GRU) of 6 units see 9 inputs and 6 states; then 6 × 5 and 5 × 2."""
+    from audit.subject.flavors.operations import count
+
+    module, x = net(cell), torch.zeros(2, 5, 3)
+    with torch.inference_mode():
+        operations, unknown = count(lambda: module(x))
+    width = module.recurrent.input_size
+    gates = {"lstm": 4, "gru": 3}[cell] * 6
+    assert unknown == []
+    assert operations == 2 * 2 * (5 * gates * (width + 6) + 6 * 5 + 5 * 2)
+
+
 def settings(**changes: Any) -> DataSettings:
     signal = Signal(kind="sequence", steps=5, fields=("ward", "days"), categories=("ward",))
     parts: dict[str, Any] = {
@@ -146,6 +160,24 @@ def test_a_missing_or_empty_sequence_is_all_padding() -> None:
     assert x[3, 0, :2].tolist() == [2.0, 2.0]
     assert np.isnan(x[3, 0, 2])
     assert np.isnan(x[3, 1:]).all()
+
+
+def test_the_audit_decodes_the_same_numbers() -> None:
+    """Missing, empty, unknown ward, missing number, and more events than the net takes: from the parquet's types as from Python's lists."""
+    import pyarrow as pa
+
+    from audit.decoding import decode
+    from audit.features import FeatureSpec, Field
+
+    def event(ward: str | None, days: int | None) -> dict[str, Any]:
+        return {"ward": ward, "days": days, "tests": 1.5}
+
+    rows = [None, [], [event("c", 2), event("z", None), event(None, 4)], [event("abc"[i % 3], i) for i in range(8)]]
+    (expected,) = Encoder((COLUMN,)).arrays(pd.DataFrame({"visits": pd.Series(rows, dtype=object)}))
+    fields = tuple(Field(name=f.name, kind="category" if f.vocabulary else "number", vocabulary=f.vocabulary) for f in COLUMN.fields)
+    spec = FeatureSpec(name="visits", kind="sequence", read="decoded", shape=(5, 3), fields=fields)
+    assert np.array_equal(decode(pa.array(rows), spec), expected.reshape(4, -1), equal_nan=True)
+    assert expected[3, :, 1].tolist() == [3, 4, 5, 6, 7]
 
 
 def test_the_preset_lets_no_sensitive_column_and_no_later_outcome_in() -> None:

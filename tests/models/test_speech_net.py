@@ -154,6 +154,17 @@ def test_the_exported_graph_gives_the_same_and_samples_have_gradients() -> None:
     assert (sound.grad[~x.isnan()] != 0).float().mean() > 0.9
 
 
+def test_an_audit_counts_every_operation_of_the_front_end() -> None:
+    """1000 samples make 13 frames, every 80 samples as far as 200 zeros after the end; each is 2 × 129 waves of 200, then 20 bands of 129 bins."""
+    from audit.subject.flavors.operations import count
+
+    layer, module = front(), net(1000)
+    operations, unknown = count(lambda: layer(torch.zeros(2, 1000)))
+    assert unknown == []
+    assert operations == 2 * 2 * 13 * (258 * 200 + 20 * 129)
+    assert count(lambda: module(torch.zeros(2, 1000)))[1] == []
+
+
 def wav(samples: Any, *, rate: int = RATE, channels: int = 1, width: int = 2) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
