@@ -19,6 +19,7 @@ from scene import Pick, Scene, set_scene
 from audit.checks.fairness.metrics import ODDS
 from audit.registry import checks
 from audit.result import Measurement
+from audit.text import render
 
 #: Names of `fairlearn.metrics.__all__` that are no metrics.
 TOOLS = {"MetricFrame", "make_derived_metric", "plot_model_comparison", "plot_roc_curve_by_group"}
@@ -272,6 +273,15 @@ def test_chance_stands_beside_an_extreme(tmp_path: Path) -> None:
         assert (table["chance"] > table["seen"]) == name.endswith("group_min")
     assert found("roc_auc_score_group_min", g="*").test is None
     assert found("selection_rate_difference", g="*").test.p_value > 0.01
+
+
+def test_rows_that_belong_together_are_not_dealt_to_groups_and_the_summary_says_so(tmp_path: Path) -> None:
+    y, pred, group = [0, 1] * 40, [0, 1, 1, 1] * 20, ["a", "b"] * 40
+    scene = set_scene(tmp_path, pred=pred, y=y, groups={"sex": group}, cluster=np.arange(80) // 4)
+    found = scene.measure("fairness.metrics")
+    assert any(m.metric == "accuracy_score_difference" and m.estimate for m in found)
+    assert not any(m.test for m in found)
+    assert "rows of one school belong together" in render(scene.summary("fairness.metrics"))
 
 
 def test_the_mean_of_odds_in_the_example_of_fairlearns_documentation(tmp_path: Path) -> None:

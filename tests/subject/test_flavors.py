@@ -232,6 +232,50 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
     assert found.unit == "logit"
 
 
+def test_no_path_leads_through_a_category_of_very_many_values(save: Save, start: Any, rows: Frame) -> None:
+    net, x = torch_net(), coded(rows)
+    for size, expected in ((64, ["integrated_gradients"]), (65, [])):
+        columns = [{"name": "word", "kind": "category", "vocabulary": ["ü", "a", *map(str, range(size - 2))]}]
+        path = save("pytorch", net, signature=signature(x, x[:, :2]), input_example=x[:4], metadata={"columns": columns})
+        client, _ = start(path)
+        assert client.describe(timeout=LIMIT).methods == expected
+
+
+def test_a_graph_of_two_named_inputs(save: Save, start: Any, rows: Frame, tmp_path: Path) -> None:
+    """A table and a text: 4 numbers and a word; tokens by the tokenizer that came with the model. 2 · (5 + 3) · 2 operations."""
+    import torch
+    from tokenizers import Tokenizer, models
+
+    class Both(torch.nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pyproject.toml
+        def __init__(self) -> None:
+            super().__init__()
+            self.tokens, self.decision = torch.nn.Embedding(6, 3), torch.nn.Linear(8, 2)
+
+        def forward(self, table: Any, text: Any) -> Any:
+            return self.decision(torch.cat([table, self.tokens(text).mean(dim=1)], dim=1))
+
+    torch.manual_seed(0)
+    words, net = {"[PAD]": 0, "[UNK]": 1, "a": 2, "b": 3}, Both().eval()
+    Tokenizer(models.WordLevel(words, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
+    table = np.column_stack([*(np.asarray(rows[f"x{i}"]) for i in range(4)), coded(rows)[:, -1]]).astype(np.float32)
+    said = Categories(rows["word"].codes, ("a", "b", "no such word"))  # type: ignore[union-attr]
+    text = np.array([[2, 0], [3, 0], [1, 0], [0, 0]])[said.codes]
+    with torch.inference_mode():
+        expected = net(torch.from_numpy(table), torch.from_numpy(text)).numpy()
+    columns = [
+        *({"name": f"x{i}", "kind": "number", "input": "table"} for i in range(4)), WORD_CODES["columns"][0] | {"input": "table"},
+        {"name": "said", "kind": "text", "length": 2, "input": "text"},
+    ]  # fmt: skip
+    path = save(
+        "pytorch", net, signature=signature({"table": table, "text": text}, expected), input_example=[table[:4], text[:4]],
+        metadata={"columns": columns}, extra_files=[str(tmp_path / "tokenizer.json")], serialization_format="pt2",
+    )  # fmt: skip
+    assert inspect_model(path).load_risk == "data_only"
+    _, description, answer = ask(start, path, rows | {"said": said})
+    assert answer.values == pytest.approx(expected.astype(float), abs=1e-6)
+    assert (description.flops, description.methods) == (2 * 8 * 2, [])
+
+
 def test_text_without_a_vocabulary_is_refused_by_name(save: Save, start: Any, rows: Frame) -> None:
     net, x = torch_net(), coded(rows)
     client, _ = start(save("pytorch", net, signature=signature(x, x[:, :2]), input_example=x[:4]))
@@ -246,7 +290,7 @@ def test_architecture_is_rebuilt_where_its_entry_point_is_known(save: Save, star
     from safetensors.torch import save_file
 
     columns = [{"name": n, "kind": "number"} for n in rows if n != "word"] + WORD_CODES["columns"]
-    config = {"columns": columns, "classes": 2, "bins": 4, "hidden": [8], "dropout": 0.1}
+    config = {"columns": columns, "classes": 2, "network": {"bins": 4, "hidden": [8], "dropout": 0.1}}
     net = tabular.build(config).eval()
     x = coded(rows)
     net.fit(torch.from_numpy(x))

@@ -34,7 +34,7 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
     parameters = ctx.settled.parameters
     yield value("parameters", None if parameters is None else exact(float(parameters), rows), reason=unknown)
     yield undefined("bytes_on_disk", unseen) if unseen else value("bytes_on_disk", exact(float(size), rows))
-    uncounted = unseen or message("Operations are counted for PyTorch networks only.")
+    uncounted = unseen or message("Operations are counted for PyTorch networks whose inputs have known shapes.")
     if ctx.settled.uncounted:
         names = ", ".join(ctx.settled.uncounted)
         uncounted = message("Part of the work is done by operations that cannot be counted: {names}.", names=names)

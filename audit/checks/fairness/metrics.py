@@ -98,6 +98,12 @@ def metrics(
             if m.test is not None:
                 drawn, beyond = drawn + 1, beyond + (m.test.p_value <= 0.05)
             yield m
+    if not drawn and ctx.clustering is not None:
+        yield message(
+            "Extremes over groups are given as they are: rows of one {column} belong together, so how large they get among equal groups is not simulated.",
+            column=str(ctx.facts.roles.cluster),
+        )
+        return
     if not drawn:
         yield message("No two groups have rows that can be compared.")
         return

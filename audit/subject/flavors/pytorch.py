@@ -15,6 +15,8 @@ from audit.subject.flavors.rows import Rows
 from audit.subject.frame import Array
 
 ARCHITECTURES = "audit.architectures"
+#: Values of a category beyond which no path leads from one code to another.
+MOST_CODES = 64
 MAX_STEPS, GAP, BLOCK = 1600, 0.01, 8192
 
 
@@ -23,14 +25,16 @@ class Net(Subject):
 
     packages = ("torch",)
 
-    def __init__(self, forward: Any, module: Any, kind: str, tensors: Any, inputs: list[dict[str, Any]]) -> None:
+    def __init__(self, forward: Any, module: Any, kind: str, tensors: Any, spec: dict[str, Any]) -> None:
+        inputs = spec["inputs"]
         self._forward = forward
         self._module = module
         self.kind = kind
         self._count = sum(int(t.numel()) for t in tensors)
-        shape = inputs[0]["shape"] if inputs else None
-        self._row_shape = shape if shape and all(s > 0 for s in shape[1:]) else None
-        self._dtype = inputs[0]["type"] if inputs else "float32"
+        self._inputs = inputs
+        columns = spec["metadata"].get("columns")
+        vocabularies = [c.get("vocabulary") for c in columns if isinstance(c, dict)] if isinstance(columns, list) else []
+        self._codes = max((len(v) for v in vocabularies if isinstance(v, list)), default=0)
         self._several = len(inputs) > 1 and all(i["name"] and i["shape"] is not None for i in inputs)
 
     def parameters(self) -> int | None:
@@ -38,25 +42,31 @@ class Net(Subject):
         return self._count
 
     def flops(self) -> tuple[float | None, list[str]]:
-        """As torch counts them, for two rows of zeros; None for shapes that are not known, and where a part is not counted."""
+        """As torch counts them, for two rows of zeros; None for shapes that are not known, and where a part is not counted.
+
+        Of several inputs each gets its zeros, so a text is one that is all padding, of its full length.
+        """
         import torch
 
         from audit.subject.flavors.operations import count
 
-        shape = self._row_shape
-        if shape is None or self._several:
+        shapes = [i["shape"] for i in self._inputs]
+        if not shapes or not all(shape and all(s > 0 for s in shape[1:]) for shape in shapes):
             return None, []
-        rows = torch.zeros((2, *shape[1:]), dtype=getattr(torch, self._dtype))
+        rows = [torch.zeros((2, *i["shape"][1:]), dtype=getattr(torch, i["type"])) for i in self._inputs]
         try:
             with torch.inference_mode():
-                operations, unknown = count(lambda: self._forward(rows))
+                operations, unknown = count(lambda: self._forward(*rows))
         except Exception:
             return None, []
         return None if unknown else operations / 2 or None, unknown
 
     def methods(self) -> list[str]:
-        """Integrated Gradients for models of one tensor."""
-        return [] if self._several else ["integrated_gradients"]
+        """Integrated Gradients for models of one tensor, without a category of very many values.
+
+        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it.
+        """
+        return [] if self._several or self._codes > MOST_CODES else ["integrated_gradients"]
 
     def predict(self, rows: Rows) -> Answer:
         """Raw outputs (n, k); what they are (logits or probabilities) a net does not tell."""
@@ -174,12 +184,12 @@ def load(spec: dict[str, Any]) -> Subject:
         raise ContractError("the torch.export archive is not free of pickled code")
     program = torch.export.load(path)
     tensors = [program.state_dict[name] for name in program.graph_signature.parameters]
-    return Net(program.module(), lambda: torch.export.unflatten(program), "graph", tensors, spec["inputs"])
+    return Net(program.module(), lambda: torch.export.unflatten(program), "graph", tensors, spec)
 
 
 def _module(net: Any, spec: dict[str, Any]) -> Subject:
     net.eval()
-    return Net(net, lambda: net, "module", net.parameters(), spec["inputs"])
+    return Net(net, lambda: net, "module", net.parameters(), spec)
 
 
 def _eager(spec: dict[str, Any]) -> Any:
