@@ -101,7 +101,9 @@ def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def full_key(key: str, known: dict[str, Any], name: str) -> str:
     """The dotted key that `key` names: itself, or the only one that ends in it. Roles of columns are the preset's, not an option."""
-    choices = sorted(k for k in known if k in ("epochs", "seed", "threads", "data.rows") or k.startswith(OPEN))
+    choices = sorted(
+        k for k in known if k in ("epochs", "seed", "threads", "data.rows", "data.canaries", "data.canary_seed") or k.startswith(OPEN)
+    )
     choices = [k for k in choices if k not in ("training.learner", "training.architecture")]
     matches = [k for k in choices if k == key] or [k for k in choices if k.endswith(f".{key}")]
     if len(matches) == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from models.canaries import plant
 from models.encoding import Column, as_text, events_of, text_of
 from models.errors import TrainingError
 from models.settings import DataSettings, Signal, Split
@@ -25,7 +26,7 @@ class Dataset:
     """The rows of each part: raw inputs (missing as NaN), target and sensitive columns, in that order, without an index.
 
     `settings` are the preset's with classes and positive settled; `cleaning` counts what was found missing or not finite; `notes` say what a
-    user must know of the columns.
+    user must know of the columns; `canaries` are the rows planted for a privacy audit, in or out, with `included` (models/canaries.py).
     """
 
     parts: dict[Part, pd.DataFrame]
@@ -33,6 +34,7 @@ class Dataset:
     settings: DataSettings
     cleaning: dict[str, float]
     notes: tuple[str, ...] = ()
+    canaries: pd.DataFrame | None = None
 
     @property
     def features(self) -> list[str]:
@@ -70,6 +72,9 @@ def load(settings: DataSettings) -> Dataset:
     settings = _classes(rows[settings.target], settings)
     places = _places(raw, rows, settings)
     parts = {part: rows.iloc[places[part]].reset_index(drop=True) for part in PARTS}
+    canaries = None
+    if settings.canaries:
+        parts["train"], canaries = plant(parts["train"], settings)
     others = {settings.target, *settings.sensitive, settings.split.group}
     found = [_column(parts["train"], name, settings) for name in rows.columns if name not in others]
     columns = tuple(c for c in found if isinstance(c, Column))
@@ -78,7 +83,8 @@ def load(settings: DataSettings) -> Dataset:
         raise TrainingError("no column of the data is left as an input", "check --target, --sensitive and --group")
     parts = {part: frame.drop(columns=dropped) for part, frame in parts.items()}
     notes = tuple(f"column {name} is left out: its texts have too many different values for categories" for name in dropped)
-    return Dataset(parts, columns, settings, cleaning, notes)
+    canaries = None if canaries is None else canaries.drop(columns=dropped)
+    return Dataset(parts, columns, settings, cleaning, notes, canaries)
 
 
 def _places(raw: pd.DataFrame, rows: pd.DataFrame, settings: DataSettings) -> dict[Part, NDArray[np.int64]]:

@@ -34,6 +34,7 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float | None, privacy:
         "cluster": cluster(dataset),
         "context": preset.context.model_dump(mode="json"),
         **({} if privacy is None else {"privacy": privacy}),
+        **({"canaries": canaries(dataset)} if dataset.canaries is not None else {}),
     }
 
 
@@ -42,6 +43,15 @@ def cluster(dataset: Dataset) -> str | None:
     name = dataset.settings.split.group or dataset.settings.split.history
     rows = dataset.parts["evaluation"]
     return name if name in rows.columns and 1 < rows[name].nunique() < rows[name].count() else None
+
+
+def canaries(dataset: Dataset) -> dict[str, Any]:
+    """How the canaries of `privacy/canaries.parquet` were planted."""
+    assert dataset.canaries is not None
+    return {
+        "kind": "training rows with a wrong label", "count": len(dataset.canaries), "included": int(dataset.canaries["included"].sum()),
+        "chance": 0.5, "seed": dataset.settings.canary_seed,
+    }  # fmt: skip
 
 
 def metadata(fitted: Fitted, dataset: Dataset) -> dict[str, Any]:

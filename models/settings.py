@@ -76,6 +76,7 @@ class DataSettings(Settings):
     `exclude` maps a column that is no input to the reason; `missing` maps a column to the codes that mean "not known" there;
     `sensitive` maps a name to columns, and each of these to the label that each of its codes stands for; without columns it is the column of
     that name itself. `classes` and `positive` left empty are taken from the data: the labels in order, and the last of two.
+    So many `canaries` are planted for a privacy audit (models/canaries.py), drawn with `canary_seed`.
     """
 
     source: str
@@ -96,6 +97,8 @@ class DataSettings(Settings):
     split: Split
     ranking: Ranking | None = None
     rows: Annotated[int, Field(ge=0)] = 0
+    canaries: Annotated[int, Field(ge=0)] = 0
+    canary_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     options: dict[str, Any] = {}
 
 

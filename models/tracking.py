@@ -167,6 +167,8 @@ def _log_data(training: Training, record: dict[str, Any]) -> Any:
             training.dataset.parts[part].to_parquet(Path(folder, f"{part}.parquet"), index=False)
         Path(folder, "roles.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         mlflow.log_artifacts(folder, "audit_data")
+    if training.dataset.canaries is not None:
+        _log_canaries(training.dataset, training.dataset.canaries)
     return log_evaluation(training.dataset.parts["evaluation"], training.preset.data.source, training.preset.data.target)
 
 
@@ -180,6 +182,18 @@ def log_evaluation(rows: pd.DataFrame, source: str, target: str) -> Any:
         # A tag, not a `source`: MLflow knows no source for the artifacts of its own server (mlflow-artifacts:/).
         mlflow.log_input(evaluation, context="evaluation", tags={"artifact": "audit_data/evaluation.parquet"})
     return evaluation
+
+
+def _log_canaries(dataset: Dataset, canaries: pd.DataFrame) -> None:
+    """`privacy/canaries.parquet`, and `privacy/members.parquet`: each row of audit_data by its place in the file of its part."""
+    import mlflow
+    import pandas as pd
+
+    rows = [pd.DataFrame({"row": range(len(frame)), "split": part}) for part, frame in dataset.parts.items()]
+    with tempfile.TemporaryDirectory() as folder:
+        canaries.to_parquet(Path(folder, "canaries.parquet"), index=False)
+        pd.concat(rows, ignore_index=True).to_parquet(Path(folder, "members.parquet"), index=False)
+        mlflow.log_artifacts(folder, "privacy")
 
 
 def register(name: str, model_id: str, alias: str | None, *, tags: dict[str, str] | None = None) -> str:

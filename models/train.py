@@ -43,7 +43,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", metavar="FILE", help="where the training is kept while it goes on (default: in the state folder)")
     parser.add_argument("--checkpoint-every", type=float, default=10.0, metavar="S", help="seconds between two checkpoints (default 10)")
     parser.add_argument("--fresh", action="store_true", help="start anew, also where the same training was interrupted")
-    private = parser.add_argument_group("differentially private training (DP-SGD, by Opacus)")
+    private = parser.add_argument_group("privacy: training by DP-SGD (Opacus), and its audit")
     private.add_argument("--epsilon", type=float, metavar="E", help="find the noise at which all epochs together cost at most this")
     private.add_argument("--noise-multiplier", type=float, metavar="S", help="or give the noise, in clipping norms")
     private.add_argument("--delta", type=float, metavar="D", help="chance outside the promise (default 1e-5); below 1 / training rows")
@@ -51,6 +51,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     private.add_argument("--clipping", choices=("flat", "per_layer"), help="all parameters together, or each to an equal part")
     private.add_argument(
         "--private-mode", choices=("auto", *MODES), metavar="MODE", help=f"auto (the fastest, measured), {', '.join(MODES)}"
+    )
+    private.add_argument(
+        "--canaries", type=int, metavar="M", help="plant M rows with wrong labels, each with chance 1/2, for the one-run audit"
     )
     options = parser.parse_args(arguments)
     if options.epsilon is not None and options.noise_multiplier is not None:
@@ -114,7 +117,10 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
     from models.config import parse_change
 
     given = dict(parse_change(text) for text in options.changes)
-    named = {"epochs": options.epochs, "seed": options.seed, "data.split.group": options.group, "training.private": _private(options)}
+    named = {
+        "epochs": options.epochs, "seed": options.seed, "data.split.group": options.group, "training.private": _private(options),
+        "data.canaries": options.canaries,
+    }  # fmt: skip
     return given | {key: value for key, value in named.items() if value is not None}
 
 
