@@ -46,6 +46,11 @@ def split_group(own: int, at: int, first: Tensor, others: tuple[Tensor | None, .
     return ([first[:, :own], *rest] if own else rest), first[:, at]
 
 
+def steps(score: Tensor) -> Tensor:
+    """1 above 0, else 0. The gradient of a step is 0, and whoever asks for it is told so."""
+    return (score > 0).to(score.dtype) + 0 * score.clamp(-1, 1)
+
+
 def two_columns(chance: Tensor, positive: int) -> Tensor:
     """(n,) the chance of the positive label → (n, 2) in the order of the classes."""
     return torch.stack([1 - chance, chance] if positive else [chance, 1 - chance], dim=1)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.nets.inner import Features, build_inner, two_columns
+from models.nets.inner import Features, build_inner, steps, two_columns
 from models.networks import Mixture as Network
 from models.networks import read
 
@@ -27,8 +27,8 @@ class Mixture(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pyp
 
     def forward(self, first: Tensor, second: Tensor | None = None, third: Tensor | None = None, fourth: Tensor | None = None) -> Tensor:
         inputs = [x for x in (first, second, third, fourth) if x is not None]
-        granted = (self.heads(self.features(*inputs)) > 0).to(self.shares.dtype)
-        return two_columns(granted @ self.shares, self.positive)
+        scores = self.heads(self.features(*inputs))
+        return two_columns(steps(scores) @ self.shares, self.positive)
 
 
 def build(config: dict[str, Any]) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.nets.inner import build_inner, split_group, two_columns
+from models.nets.inner import build_inner, split_group, steps, two_columns
 from models.networks import Thresholds as Network
 from models.networks import read
 
@@ -36,7 +36,7 @@ class Thresholds(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see 
         margin = outputs[:, self.positive] - outputs[:, 1 - self.positive]
         known = (codes >= 0) & (codes < self.groups)
         row = torch.where(known, codes, torch.full_like(codes, self.groups)).round().long()
-        passed = (self.signs[row] * (margin.unsqueeze(1) - self.cuts[row]) > 0).to(margin.dtype)
+        passed = steps(self.signs[row] * (margin.unsqueeze(1) - self.cuts[row]))
         drawn = (passed * self.shares[row]).sum(dim=1)
         return two_columns(self.ignore[row] * self.constant[row] + (1 - self.ignore[row]) * drawn, self.positive)
 

@@ -67,6 +67,18 @@ def test_a_mixture_by_hand() -> None:
     assert found.tolist() == pytest.approx([0.8, 0.5, 0.5, 0.0])
 
 
+@pytest.mark.parametrize(
+    ("architecture", "network"),
+    [(mixture, {"last": "body.0", "heads": 3, "positive": 0}), (thresholds, {"own": 2, "at": 2, "groups": 2, "positive": 1})],
+)
+def test_steps_have_a_gradient_and_it_is_0(architecture: Any, network: dict[str, Any]) -> None:
+    x = torch.tensor([[1.0, 1.0, 0.0]])[:, : 3 if "at" in network else 2].requires_grad_()
+    net = built(architecture, network)
+    net(x)[:, 1].sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().max() == 0
+
+
 def test_features_skip_what_a_net_puts_before_its_last_outputs() -> None:
     inner = {"name": "tabular", "config": INNER["config"] | {"network": INNER["config"]["network"] | {"one_output": True, "hidden": [3]}}}
     net = build_inner({"inner": inner}).eval()
