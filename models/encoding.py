@@ -103,7 +103,7 @@ def tokens(tokenizer: Any, texts: list[Any], length: int) -> NDArray[np.int64]:
 
     assert tokenizer is not None, "a text column needs a tokenizer"
     pad = padding(tokenizer)
-    tokenizer.enable_truncation(length)
+    tokenizer.enable_truncation(length, direction=(tokenizer.truncation or {}).get("direction", "right"))
     tokenizer.enable_padding(length=length, pad_id=pad)
     known = [text if isinstance(text, str) else "" for text in texts]
     out = np.array([encoded.ids for encoded in tokenizer.encode_batch(known)], dtype=np.int64).reshape(len(texts), length)

@@ -116,6 +116,26 @@ class Speech(Settings):
         return self
 
 
+class TextEncoder(Settings):
+    """models/nets/text_encoder.py: `layers` blocks of attention with `heads`, each with a dense layer of `inner` units inside; all `width` wide."""
+
+    width: Count = 64
+    layers: Count = 2
+    heads: Count = 4
+    inner: Count = 256
+    dropout: Share = 0.1
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TextEncoder:
+        if self.width % self.heads:
+            raise ValueError("width must be a multiple of heads")
+        return self
+
+
+class Causal(TextEncoder):
+    """models/nets/causal.py: the same sizes, but no place sees what follows it."""
+
+
 NETWORKS: dict[str, type[Settings]] = {
     "tabular": Tabular,
     "cnn": Convolutional,
@@ -125,6 +145,8 @@ NETWORKS: dict[str, type[Settings]] = {
     "widedeep": WideDeep,
     "deepfm": DeepFM,
     "latefusion": LateFusion,
+    "text_encoder": TextEncoder,
+    "causal": Causal,
 }
 
 

@@ -151,6 +151,26 @@ class Private(Settings):
         return self
 
 
+class Adapters(Settings):
+    """Low-rank adapters (models/adapters.py) at the layers whose names end in one of `layers`: products of two matrices of `rank`, weighted by
+    `alpha / rank`. Beside them only parameters whose names begin with one of `trained` learn."""
+
+    rank: Count
+    alpha: Positive
+    dropout: Share = 0.0
+    layers: tuple[str, ...]
+    trained: tuple[str, ...] = ("head",)
+
+
+class Rival(Settings):
+    """Another way to train the same net on the same rows, for comparison (models/learners/rivals.py): `scratch` without what pre-training gave,
+    `full` without adapters, so that all parameters learn, `features` only the head. What is left out is as in the preset."""
+
+    kind: Literal["scratch", "full", "features"]
+    learning_rate: Positive | None = None
+    epochs: Count | None = None
+
+
 class NetTraining(Settings):
     """A network (models/nets) and the loop that fits it.
 
@@ -159,6 +179,7 @@ class NetTraining(Settings):
     how many epochs may pass without a better one. `clip` bounds the norm of the gradient, 0 is off. `accumulate` batches make one step.
     Parameters whose names begin with one of `frozen` are not trained in the first `frozen_epochs` epochs, with 0 never. `pretraining` names a
     `stage` of models/pretraining, which runs before, and its settings. `private` makes the training differentially private.
+    `rivals` are trained as well, and only their figures are logged; beside private training they are not.
     """
 
     learner: Literal["net"]
@@ -186,6 +207,8 @@ class NetTraining(Settings):
     frozen: tuple[str, ...] = ()
     frozen_epochs: Annotated[int, Field(ge=0)] = 0
     pretraining: dict[str, Any] = {}
+    adapters: Adapters | None = None
+    rivals: dict[str, Rival] = {}
     private: Private | None = None
 
     @model_validator(mode="after")
@@ -193,7 +216,7 @@ class NetTraining(Settings):
         """What private training does otherwise, or cannot bound for a single row."""
         said = {
             "accumulate": self.accumulate > 1, "clip": self.clip > 0, "adversarial": self.adversarial is not None,
-            "compile": self.compile, "precision": self.precision != "float32",
+            "compile": self.compile, "adapters": self.adapters is not None, "precision": self.precision != "float32",
         }  # fmt: skip
         if self.private is not None and any(said.values()):
             names = ", ".join(f"training.{name}" for name, given in said.items() if given)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.adapters import adapted, held, merged
 from models.config import network
 from models.data import Dataset, Part
 from models.encoding import Encoder
@@ -56,13 +57,13 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> F
     with deterministic(preset.seed, threads=preset.threads):
         prepared = _prepare(preset, dataset, device)
         net = assemble(preset, dataset, prepared)
-        rows = {part: Rows(net.encoder.arrays(dataset.parts[part]), dataset.y(part)) for part in ("train", "validation")}
-        start(net, rows["train"])
-        privacy = _privacy(preset, len(rows["train"].y), around, device)
-        best = fit(
-            net.module, rows["train"], rows["validation"],
-            settings=settings, epochs=preset.epochs, seed=preset.seed, device=device, around=around, classes=dataset.classes, privacy=privacy,
-        )  # fmt: skip
+        privacy = _privacy(preset, len(dataset.parts["train"]), around, device)
+        net, best, learning = learn(preset, dataset, net, device, around, privacy)
+    if settings.rivals and privacy is None:
+        from models.learners.rivals import compared
+
+        found = compared(preset, dataset, prepared, net, learning, device=device, world=around.world)
+        net = replace(net, prepared=replace(prepared, figures=prepared.figures | found))
     promised = None if privacy is None else privacy.record(uncovered(preset, dataset, net))
     return replace(fitted(net, dataset, best), privacy=promised)
 
@@ -95,6 +96,24 @@ def uncovered(preset: Preset, dataset: Dataset, net: Net) -> list[str]:
         f"a group as a whole: rows of equal {preset.data.split.group} are protected one by one": preset.data.split.group is not None,
     }
     return [sentence for sentence, applies in found.items() if applies]
+
+
+def learn(preset: Preset, dataset: Dataset, net: Net, device: str, around: Around, privacy: Any = None) -> tuple[Net, int, int]:
+    """The net after training, the epoch that is kept, and how many parameters learn in the end; adapters are added into its weights."""
+    settings = preset.training
+    assert isinstance(settings, NetTraining)
+    rows = {part: Rows(net.encoder.arrays(dataset.parts[part]), dataset.y(part)) for part in ("train", "validation")}
+    start(net, rows["train"])
+    wrapped = None
+    if settings.adapters is not None:
+        wrapped = adapted(net.module, settings.adapters)
+        settings = settings.model_copy(update={"frozen": held(net.module), "frozen_epochs": 0})
+    best = fit(
+        net.module, rows["train"], rows["validation"],
+        settings=settings, epochs=preset.epochs, seed=preset.seed, device=device, around=around, classes=dataset.classes, privacy=privacy,
+    )  # fmt: skip
+    learning = sum(parameter.numel() for parameter in net.module.parameters() if parameter.requires_grad)
+    return net if wrapped is None else replace(net, module=merged(wrapped)), best, learning
 
 
 def _prepare(preset: Preset, dataset: Dataset, device: str) -> Prepared:

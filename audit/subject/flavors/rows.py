@@ -120,7 +120,8 @@ class Rows:
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(self._tokenizer)
-        tokenizer.enable_truncation(length)
+        direction = (tokenizer.truncation or {}).get("direction", "right")  # a language model's tokenizer keeps the end of a text
+        tokenizer.enable_truncation(length, direction=direction)
         tokenizer.enable_padding(length=length, pad_id=pad)
         out = np.full((len(texts) + 1, length), pad, dtype=np.int64)
         for start in range(0, len(texts), BLOCK):
