@@ -47,6 +47,7 @@ PATH_KEYS = (
     "saved_input_example_info",
     "env",
 )
+TOKENIZER = "tokenizer.json"
 NOT_OF_THE_MODEL = "registered_model_meta"
 
 
@@ -147,6 +148,8 @@ def check_loadable(inspection: Inspection, *, trust_pickle: bool) -> None:
     library = inspection.requires
     if library is not None and importlib.util.find_spec(library.module) is None:
         raise AuditError(f"the library {library.module} is not installed", f"pip install '{library.pip}'")
+    if any(PurePosixPath(p).name == TOKENIZER for p in inspection.extra_files) and importlib.util.find_spec("tokenizers") is None:
+        raise AuditError(f"the model brings a {TOKENIZER}, and the library tokenizers is not installed", "pip install 'witnessmark[text]'")
 
 
 def manifest_sha256(files: list[File]) -> str:

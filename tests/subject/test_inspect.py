@@ -160,6 +160,16 @@ def test_foreign_types_in_skops_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_model_of_text_needs_the_tokenizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = inspect_model(hostile.folder(tmp_path / "m", ONNX, {"m.onnx": b"\x08\x09"}))
+    brought = found.model_copy(update={"extra_files": ["extra_files/tokenizer.json"]})
+    check_loadable(brought, trust_pickle=False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tokenizers" else name)
+    check_loadable(found, trust_pickle=False)
+    with pytest.raises(AuditError, match=r"tokenizers is not installed — pip install 'witnessmark\[text\]'"):
+        check_loadable(brought, trust_pickle=False)
+
+
 def test_a_missing_library_comes_with_its_pip_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = inspect_model(hostile.folder(tmp_path / "m", ONNX, {"m.onnx": b"\x08\x09"}))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -35,6 +35,7 @@ class Net(Subject):
         columns = spec["metadata"].get("columns")
         vocabularies = [c.get("vocabulary") for c in columns if isinstance(c, dict)] if isinstance(columns, list) else []
         self._codes = max((len(v) for v in vocabularies if isinstance(v, list)), default=0)
+        self._tokens = bool(inputs) and inputs[0]["shape"] is not None and str(inputs[0]["type"]).startswith(("int", "uint", "bool"))
         self._several = len(inputs) > 1 and all(i["name"] and i["shape"] is not None for i in inputs)
 
     def parameters(self) -> int | None:
@@ -62,11 +63,11 @@ class Net(Subject):
         return None if unknown else operations / 2 or None, unknown
 
     def methods(self) -> list[str]:
-        """Integrated Gradients for models of one tensor, without a category of very many values.
+        """Integrated Gradients for models of one tensor of real numbers, without a category of very many values.
 
-        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it.
+        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it; between two tokens there is none.
         """
-        return [] if self._several or self._codes > MOST_CODES else ["integrated_gradients"]
+        return [] if self._several or self._tokens or self._codes > MOST_CODES else ["integrated_gradients"]
 
     def predict(self, rows: Rows) -> Answer:
         """Raw outputs (n, k); what they are (logits or probabilities) a net does not tell."""
