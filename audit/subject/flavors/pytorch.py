@@ -65,7 +65,8 @@ class Net(Subject):
     def methods(self) -> list[str]:
         """Integrated Gradients for models of one tensor of real numbers, without a category of very many values.
 
-        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it; between two tokens there is none.
+        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it;
+        between two tokens there is none.
         """
         return [] if self._several or self._tokens or self._codes > MOST_CODES else ["integrated_gradients"]
 
