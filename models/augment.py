@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def augmented(inputs: list[Tensor], settings: Augment, generator: torch.Generator) -> list[Tensor]:
-    """The inputs of one batch, changed: pictures (n, c, h, w), tokens (n, length) int64, sound (n, samples); tables stay as they are."""
+    """The inputs of one batch, changed: pictures (n, c, h, w), tokens (n, length) int64, sound (n, samples) and tables of numbers
+    (n, columns)."""
     out = []
     for x in inputs:
         if x.ndim == 4:

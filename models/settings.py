@@ -106,7 +106,7 @@ class Augment(Settings):
     """Random changes of training rows, new in every epoch; 0 and false are off.
 
     Pictures: `flip` left to right with chance ½, `rotate` up to so many degrees, `crop` after a border of so many pixels, `noise` with this
-    standard deviation in units of the pixel. Tokens: `drop_tokens` is the share replaced by padding. Sound: `noise`.
+    standard deviation in units of the pixel. Tokens: `drop_tokens` is the share replaced by padding. Sound, and tables of numbers alone: `noise`.
     """
 
     flip: bool = False

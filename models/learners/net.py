@@ -54,6 +54,8 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> F
     """Fit the net of the preset on the training rows, stopped early on the validation rows. `device` is torch's name of one."""
     settings = preset.training
     assert isinstance(settings, NetTraining)
+    if settings.augment.noise and any(column.kind == "category" for column in dataset.columns):
+        raise TrainingError("training.augment.noise would make other categories of codes", "set it to 0 for tables with categories")
     with deterministic(preset.seed, threads=preset.threads):
         prepared = _prepare(preset, dataset, device)
         net = assemble(preset, dataset, prepared)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from models.config import load_preset
 from models.data import load
+from models.errors import TrainingError
 from models.learners import Fitted, net
 from models.loop import Around
 from models.settings import Preset
@@ -25,6 +27,11 @@ def test_xor_is_learned_exactly_by_five_weights_and_two_times_two_biases() -> No
     assert (scores.argmax(axis=1) == y).all()
     assert len(y) == 400
     assert fitted.figures["parameters"] == 2 * 2 + 2 + 2 + 1
+
+
+def test_noise_is_refused_where_it_would_make_other_categories() -> None:
+    with pytest.raises(TrainingError, match="categories of codes"):
+        trained(load_preset("credit", {"noise": 0.1}))
 
 
 def test_any_table_of_three_classes(tmp_path: Path) -> None:
