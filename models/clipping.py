@@ -231,7 +231,7 @@ def unsuited(net: nn.Module, mode: str, bound: Bound) -> str | None:
 
 
 def disagreement(net: nn.Module, mode: str, per_layer: bool, losses: Callable[[slice], Tensor], rows: int) -> str | None:
-    """Why the sum of a mode is not the sum of the clipped gradients of `rows` rows taken one by one; None where it is, to one in a thousand.
+    """Why the sum of a mode is not the sum of the clipped gradients of `rows` single rows; None where it is, to one in a thousand.
 
     It finds what no list of layers tells: a net that mixes rows, a weight used past its layer, an output changed in place.
     Layers without weights (dropout) rest meanwhile.
@@ -241,8 +241,13 @@ def disagreement(net: nn.Module, mode: str, per_layer: bool, losses: Callable[[s
     parameters = [p for p in net.parameters() if p.requires_grad]
     with torch.random.fork_rng(), _resting(net):
         try:
-            alone = [torch.autograd.grad(losses(slice(i, i + 1)).sum(), parameters, allow_unused=True) for i in range(rows)]
-            each = [torch.stack([_or_zero(g[k], p) for g in alone]) for k, p in enumerate(parameters)]
+            together = losses(slice(0, rows))
+            alone = torch.cat([losses(slice(i, i + 1)).detach() for i in range(rows)])
+            if not torch.allclose(alone, together.detach(), rtol=1e-3, atol=1e-4):
+                return "the loss of a row depends on the other rows of its batch"
+            # Of one pass, not row by row: another sum of the same numbers may break ties of a maximum otherwise.
+            single = [torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True) for loss in together]
+            each = [torch.stack([_or_zero(g[k], p) for g in single]) for k, p in enumerate(parameters)]
             norms = [g.flatten(1).norm(dim=1) for g in each]
             bound = Bound(float(torch.stack(norms).norm(dim=0).median()) or 1.0, per_layer)
             found = gradients(net, mode, bound, lambda: losses(slice(0, rows)))
@@ -354,7 +359,7 @@ def _samples(layer: nn.Module, given: Tensor, slope: Tensor) -> dict[nn.Paramete
     """Every row's gradient, by Opacus' formula of the layer."""
     from opacus.grad_sample import GradSampleHooks
 
-    found: dict[nn.Parameter, Tensor] = GradSampleHooks.GRAD_SAMPLERS[type(layer)](layer, [given], slope)
+    found: dict[nn.Parameter, Tensor] = GradSampleHooks.GRAD_SAMPLERS[type(layer)](layer, [given.contiguous()], slope.contiguous())
     return {p: sample for p, sample in found.items() if p.requires_grad}
 
 

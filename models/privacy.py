@@ -7,6 +7,7 @@ a Poisson sample, which the accountants of Opacus add up over the steps. The cla
 
 from __future__ import annotations
 
+import copy
 import secrets
 import sys
 import warnings
@@ -121,7 +122,7 @@ class Privacy:
     def ready(self, net: nn.Module, inputs: list[Tensor]) -> nn.Module:
         """The net that trains in place of `net`, with its weights (`supported`); a layer that cannot be private is refused by name."""
         found = supported(net, inputs)
-        if found is not net and self.world.first:
+        if self.world.first and [type(m) for m in found.modules()] != [type(m) for m in net.modules()]:
             print(
                 "note: recurrent layers train as those of Opacus (ModuleValidator.fix), with the same weights and outputs", file=sys.stderr
             )
@@ -239,6 +240,8 @@ def supported(net: nn.Module, inputs: list[Tensor]) -> nn.Module:
     from opacus.validators import ModuleValidator
 
     net.train()
+    if any(not p.is_contiguous() for p in net.parameters()):  # Opacus' unfolding reads channels-last numbers in the wrong order
+        net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     errors = ModuleValidator.validate(net, strict=False)
     if not errors:
         return net
