@@ -64,7 +64,8 @@ class Encoder:
         """`metadata.columns` of the logged model."""
         several = len(self.inputs()) > 1
         of = {c.name: name for name, columns in self.inputs().items() for c in columns}
-        return [c.record() | ({"input": of[c.name]} if several else {}) for c in self.columns]
+        pad = {"pad": padding(self.tokenizer)} if self.tokenizer is not None else {}
+        return [c.record() | ({"input": of[c.name]} if several else {}) | (pad if c.kind == "text" else {}) for c in self.columns]
 
     def arrays(self, rows: pd.DataFrame) -> tuple[NDArray[Any], ...]:
         """One array for each input, (rows, …): numbers with NaN for missing, codes with -1 for unknown, tokens as int64."""

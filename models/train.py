@@ -171,8 +171,9 @@ def _checkpoint(preset: Any, options: argparse.Namespace) -> Any:
 
     if preset.training.learner != "net":
         return None
-    file = Path(preset.data.file) if preset.data.file else None
-    stamp = (file.stat().st_size, file.stat().st_mtime_ns) if file is not None and file.exists() else None
+    named = [Path(part) for part in (preset.data.file or "").split(",") if part]
+    files = sorted(f for path in named for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
+    stamp = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
     key = fingerprint(preset, file=stamp, device=options.device)
     path = Path(options.checkpoint) if options.checkpoint else default_folder() / f"{preset.name}-{key[:16]}.pt"
     if options.fresh:
