@@ -8,9 +8,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from models.errors import TrainingError
+from models.pretraining import settings_of
 from models.settings import Count, DataSettings, Fraction, NetTraining, Positive, Preset, Settings
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
 
     training = preset.training
     assert isinstance(training, NetTraining)
-    settings = _settings(preset, training)
+    settings = settings_of(Transfer, preset)
     told = source_task(preset.data, settings)
     if shared := sorted(set(told.settings.classes) & set(dataset.settings.classes)):
         raise TrainingError(
@@ -58,17 +57,6 @@ def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
         "rows_source_task": float(len(told.parts["train"])), "rows_with_labels": float(len(dataset.parts["train"])),
     }  # fmt: skip
     return Prepared(weights=weights, figures=figures)
-
-
-def _settings(preset: Preset, training: NetTraining) -> Transfer:
-    try:
-        return Transfer.model_validate(training.pretraining)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise TrainingError(
-            f"preset {preset.name}: training.pretraining.{key} is not valid: {first['msg']}", "correct that value"
-        ) from None
 
 
 def source_task(data: DataSettings, settings: Transfer) -> Dataset:
