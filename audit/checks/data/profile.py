@@ -34,7 +34,8 @@ def profile(ctx: Context) -> Iterable[Measurement | Message]:
     table, missing_cells, constant = _columns(ctx)
     yield value("rows", exact(float(rows), rows), evidence=[table])
     yield value("columns", exact(float(len(ctx.facts.columns)), rows))
-    yield rate(ctx, "missing_share", missing_cells, rows * max(1, len(table.rows))).model_copy(update={"parts": []})
+    cells = rows * max(1, len(table.rows))
+    yield value("missing_share", exact(missing_cells / cells, cells))  # a fact about these rows: cells of one row are not independent
     yield value("constant_columns", exact(float(len(constant)), rows))
     if ctx.facts.target_sql is not None:
         yield rate(ctx, "missing_outcome", ctx.facts.target_missing, rows)
