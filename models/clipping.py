@@ -13,8 +13,10 @@ from __future__ import annotations
 import math
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ class Bound:
         return [(self.norm / (total + TINY)).clamp(max=1.0)] * len(norms)
 
 
-class Clipper:
+class Clipper(ABC):
     """While it is open, `add` takes the losses (n,) of rows that went through the net in training, and adds the sum of their clipped
     gradients to every parameter's `grad`."""
 
@@ -52,13 +54,13 @@ class Clipper:
         self.net, self.bound = net, bound
         self.parameters = [p for p in net.parameters() if p.requires_grad]
 
+    @abstractmethod
     def add(self, losses: Tensor) -> None:
         """One backward pass, or two."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Take every hook off the net."""
-        raise NotImplementedError
 
 
 class _Packed:
@@ -292,14 +294,13 @@ def seconds(net: nn.Module, mode: str, bound: Bound, losses: Callable[[], Tensor
     return min(taken[1:])
 
 
-class quiet(warnings.catch_warnings):  # noqa: N801  # a context, named as such
+@contextmanager
+def quiet() -> Iterator[None]:
     """Without PyTorch's words on hooks of layers whose inputs need no gradient, and on a precision that functorch does not need."""
-
-    def __enter__(self) -> Any:
-        entered = super().__enter__()
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Full backward hook is firing")
         warnings.filterwarnings("ignore", message="In CPU autocast, but the target dtype is not supported")
-        return entered
+        yield
 
 
 def _without_samples(layer: nn.Module, given: Tensor, slope: Tensor) -> list[_Part] | None:
@@ -384,16 +385,14 @@ def _or_zero(gradient: Tensor | None, parameter: nn.Parameter) -> Tensor:
     return torch.zeros_like(parameter) if gradient is None else gradient.detach()
 
 
-class _resting:  # noqa: N801  # a context, named as such
+@contextmanager
+def _resting(net: nn.Module) -> Iterator[None]:
     """Inside, layers without weights are in evaluation: dropout drops nothing."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.layers = [m for m in net.modules() if m.training and not any(True for _ in m.parameters())]
-
-    def __enter__(self) -> None:
-        for layer in self.layers:
-            layer.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for layer in self.layers:
+    layers = [m for m in net.modules() if m.training and not any(True for _ in m.parameters())]
+    for layer in layers:
+        layer.training = False
+    try:
+        yield
+    finally:
+        for layer in layers:
             layer.training = True

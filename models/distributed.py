@@ -68,8 +68,3 @@ def joined() -> Iterator[World]:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
-
-
-def rank() -> int:
-    """This process's number by the launcher's variables, before anything is joined."""
-    return int(os.environ.get("RANK", "0"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from models.data import Dataset
 from models.errors import TrainingError
 from models.learners.net import Prepared
-from models.settings import Count, NetTraining, Preset, Settings
+from models.pretraining import settings_of
+from models.settings import Count, Preset, Settings
 
 #: The padding has id 0: that is what the audit fills texts up with.
 SPECIAL = ["[PAD]", "[UNK]"]
@@ -25,15 +26,7 @@ class Words(Settings):
 
 def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
     """The tokenizer of the one text column, and how many `tokens` it has, for the net's configuration."""
-    assert isinstance(preset.training, NetTraining)
-    try:
-        settings = Words.model_validate(preset.training.pretraining)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise TrainingError(
-            f"preset {preset.name}: training.pretraining.{where} is not valid: {first['msg']}", "correct that value"
-        ) from None
+    settings = settings_of(Words, preset)
     names = [column.name for column in dataset.columns if column.kind == "text"]
     texts = [text for name in names for text in dataset.parts["train"][name] if isinstance(text, str) and text.strip()]
     if not texts:

@@ -35,7 +35,8 @@ def profile(ctx: Context) -> Iterable[Measurement | Message]:
     yield value("rows", exact(float(rows), rows), evidence=[table])
     yield value("columns", exact(float(len(ctx.facts.columns)), rows))
     cells = rows * max(1, len(table.rows))
-    yield value("missing_share", exact(missing_cells / cells, cells))  # a fact about these rows: cells of one row are not independent
+    share = missing_cells / cells
+    yield value("missing_share", exact(share, cells))  # a fact about these rows: cells of one row are not independent
     yield value("constant_columns", exact(float(len(constant)), rows))
     if ctx.facts.target_sql is not None:
         yield rate(ctx, "missing_outcome", ctx.facts.target_missing, rows)
@@ -45,10 +46,10 @@ def profile(ctx: Context) -> Iterable[Measurement | Message]:
             yield rate(ctx, "group_share", size, rows, slice_={group.name: level})
     if constant:
         yield message("{rows:count} rows and {columns:count} columns; {share:percent} of the values are missing; these columns never change: {names}.",
-                      rows=rows, columns=len(ctx.facts.columns), share=missing_cells / (rows * max(1, len(table.rows))), names=constant)  # fmt: skip
+                      rows=rows, columns=len(ctx.facts.columns), share=share, names=constant)  # fmt: skip
     else:
         yield message("{rows:count} rows and {columns:count} columns; {share:percent} of the values are missing.",
-                      rows=rows, columns=len(ctx.facts.columns), share=missing_cells / (rows * max(1, len(table.rows))))  # fmt: skip
+                      rows=rows, columns=len(ctx.facts.columns), share=share)  # fmt: skip
 
 
 def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
