@@ -11,7 +11,7 @@ from audit.stats.quantiles import quantile
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.explain.attribute import Explained
+    from audit.explain.explained import Explained
 
 
 def gap(ctx: Context, found: list[Explained]) -> Measurement:

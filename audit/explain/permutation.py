@@ -1,4 +1,4 @@
-"""Permutation SHAP from answers alone: antithetic permutations against background rows (Castro 2009; Mitchell 2022).
+"""Permutation SHAP from answers alone: antithetic permutations of the parts (Castro 2009; Mitchell 2022).
 
 The same estimator as `shap.explainers.Permutation`, which stays the reference in the tests; this one has nothing to compile, which costs
 shap about nine CPU-seconds in every process, and sends a row's masked copies to the model in one batch.
@@ -6,7 +6,6 @@ shap about nine CPU-seconds in every process, and sends a row's masked copies to
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,45 +13,25 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from audit.explain.parts import Game
+
     Floats = NDArray[np.float64]
 
-#: Rows sent to the model at once, at most.
-BATCH = 65_536
 
+def permutation_shap(play: Game, d: int, *, permutations: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Shapley values (d, k) of a game of d players, and the value of the empty coalition (k,).
 
-def permutation_shap(
-    answers: Callable[[Floats], Floats], x: Floats, background: Floats, *, permutations: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Shapley values (n, d, k) of the rows x (n, d), and the base value (k,): the mean answer for the `background` rows (b, d).
-
-    `answers` maps rows (m, d) to outputs (m, k). For each of `permutations` orders, features are switched from background to x one by one, and
-    again in the reverse order; a feature's value is the mean change. Values and base add up to the answer for x exactly, up to rounding. With
-    at most two-way interactions one pair is already exact; otherwise the error falls with 1/√permutations. Cost: 2·permutations·d·b answers a row.
+    For each of `permutations` orders, players join one by one, and again in the reverse order; a player's value is the mean change. Values and
+    base add up to the value of the full coalition exactly, up to rounding. With at most two-way interactions one pair is already exact; otherwise
+    the error falls with 1/√permutations. Cost: 2·permutations·(d − 1) + 2 coalitions.
     """
-    n, d = x.shape
-    base = answers(background).mean(axis=0)
-    values = np.zeros((n, d, len(base)))
-    own = answers(x)
-    for i in range(n):
-        orders = np.stack([rng.permutation(d) for _ in range(permutations)])
-        orders = np.concatenate([orders, orders[:, ::-1]])
-        # A coalition per order and step: which features already have the row's own values; the empty and the full one are known.
-        rank = np.argsort(orders, axis=1)
-        masks = rank[:, None, :] <= np.arange(d - 1)[None, :, None]
-        inner = _means(answers, x[i], background, masks.reshape(-1, d)).reshape(len(orders), d - 1, -1)
-        ends = np.broadcast_to(base, (len(orders), 1, len(base))), np.broadcast_to(own[i], (len(orders), 1, len(base)))
-        steps = np.diff(np.concatenate([ends[0], inner, ends[1]], axis=1), axis=1)
-        placed = np.take_along_axis(steps, rank[:, :, None], axis=1)
-        values[i] = placed.mean(axis=0)
-    return values, base
-
-
-def _means(answers: Callable[[Floats], Floats], row: Floats, background: Floats, masks: NDArray[np.bool_]) -> Floats:
-    """Mean answer over the background for each coalition (m, d): the features in it are the row's own. Returns (m, k)."""
-    b, step = len(background), max(1, BATCH // len(background))
-    parts = []
-    for start in range(0, len(masks), step):
-        some = masks[start : start + step]
-        mixed = np.where(some[:, None, :], row, background[None, :, :]).reshape(-1, len(row))
-        parts.append(answers(mixed).reshape(len(some), b, -1).mean(axis=1))
-    return np.concatenate(parts) if parts else np.zeros((0, 1))
+    orders = np.stack([rng.permutation(d) for _ in range(permutations)])
+    orders = np.concatenate([orders, orders[:, ::-1]])
+    # A coalition per order and step: who has joined already; the empty and the full one are the same for all orders.
+    rank = np.argsort(orders, axis=1)
+    masks = (rank[:, None, :] <= np.arange(d - 1)[None, :, None]).reshape(-1, d)
+    found = play(np.concatenate([np.zeros((1, d), dtype=bool), np.ones((1, d), dtype=bool), masks]))
+    base, full, inner = found[0], found[1], found[2:].reshape(len(orders), d - 1, -1)
+    ends = [np.broadcast_to(end, (len(orders), 1, len(end))) for end in (base, full)]
+    steps = np.diff(np.concatenate([ends[0], inner, ends[1]], axis=1), axis=1)
+    return np.take_along_axis(steps, rank[:, :, None], axis=1).mean(axis=0), base

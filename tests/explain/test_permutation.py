@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
+from audit.explain.parts import Columns, game
 from audit.explain.permutation import permutation_shap
 
 
 def explain(f, x, background, permutations=1, seed=0):
-    return permutation_shap(
-        f,
-        np.atleast_2d(x).astype(float),
-        np.atleast_2d(background).astype(float),
-        permutations=permutations,
-        rng=np.random.default_rng(seed),
-    )
+    """Values (n, d, k) and base (k,) of a function of matrices."""
+    x, background = np.atleast_2d(x).astype(float), np.atleast_2d(background).astype(float)
+    parts = Columns({str(j): c for j, c in enumerate(x.T)}, {str(j): c for j, c in enumerate(background.T)})
+    rng = np.random.default_rng(seed)
+    answers = lambda frame: f(np.stack(list(frame.values()), axis=1))  # noqa: E731
+    found = [permutation_shap(game(answers, parts, i), x.shape[1], permutations=permutations, rng=rng) for i in range(len(x))]
+    return np.stack([v for v, _ in found]), found[0][1]
 
 
 def test_a_product_is_shared_equally() -> None:
