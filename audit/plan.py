@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from audit.columns import ColumnRule
 from audit.errors import AuditError
 from audit.registry import FAMILIES, Check, checks
 from audit.result import Basis, Compare, Role, Rule, Severity
@@ -143,11 +144,12 @@ class Plan(Section):
     compare: Margins
     reference: dict[str, str] = {}
     bins: dict[str, list[float]] = {}
+    columns: dict[str, ColumnRule] = {}
     checks: dict[str, CheckPlan] = {}
 
 
 #: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
-LATER = ("slices", "columns", "rules", "frameworks")
+LATER = ("slices", "rules", "frameworks")
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 
 

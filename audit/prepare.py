@@ -7,6 +7,7 @@ import socket
 from collections import Counter
 from typing import Any
 
+from audit import columns
 from audit.bins import binned
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
@@ -113,6 +114,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
             f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features"
         )
     notes += assumed + unreadable_numbers(dataset, features)
+    columns.refuse(roles, dataset.columns, features)
     target_sql, labels, is_number, missing = _target(dataset, roles.target)
     factors, not_columns = _factors(dataset, roles, arguments["bins"])
     notes += not_columns

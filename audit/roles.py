@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from audit.columns import overlaid
 from audit.costs import declared
 from audit.errors import AuditError
 
@@ -40,6 +41,7 @@ class Roles(BaseModel):
     time: str | None = None
     outputs: Literal["label", "probability", "logit"] | None = None
     context: dict[str, Any] = {}
+    columns: dict[str, dict[str, Any]] = {}
 
 
 def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
@@ -54,12 +56,13 @@ def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:
         ) from None
     reference = base.reference | given.get("reference", {})
     check_context(given.get("context") or base.context)
-    changed = {k: v for k, v in given.items() if v is not None and k != "reference"}
+    columns = overlaid(base.columns, given.get("columns", {}))
+    changed = {k: v for k, v in given.items() if v is not None and k not in ("reference", "columns")}
     if changed.get("independent"):
         changed["cluster"] = None  # the auditor's word, over what training logged
     elif changed.get("cluster"):
         changed["independent"] = False
-    return base.model_copy(update=changed | {"reference": reference})
+    return base.model_copy(update=changed | {"reference": reference, "columns": columns})
 
 
 def check_context(context: dict[str, Any]) -> None:

@@ -113,7 +113,8 @@ class Audit:
         if data is None:
             raise AuditError(f"no evaluation data was logged with {request.uri}", "name the data with --data")
         arguments: Json = {
-            "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"], "given": request.given,
+            "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"],
+            "given": request.given | {"columns": request.plan["columns"]},
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
         }  # fmt: skip
@@ -281,6 +282,7 @@ class Audit:
         if self.facts["recorded"]:
             written["roles"] |= self.facts["recorded"]
         written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
+        written["columns"] = roles["columns"]
         return written
 
     # --- the work ---------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,134 @@
+"""What is declared of single columns: what a person can change of them and how, what they are called, and what may be no reason for a decision.
+
+`[columns.NAME]` of a plan, over what training logged with the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from audit.errors import AuditError
+
+if TYPE_CHECKING:
+    from audit.features import FeatureSpec
+    from audit.roles import Roles
+
+Lang = Literal["en", "zh"]
+Words = str | dict[Lang, str]
+
+
+class ColumnRule(BaseModel):
+    """[columns.NAME]: nothing declared means that a person can change the value to any that occurs, and that it is called by its name.
+
+    `monotone` is the only direction in which the value can change; `range` its two ends; columns of one `one_hot` group are the values of one
+    fact, of which exactly one is 1. `label` is the column in words, `values` its values in words; either is a text or one for each language.
+    `prohibited` marks what may be no reason (a prohibited basis or a stand-in for one); "age" follows 12 CFR 1002.6(b)(2).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+    immutable: bool = False
+    monotone: Literal["increasing", "decreasing", "none"] = "none"
+    range: list[float] | None = None
+    integer: bool = False
+    one_hot: str | None = None
+    label: Words | None = None
+    values: dict[str, Words] = {}
+    prohibited: bool | Literal["age"] | None = None
+
+    @field_validator("range")
+    @classmethod
+    def _two_ends(cls, ends: list[float] | None) -> list[float] | None:
+        if ends is not None and len(ends) != 2:
+            raise ValueError(f"a range has two ends, got {len(ends)}")
+        if ends is not None and ends[0] > ends[1]:
+            raise ValueError(f"the range is upside down: {ends[0]:g} is above {ends[1]:g}")
+        return ends
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ColumnRule:
+        if self.immutable and self.monotone != "none":
+            raise ValueError(f"immutable and monotone = {self.monotone!r} contradict each other")
+        if self.one_hot is not None and (self.monotone != "none" or self.range is not None):
+            raise ValueError("a column of a one_hot group is 0 or 1 and has neither monotone nor range")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Only what was said: a default that is written out would overrule what training logged."""
+        written: dict[str, Any] = dump(self)
+        return {key: value for key, value in written.items() if key in self.model_fields_set}
+
+    def called(self, name: str, lang: str) -> str:
+        """The column in words; its name where nobody gave it any."""
+        return _in(self.label, lang) or name
+
+    def value(self, text: str, lang: str) -> str:
+        """One value of it in words."""
+        return _in(self.values.get(text), lang) or text
+
+
+def _in(words: Words | None, lang: str) -> str | None:
+    """Words in a language, else in English, else in any."""
+    if words is None or isinstance(words, str):
+        return words
+    return next((text for key, text in ((k, words.get(k)) for k in (lang, "en", "zh")) if text), None)  # type: ignore[call-overload]
+
+
+def overlaid(logged: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What training logged with what the plan says laid over it, key by key; only what was said, so that nothing overrules by its default."""
+    return {name: {**logged.get(name, {}), **given.get(name, {})} for name in dict.fromkeys([*logged, *given])}
+
+
+def rules(roles: Roles) -> dict[str, ColumnRule]:
+    """The declared columns; AuditError where the two sources contradict each other, or training logged what is no rule."""
+    found = {}
+    for name, said in roles.columns.items():
+        try:
+            found[name] = ColumnRule.model_validate(said)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(["columns", name, *map(str, first["loc"])])
+            raise AuditError(f"{where} is not valid: {first['msg']}", "correct [columns] in the plan") from None
+    return found
+
+
+def refuse(roles: Roles, columns: Sequence[str], features: Sequence[FeatureSpec]) -> None:
+    """AuditError where a declared column is not there, or is not what the declaration needs it to be."""
+    declared, kinds = rules(roles), {f.name: f.kind for f in features}
+    groups: dict[str, list[str]] = {}
+    for name, rule in declared.items():
+        if name not in columns:
+            raise AuditError(f"[columns.{name}] names no column of the data", f"its columns are {', '.join(columns[:40])}")
+        for key in ("monotone", "range", "integer", "one_hot"):
+            if getattr(rule, key) not in (None, False, "none") and kinds.get(name, "number") != "number":
+                raise AuditError(
+                    f"[columns.{name}] says {key}, and the column holds no numbers but is of kind {kinds[name]}",
+                    f"leave {key} out, or say immutable = true",
+                )
+        if rule.prohibited is False and name in roles.sensitive:
+            raise AuditError(
+                f"[columns.{name}] says prohibited = false, and {name!r} is a sensitive column",
+                "take it out of --sensitive, or leave prohibited out",
+            )
+        if rule.one_hot is not None:
+            groups.setdefault(rule.one_hot, []).append(name)
+    for group, members in groups.items():
+        if len(members) < 2:
+            raise AuditError(
+                f"the one_hot group {group!r} has the column {members[0]!r} only", "name all its columns, or leave one_hot out"
+            )
+        for name in members:
+            if name not in kinds:
+                raise AuditError(f"[columns.{name}] is in the one_hot group {group!r} and is no input of the model", "leave it out")
