@@ -216,6 +216,10 @@ def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resu
     if facts.recorded is not None:
         columns = facts.recorded.names
         notes.append(message("No model was asked: what is audited are the predictions in the data ({columns}).", columns=columns))
+    if settled is not None and settled.stepped:
+        notes.append(
+            message("Gradients of this net are 0 wherever they were asked for, as where a net decides by steps: its answers explain it.")
+        )
     one_score = facts.recorded is not None and len(facts.recorded.scores) == 1  # that of the positive class: there is no order
     if (
         settled is not None
@@ -360,6 +364,7 @@ def _model(arguments: Json, facts: Facts, settled: Settled | None) -> ModelInfo:
         uri=resolved["uri"], name=resolved["name"], version=resolved["version"], flavor=inspection["flavor"],
         task=settled.task if settled else facts.roles.task or "unknown", classes=settled.classes if settled else facts.roles.classes,
         features=[Feature(name=f.name, kind=f.kind) for f in facts.features], outputs=settled.outputs if settled else None,
+        score_of=settled.score_of if settled and settled.has_scores else None,
         parameters=settled.parameters if settled else None, sha256=inspection["sha256"], sha256_reason=inspection.get("sha256_reason"), model_id=resolved["model_id"], run_id=resolved["run_id"],
         load_risk=inspection["load_risk"], load_evidence=inspection["load_evidence"],
     )  # fmt: skip

@@ -19,19 +19,26 @@ if TYPE_CHECKING:
     from audit.subject.client import Description, Prediction
 
 Outputs = Literal["label", "probability", "logit", "value"]
+ScoreOf = Literal["outcome", "decision"]
 
 
 class Settled(Frozen):
-    """The model's task and how its outputs are read. `positive` is the event that the score predicts, None where there is none."""
+    """The model's task and how its outputs are read. `positive` is the event that the score predicts, None where there is none.
+
+    `stepped` says that gradients were 0 wherever they were asked for, as where a net decides by steps: they explain nothing.
+    `score_of` is what the scores were made for: the outcome, as a forecast of it, or the decision (the chance of a decision that is drawn, say).
+    """
 
     task: Task
     classes: list[str]
     outputs: Outputs
     positive: str | None
+    score_of: ScoreOf = "outcome"
     favourable: list[str]
     parameters: int | None
     kind: str
     methods: list[str]
+    stepped: bool = False
     flops: float | None = None
     uncounted: tuple[str, ...] = ()
     packages: dict[str, str]
@@ -40,6 +47,11 @@ class Settled(Frozen):
     def has_scores(self) -> bool:
         """Whether there is a score per class."""
         return self.outputs in ("probability", "logit")
+
+    @property
+    def has_forecasts(self) -> bool:
+        """Whether the scores are meant as probabilities of the outcome."""
+        return self.has_scores and self.score_of == "outcome"
 
 
 class UnreadableError(Exception):
@@ -97,7 +109,9 @@ def settle(description: Description, prediction: Prediction, facts: Facts, metad
             raise AuditError(
                 f"the favourable label {label!r} is none of the classes {', '.join(classes[:10])}", "name one of them with --favourable"
             )
-    return Settled(task=task, classes=classes, outputs=outputs, positive=positive, favourable=roles.favourable, **common)
+    return Settled(
+        task=task, classes=classes, outputs=outputs, positive=positive, score_of=_score_of(metadata), favourable=roles.favourable, **common
+    )
 
 
 def _direction(favourable: list[str]) -> list[str]:
@@ -131,6 +145,15 @@ def _declared(metadata: dict[str, Any], description: Description) -> Outputs | N
     named = metadata.get("outputs") or description.outputs
     known: dict[str, Outputs] = {"label": "label", "probability": "probability", "logit": "logit"}
     return known.get(str(named))
+
+
+def _score_of(metadata: dict[str, Any]) -> ScoreOf:
+    """What the model's own record says that its scores were made for; the outcome, where it says nothing."""
+    named = metadata.get("score_of", "outcome")
+    known: dict[Any, ScoreOf] = {"outcome": "outcome", "decision": "decision"}
+    if not isinstance(named, str) or named not in known:
+        raise AuditError(f"the model's metadata has score_of {named!r}", "write outcome or decision there, or leave it out")
+    return known[named]
 
 
 def _task(description: Description, prediction: Prediction, facts: Facts, classes_known: bool) -> str:

@@ -11,11 +11,14 @@ from audit.features import batch_rows, expressions, to_frame
 from audit.outputs import Settled, settle
 from audit.prepare import MAX_LABELS, Facts
 from audit.recorded import URI
+from audit.registry import SINGLE
 
 if TYPE_CHECKING:
-    from audit.subject.client import Prediction
+    from audit.subject.client import Client, Prediction
+    from audit.subject.frame import Frame
 
 PILOT_ROWS = 1000
+GRADIENTS = "integrated_gradients"
 
 
 def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
@@ -31,10 +34,34 @@ def pilot(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     client = Client(worker)
     description = client.describe(timeout=arguments["timeout"])
     batch = next(facts.dataset().stream(expressions(facts.dataset(), facts.features), size=batch_rows(facts.features)))
-    prediction = predict(client, take(to_frame(batch, facts.features), slice(0, PILOT_ROWS)), timeout=arguments["timeout"])
+    frame = take(to_frame(batch, facts.features), slice(0, PILOT_ROWS))
+    prediction = predict(client, frame, timeout=arguments["timeout"])
     settled = settle(description, prediction, facts, arguments["metadata"], arguments["flavor"])
+    if _stepped(client, frame, settled, facts, arguments["timeout"]):
+        methods = [method for method in settled.methods if method != GRADIENTS]
+        settled = settled.model_copy(update={"methods": methods, "stepped": True})
     _check_decision(facts, settled.task, settled.has_scores, settled.classes)
     return {"settled": settled.model_dump(mode="json"), "answers": _fingerprint(prediction)}
+
+
+def _stepped(client: Client, frame: Frame, settled: Settled, facts: Facts, timeout: float) -> bool:
+    """Whether a net's gradients are 0 between a few rows, all of them: then its answers explain it, and gradients do not.
+
+    Asked of tables only, where gradients are used. A net that cannot be asked keeps the method, and the check that needs it says what is wrong.
+    """
+    from audit.subject.client import WorkerError
+    from audit.subject.frame import rows, take
+
+    if GRADIENTS not in settled.methods or any(f.kind not in SINGLE for f in facts.features) or rows(frame) < 2:
+        return False
+    few, starts = take(frame, slice(0, 16)), take(frame, slice(max(0, rows(frame) - 4), None))
+    try:
+        found = client.attribute(few, starts, method=GRADIENTS, output=0, timeout=timeout, steps=50, max_steps=50)
+    except WorkerError as error:
+        if error.kind not in ("model", "contract"):
+            raise
+        return False
+    return not found.values.any()
 
 
 def _fingerprint(prediction: Prediction) -> str:

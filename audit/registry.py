@@ -28,6 +28,7 @@ __all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks"
 NEEDS: dict[str, str] = {
     "labels": "No outcome column is known: name it with --target.",
     "scores": "The model returns labels only, and this check needs its scores.",
+    "forecasts": "The model's score was made for its decision, and is no probability of the outcome that could be held against what happened.",
     "classes": "This check is for models that choose between classes.",
     "sensitive": "No sensitive column was declared: name them with --sensitive.",
     "model": "No model can be asked: only its predictions are known.",
@@ -52,7 +53,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
     return {
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "table": all(f["kind"] in SINGLE for f in facts["features"]), "favourable": bool(settled["favourable"]),
-        "factors": bool(facts["factors"]),
+        "factors": bool(facts["factors"]), "forecasts": settled["score_of"] == "outcome",
         "training": facts.get("training") is not None, "time": facts.get("period") is not None,
     }  # fmt: skip
 

@@ -308,6 +308,7 @@ class ModelInfo(Frozen):
     classes: list[str]
     features: list[Feature]
     outputs: str | None = None
+    score_of: str | None = None
     parameters: int | None
     sha256: str | None
     sha256_reason: str | None = None

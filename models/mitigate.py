@@ -128,17 +128,15 @@ def _described(base: Registered, what: Task, candidate: Candidate, record: dict[
         )
     elif needs:
         limits.append(f"It takes {what.sensitive} of each person at decision time, which may be disparate treatment in law")
-    if candidate.outputs == "probability":
-        limits.append(
-            "Its score is the chance of the decision, not of the outcome: it is not to be read or judged as a probability of the label"
-        )
+    if candidate.score_of == "decision":
+        limits.append("Its score was made for the decision: it is not to be read or judged as a probability of the label")
     if point["worse_for"]:
         limits.append(f"On the rows that chose it, the weighted error grew for {', '.join(point['worse_for'])}")
     figures = {"disparity_before": record["as_it_is"]["disparity"]["value"], "disparity_after": point["disparity"]["value"]}
     figures |= {"cost": point["cost"]["value"], "frontier_points": float(len(record["points"]))}
     named = {f"mitigation_{key}": value for key, value in figures.items()}
     reports = {"mitigation/frontier.json": record}
-    return Variant(candidate.net, candidate.outputs, candidate.threshold, said, tuple(limits), reports, named)
+    return Variant(candidate.net, candidate.outputs, candidate.threshold, said, tuple(limits), reports, named, score_of=candidate.score_of)
 
 
 def _name(candidate: Candidate) -> str:

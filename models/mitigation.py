@@ -37,12 +37,16 @@ FAR = 1e30
 
 @dataclass(frozen=True)
 class Candidate:
-    """One point of the frontier. It decides for the positive label where its score is at least `threshold`."""
+    """One point of the frontier. It decides for the positive label where its score is at least `threshold`.
+
+    `score_of` is what the score was made for: the outcome, or the decision, as where it is the chance of a decision that is drawn.
+    """
 
     point: dict[str, Any]
     net: Net
     outputs: str
     threshold: float
+    score_of: str = "decision"
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,7 @@ def correlation_remover(what: Task) -> Iterator[Candidate]:
         rows = what.base.dataset.parts["validation"]
         threshold = cutoff(what.base.dataset, softmax(outputs_of(net.module, net.encoder.arrays(rows))))
         assert threshold is not None, "there are two classes"
-        yield Candidate({"strength": strength}, net, "logit", threshold)
+        yield Candidate({"strength": strength}, net, "logit", threshold, score_of="outcome")
 
 
 #: Method (fairlearn's name) → its candidates, and what a reader must know of how it uses the group.

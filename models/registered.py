@@ -71,6 +71,7 @@ class Registered:
 class Variant:
     """A net made from a registered version: what is logged, and `said`, which stands in the version's tags and the model's metadata.
 
+    `score_of` is what its score was made for, `outcome` or `decision`; None where that is as in the version that it was made from.
     `only_processed` says that no row was looked at again: what was promised of the privacy of training rows then holds for the variant too.
     """
 
@@ -82,6 +83,7 @@ class Variant:
     reports: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     only_processed: bool = False
+    score_of: str | None = None
 
 
 def require_store(uri: str) -> None:
@@ -230,6 +232,7 @@ def publish(base: Registered, variant: Variant) -> str:
         _log_rows(base, _roles(base, variant))
         evaluation = log_evaluation(dataset.parts["evaluation"], base.source, dataset.settings.target)
         outputs_are = {} if variant.outputs == "value" else {"outputs": variant.outputs}
+        outputs_are |= {} if variant.score_of is None else {"score_of": variant.score_of}
         metadata = (
             base.metadata | outputs_are | {"columns": net.encoder.record(), "architecture": net.architecture, "variant": variant.said}
         )

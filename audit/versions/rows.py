@@ -200,7 +200,7 @@ class Rows:
         if self.classes is not None:
             size, (before, now) = len(self.labels), (self._places(t.settled)[b["pred"]] for t, b in ((self.old, old), (self.new, new)))
             self.classes += np.bincount((y[known] * size + before[known]) * size + now[known], minlength=size**3)
-        if self.old.settled.has_scores and self.new.settled.has_scores:
+        if self.old.settled.has_forecasts and self.new.settled.has_forecasts:
             self._losses(y, old, new, known)
 
     def _coded(self, y: NDArray[Any] | None, rows: int) -> NDArray[np.int64]:

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from at_terminal import Done, User
 
-CHECKS = ("--checks", "fairness.group,fairness.inputs,performance.overall", "--no-log")
+CHECKS = (
+    "--checks",
+    "fairness.group,fairness.inputs,performance.overall,performance.baseline,calibration.overall,explanation.global",
+    "--no-log",
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,33 @@ def test_the_audit_says_that_the_group_decides(audits: dict[str, dict[str, Any]]
     limits = " ".join(audits["mitigated"]["context"]["known_limits"])
     assert "Mitigated version of models:/credit/1" in limits
     assert "may be disparate treatment in law" in limits
+
+
+def check_of(document: dict[str, Any], id_: str) -> dict[str, Any]:
+    return next(c for c in document["checks"] if c["info"]["id"] == id_)
+
+
+@pytest.mark.slow
+def test_the_chance_of_a_decision_is_not_judged_as_a_forecast(audits: dict[str, dict[str, Any]]) -> None:
+    assert [audits[name]["model"]["score_of"] for name in ("base", "mitigated", "small")] == ["outcome", "decision", "outcome"]
+    baseline = check_of(audits["mitigated"], "performance.baseline")
+    assert {f["metric"] for f in baseline["findings"]} == {"informedness"}
+    assert baseline["verdict"] == "pass"
+    assert {"log_loss_skill", "brier_skill"} <= {f["metric"] for f in check_of(audits["base"], "performance.baseline")["findings"]}
+    calibration = check_of(audits["mitigated"], "calibration.overall")
+    assert (calibration["status"], check_of(audits["base"], "calibration.overall")["status"]) == ("skipped", "completed")
+    assert "made for its decision" in calibration["reason"]
+
+
+@pytest.mark.slow
+def test_a_net_of_steps_is_explained_from_its_answers(audits: dict[str, dict[str, Any]]) -> None:
+    explained = check_of(audits["mitigated"], "explanation.global")
+    sizes = [f["estimate"]["value"] for f in explained["findings"] if f["metric"] == "mean_abs_attribution"]
+    assert max(sizes) > 0.01
+    assert "Integrated Gradients" not in explained["summary"]
+    assert "Integrated Gradients" in check_of(audits["base"], "explanation.global")["summary"]
+    notes = {name: " ".join(document["notes"]) for name, document in audits.items()}
+    assert [("decides by steps" in notes[name]) for name in ("base", "mitigated", "small")] == [False, True, False]
 
 
 @pytest.mark.slow

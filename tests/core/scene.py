@@ -20,7 +20,7 @@ from audit.dataset import MISSING, data_digest, open_dataset
 from audit.dependence import Cluster
 from audit.features import FeatureSpec
 from audit.judge import finding
-from audit.outputs import Settled
+from audit.outputs import ScoreOf, Settled
 from audit.plan import Plan
 from audit.prepare import Facts, Groups
 from audit.probe import collect
@@ -147,6 +147,7 @@ def set_scene(
     independent: bool = False,
     period: Sequence[str] | NDArray[Any] | None = None,
     training: Mapping[str, ArrayLike] | None = None,
+    score_of: ScoreOf = "outcome",
 ) -> Scene:
     """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
 
@@ -203,7 +204,7 @@ def set_scene(
     known = np.zeros(n, bool) if outcome is None else np.isfinite(outcome) if regression else outcome >= 0
     settled = Settled(
         task=task, classes=names, outputs="value" if regression else "label" if scores is None else "probability", positive=positive,
-        favourable=list(favourable), parameters=3, kind="linear", methods=[], packages={},
+        score_of=score_of, favourable=list(favourable), parameters=3, kind="linear", methods=[], packages={},
     )  # fmt: skip
     said = pa.table(columns).replace_schema_metadata(described(facts, settled))
     pq.write_table(said, folder / "scored.parquet", compression="none", use_dictionary=False)

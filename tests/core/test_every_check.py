@@ -185,6 +185,8 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "a quantity": quantity,
     "labels only": lambda: ordinary() | {"score": None},
     "several labels only": lambda: several() | {"score": None},
+    "scores made for the decision": lambda: (g := ordinary()) | {"score": g["pred"].astype(float), "score_of": "decision"},
+    "several scores made for the decision": lambda: several() | {"score_of": "decision"},
     "one row per group": lambda: ordinary(6) | {"groups": {"sex": list("abcdef")}},
     "one row of a quantity per group": lambda: quantity(6) | {"groups": {"sex": list("abcdef")}},
     "a group without positives": without_positives,

@@ -270,6 +270,16 @@ def test_one_column_in_the_unit_interval_is_the_probability_of_the_event(tmp_pat
     assert np.isnan(scores[2]).all()
 
 
+def test_a_model_may_say_that_its_score_was_made_for_the_decision(tmp_path: Path) -> None:
+    settled = settled_for(tmp_path, [0, 1], said([[0.2, 0.8], [1, 0]]), metadata={"score_of": "decision"})
+    assert (settled.score_of, settled.has_scores, settled.has_forecasts) == ("decision", True, False)
+    settled = settled_for(tmp_path, [0, 1], said([0.2, 0.9]))
+    assert (settled.score_of, settled.has_forecasts) == ("outcome", True)
+    for strange in ("decisions", 1, None):
+        with pytest.raises(AuditError, match="write outcome or decision"):
+            settled_for(tmp_path, [0, 1], said([0.2, 0.9]), metadata={"score_of": strange})
+
+
 def test_one_column_speaks_of_the_declared_event_even_where_it_is_the_first_class(tmp_path: Path) -> None:
     settled = settled_for(tmp_path, ["bad", "good"], said([0.2, 0.9]), positive="bad")
     codes, scores = interpret(said([0.2, 0.9]), settled)

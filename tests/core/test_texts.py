@@ -36,6 +36,7 @@ TABLES = {
     "JUDGED_FOR": JUDGED_FOR,
     "LEVELS": LEVELS,
     "PARTS": PARTS,
+    "NEEDS": NEEDS,
 }
 ELSEWHERE = {"what", "w", "m.id", "first.unit", "str(result['reason'])"}
 #: Texts that are a name and its value, the same in every language.

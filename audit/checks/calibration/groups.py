@@ -29,7 +29,7 @@ MOST_LINES = 6  # of a drawn curve
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
-    needs=["labels", "sensitive"],
+    needs=["labels", "sensitive", "forecasts"],
     references=[
         "Cox 1958",
         "Guo et al. 2017",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     ),
     unit="probability",
     direction="target",
-    needs=["labels", "scores", "classes", "sensitive"],
+    needs=["labels", "scores", "classes", "sensitive", "forecasts"],
     references=["Hébert-Johnson, Kim, Reingold and Rothblum 2018", "Kim, Ghorbani and Zou 2019", "Phipson and Smyth 2010"],
     reported_only=["multicalibration_error", "widest_cell_gap"],
 )

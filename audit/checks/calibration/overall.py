@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
-    needs=["labels"],
+    needs=["labels", "forecasts"],
     references=[
         "Cox 1958",
         "Murphy 1973",

@@ -66,7 +66,10 @@ def global_(
             "mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else []
         ).model_copy(update={"computed_in": where})
     yield gap(ctx, found).model_copy(update={"computed_in": where})
-    top = [first.features[j] for j in order[:3]]
+    top = [first.features[j] for j in order[:3] if means[j].value > 0]
+    if not top:
+        yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
+        return
     yield message(
         "The inputs that move the answers most: {names} ({method}; {n:count} rows against {background:count} background rows; unit: {unit}).",
         names=top, method=message(METHODS[first.method]), n=len(size), background=first.background, unit=message(first.unit),

@@ -47,7 +47,8 @@ def local(
     first = found[0]
     where = "parent" if first.method == "permutation_shap" else "worker"
     size = np.mean([np.abs(e.values) for e in found], axis=0)
-    wins = np.bincount(size.argmax(axis=1), minlength=size.shape[1])
+    moved = size.any(axis=1)  # where nothing moved the answer, nothing is the strongest reason
+    wins = np.bincount(size.argmax(axis=1)[moved], minlength=size.shape[1])
     order = sorted(range(len(wins)), key=lambda j: (-int(wins[j]), j))
     columns = [Column(name="feature", label="input"), *(Column(name=f"p{q:02d}", label=f"{q} %", kind="number") for q in (5, 50, 95))]
     spread: list[list[str | int | float | None]] = []
@@ -59,6 +60,9 @@ def local(
             update={"computed_in": where, "evidence": [table] if place == 0 and spread else []}
         )
     yield gap(ctx, found).model_copy(update={"computed_in": where})
+    if not wins.any():
+        yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
+        return
     yield message(
         "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
         name=first.features[order[0]],

@@ -279,7 +279,7 @@ def _mean(values: NDArray[np.float64], level: float) -> One:
 
 
 def _losses(ctx: Context, members: list[NDArray[np.float64]]) -> dict[str, One]:
-    """ROC AUC of the event, or of each class against the rest, and log loss; `members` are outcome codes and the score of each class."""
+    """ROC AUC of the event, or of each class against the rest, and log loss of forecasts; `members` are outcome codes and the score of each class."""
     import math
 
     import numpy as np
@@ -292,8 +292,10 @@ def _losses(ctx: Context, members: list[NDArray[np.float64]]) -> dict[str, One]:
     classes = [_event(ctx)] if ctx.settled.task == "binary" and _event(ctx) is not None else range(scores.shape[1])
     aucs = [delong(rank(scores[:, c], y == c)) for c in classes]
     auc = math.nan if any(a is None for a in aucs) else math.fsum(a[0] for a in aucs if a) / len(aucs)
-    given = log_losses(scores[np.arange(len(y)), y])
-    return {"roc_auc_score": One(auc, auc, None), "log_loss": _mean(given, ctx.level("log_loss"))}
+    ranked = {"roc_auc_score": One(auc, auc, None)}
+    if not ctx.settled.has_forecasts:
+        return ranked
+    return ranked | {"log_loss": _mean(log_losses(scores[np.arange(len(y)), y]), ctx.level("log_loss"))}
 
 
 def _errors(ctx: Context, members: list[NDArray[np.float64]]) -> dict[str, One]:

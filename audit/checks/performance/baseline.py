@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     title="Better than a trivial forecast",
     meaning=(
         "Skill compares the model's loss with that of the best constant forecast on the same rows, which is the base rate (or the mean): 1 is perfect, 0 is no better, below 0 "
-        "is worse. A group is held against its own base rate, so its skill says whether the model tells its members apart. For a model that returns labels only, informedness (recall plus specificity minus 1) takes its place."
+        "is worse. A group is held against its own base rate, so its skill says whether the model tells its members apart. For a model that returns labels only, or a score made for its decision, informedness (recall plus specificity minus 1) takes its place."
     ),
     limits=(
         "It shows that the scores carry information about the recorded outcomes, not that they are good enough for a use. A badly calibrated model can rank well and still have "
@@ -39,7 +39,7 @@ def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     from audit.measure import SKILLS
     from audit.text import message
 
-    measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_scores else _decisions(ctx)
+    measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_forecasts else _decisions(ctx)
     headline: tuple[str, Estimate] | None = None
     for measurement in measured:
         if not measurement.slice:

@@ -138,9 +138,8 @@ def _said(name: Message, e: Estimate) -> Message:
 def _metrics(ctx: Context) -> list[str]:
     if ctx.settled.task == "regression":
         return ["r2"]
-    if ctx.settled.has_scores and ctx.settled.task == "binary":
-        return ["roc_auc", "brier_score"]
-    return ["accuracy", "brier_score"] if ctx.settled.has_scores else ["accuracy"]
+    ranked = ctx.settled.has_scores and ctx.settled.task == "binary"
+    return ["roc_auc" if ranked else "accuracy", *(["brier_score"] if ctx.settled.has_forecasts else [])]
 
 
 def _brier(ctx: Context, y: NDArray[Any], scores: Floats) -> Floats:

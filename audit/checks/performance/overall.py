@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from audit.registry import Field, check
+from audit.registry import NEEDS, Field, check
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,10 +204,14 @@ def _from_scores(ctx: Context) -> Iterator[Measurement]:
 
 
 def _losses(ctx: Context, log_loss: Summing, brier: Summing) -> Iterator[Measurement]:
-    from audit.measure import value
+    from audit.measure import undefined, value
     from audit.stats.losses import mean_of
+    from audit.text import message
 
     for name, summing in (("log_loss", log_loss), ("brier_score", brier)):
+        if not ctx.settled.has_forecasts:
+            yield undefined(name, message(NEEDS["forecasts"]))
+            continue
         moments = summing.moments()
         yield value(name, mean_of(moments, level=ctx.level(name)) if moments else None)
 

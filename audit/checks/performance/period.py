@@ -121,7 +121,8 @@ def _classes(ctx: Context, rows: NDArray[np.int64], slice_: dict[str, str]) -> _
         measured["roc_auc"] = value("roc_auc", roc_auc_ranked(table, level=ctx.level("roc_auc")), slice_=slice_, reason=why)
         if parts is not None and parts[1]:
             errors["roc_auc"] = (parts[0], parts[1])
-        gap = score - one
+    if event is not None and settled.has_forecasts:
+        gap = ctx.scored.score[rows] - (y == event)
         large = from_influence(float(gap.mean()), gap, level=ctx.level("calibration_in_the_large"), method="normal") if n > 1 else None
         few = message("Fewer than two rows: nothing can be said of their mean.")
         measured["calibration_in_the_large"] = value("calibration_in_the_large", large, slice_=slice_, reason=few)

@@ -1,0 +1,89 @@
+"""A net that decides by steps has no gradient: it is told by its gradients before any check, and where nothing moves no input is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from audit.checks.explanation.global_ import global_
+from audit.checks.explanation.local import local
+from audit.explain import attribute
+from audit.explain.explained import Explained
+from audit.pilot import _stepped
+from audit.result import Measurement, Message
+from audit.subject.client import WorkerError
+from audit.subject.flavors.pytorch import integrated_gradients
+from audit.text import render
+
+SETTLED: Any = SimpleNamespace(
+    task="binary", has_scores=True, positive="1", classes=["0", "1"], methods=["integrated_gradients"], outputs="probability"
+)
+
+
+class Client:
+    """Gradients of a function of the rows, as the worker gives them."""
+
+    def __init__(self, score: Callable[[Any], Any]) -> None:
+        self.score = score
+
+    def attribute(self, frame: dict[str, Any], background: dict[str, Any], *, steps: int, max_steps: int, **_: Any) -> Any:
+        x, reference = (torch.from_numpy(np.stack(list(f.values()), axis=1)) for f in (frame, background))
+        values, base, _ = integrated_gradients(lambda rows: self.score(rows).double(), x, reference, steps, max_steps)
+        return SimpleNamespace(values=values, base=base, unit="probability")
+
+
+def stepped(score: Callable[[Any], Any], *, kind: str = "number", settled: Any = SETTLED) -> bool:
+    stream = np.random.default_rng(0)
+    frame = {name: stream.normal(size=300) for name in ("income", "debt", "noise")}
+    facts: Any = SimpleNamespace(features=[SimpleNamespace(kind=kind)] * 3)
+    client: Any = Client(score)
+    return _stepped(client, frame, settled, facts, 10.0)
+
+
+def steps(rows: Any) -> Any:
+    """1 where income exceeds debt, with a gradient that is 0 and not missing."""
+    margin = rows[:, 0] - rows[:, 1]
+    return (margin > 0).double() + 0 * margin.clamp(-1, 1)
+
+
+def test_steps_are_told_from_slopes() -> None:
+    assert stepped(steps)
+    assert not stepped(lambda rows: torch.sigmoid(rows[:, 0] - 2 * rows[:, 1]))
+    assert not stepped(lambda rows: steps(rows) + torch.relu(rows[:, 2] - 1))  # flat almost everywhere, not everywhere
+
+
+def test_gradients_are_asked_for_where_a_check_would_use_them() -> None:
+    def refused(rows: Any) -> Any:
+        raise AssertionError
+
+    assert not stepped(refused, kind="image")
+    assert not stepped(refused, settled=SimpleNamespace(methods=[]))
+
+
+@pytest.mark.parametrize("kind", ["contract", "died"])
+def test_a_net_without_gradients_keeps_the_method_and_a_dead_worker_is_told(kind: Any) -> None:
+    def without(rows: Any) -> Any:
+        raise WorkerError(kind, "gradients cannot be had")
+
+    if kind == "contract":
+        assert not stepped(without)
+    else:
+        with pytest.raises(WorkerError):
+            stepped(without)
+
+
+@pytest.mark.parametrize("check", [global_, local])
+def test_no_input_is_named_where_none_moves_anything(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    zero = np.zeros((50, 2))
+    explained = Explained(["income", "debt"], zero, np.full(50, 0.3), np.full(50, 0.3), "probability", "integrated_gradients", 10)
+    monkeypatch.setattr(attribute, "explain", lambda *_, **__: [explained])
+    settled = SimpleNamespace(methods=["integrated_gradients"], task="binary")
+    ctx = SimpleNamespace(level=lambda *_: 0.95, settled=settled, facts=SimpleNamespace(features=["income", "debt"]))
+    found = list(check(ctx))
+    assert render(next(m for m in found if isinstance(m, Message))).startswith("No input can be named")
+    assert {m.estimate.value for m in found if isinstance(m, Measurement) and m.slice} == {0.0}
