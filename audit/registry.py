@@ -37,6 +37,7 @@ NEEDS: dict[str, str] = {
     "costs": "Nobody declared what errors cost in numbers: give false_positive and false_negative under cost_of_errors in the context.",
     "favourable": "Nobody declared which decision is favourable: name it with --favourable.",
     "factors": "No legitimate factor was declared that is a column of the data: name them under legitimate_factors in the context.",
+    "divided": "No column divides the rows: no input of the model holds single values, and no sensitive column or factor was declared.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
@@ -54,6 +55,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "table": all(f["kind"] in SINGLE for f in facts["features"]), "favourable": bool(settled["favourable"]),
         "factors": bool(facts["factors"]), "forecasts": settled["score_of"] == "outcome",
+        "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None,
     }  # fmt: skip
 

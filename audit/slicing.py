@@ -1,13 +1,13 @@
-"""The rows counted by attributes, half and outcome: what a search over slices reads.
+"""The rows by attributes, half and outcome: what a search over slices reads.
 
-Attributes are the sensitive columns and whatever other columns the plan names. Each row falls into one of two halves by the keyed hash that draws
+Attributes are the sensitive columns and other columns of the data, divided into levels. Each row falls into one of two halves by the keyed hash that draws
 the sample; where rows belong together, a whole cluster does.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,12 +15,15 @@ from audit.coding import coded, codes
 from audit.counting import CELLS, UNDECIDED, cell_coding, events
 from audit.dataset import MISSING
 from audit.errors import AuditError
+from audit.prepare import MAX_GROUPS, Facts
+from audit.registry import SINGLE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.result import Slice
     from audit.stats.slices import Cells, Read
     from audit.table import Block
 
@@ -51,7 +54,7 @@ class Attribute(NamedTuple):
 
 def attributes(ctx: Context, others: Sequence[str], support: int) -> list[Attribute]:
     """The sensitive columns and the other ones; levels of fewer than `support` rows name no slice, and neither does unknown membership."""
-    from audit.prepare import MAX_GROUPS, levels_of
+    from audit.prepare import levels_of
 
     found = [_attribute(g.name, g.levels, g.sizes, f"g{i}", None, support, known_only=True) for i, g in enumerate(ctx.facts.groups)]
     sensitive = {attribute.name for attribute in found}
@@ -63,6 +66,49 @@ def attributes(ctx: Context, others: Sequence[str], support: int) -> list[Attrib
             )
         found.append(_attribute(name, list(counted), list(counted.values()), f"a{i}", sql, support, known_only=False))
     return found
+
+
+def every_column(ctx: Context, support: int) -> list[Attribute]:
+    """Sensitive columns, legitimate factors and the model's inputs of one value a row (all other columns, where no model is known), each once.
+
+    Of a column of very many values those of `support` rows may name a slice. A column of which no level does, or that never changes, is left out.
+    """
+    from audit.prepare import levels_of
+
+    found = attributes(ctx, [], support)
+    constant = {g.name for g in (*ctx.facts.groups, *ctx.facts.factors) if len(g.levels) == 1}
+    taken = {a.name for a in found} | {ctx.facts.roles.target}
+    for i, factor in enumerate(ctx.facts.factors):
+        if factor.name not in taken:
+            found.append(_attribute(factor.name, factor.levels, factor.sizes, f"f{i}", None, support, known_only=False))
+    taken |= {a.name for a in found}
+    for i, name in enumerate(name for name in columns(ctx.facts) if name not in taken):
+        sql, counted = levels_of(ctx.dataset, name, ctx.plan.bins)
+        constant |= {name} if len(counted) == 1 else set()
+        if len(counted) > MAX_GROUPS:
+            counted = _frequent(ctx, sql, support)
+        found.append(_attribute(name, list(counted), list(counted.values()), f"a{i}", sql, support, known_only=False))
+    return [a for a in found if a.levels and a.name not in constant]
+
+
+def columns(facts: Facts) -> list[str]:
+    """The model's inputs of one value a row; where no model is known, all columns of one value a row that are nothing else."""
+    if facts.recorded is None:
+        return [f.name for f in facts.features if f.kind in SINGLE]
+    recorded = {facts.recorded.prediction, *facts.recorded.scores, facts.decision.column, facts.roles.cluster, facts.roles.target}
+    dataset = facts.dataset()
+    return [name for name in facts.columns if name not in recorded and dataset.is_scalar(name)]
+
+
+def _frequent(ctx: Context, sql: str, support: int) -> dict[str, int]:
+    """The values that at least `support` rows have, the most frequent first."""
+    tail = f"WHERE {sql} IS NOT NULL GROUP BY 1 HAVING count(*) >= {int(support)} ORDER BY 2 DESC, 1 LIMIT {MAX_GROUPS}"
+    return {str(value): int(n) for value, n in ctx.dataset.ask({"value": sql, "n": "count(*)"}, tail=tail)}
+
+
+def named(levels: Mapping[int, int], divided: Sequence[Attribute]) -> Slice:
+    """Attribute → level as a slice of the document."""
+    return {divided[i].name: divided[i].levels[level] for i, level in levels.items()}
 
 
 def _attribute(name: str, texts: list[str], sizes: list[int], column: str, sql: str | None, support: int, *, known_only: bool) -> Attribute:
@@ -92,7 +138,7 @@ def counted(ctx: Context, divided: Sequence[Attribute], depth: int, threshold: f
     tallies = [Tally(math.prod(size) * width) for size in sizes]
     everybody = np.zeros(width, np.int64)
     coding = _coding(ctx, threshold)
-    for block, levels, half in _rows(ctx, divided):
+    for block, levels, half, _ in levelled(ctx, divided, [*(["y"] if ctx.facts.target_sql is not None else []), "pred"]):
         code = half * CODES + coding(block)
         everybody += np.bincount(code, minlength=width)
         for chosen, tally in zip(sets, tallies, strict=True):
@@ -106,22 +152,25 @@ def counted(ctx: Context, divided: Sequence[Attribute], depth: int, threshold: f
     return [cells(t, c, s, width) for t, c, s in zip(tallies, sets, sizes, strict=True)], everybody
 
 
-def _rows(ctx: Context, divided: Sequence[Attribute]) -> Iterator[tuple[Block, list[Ints], Ints]]:
-    """Blocks of the scored table with the level of each row in each attribute, and its half."""
+def levelled(ctx: Context, divided: Sequence[Attribute], names: Sequence[str]) -> Iterator[tuple[Block, list[Ints], Ints, Ints]]:
+    """Blocks of the scored table with the level of each row in each attribute, its half, and its number (its cluster's where rows belong together).
+
+    `names` are the columns of the scored table that a block holds.
+    """
     import numpy as np
 
     from audit.scored import halves
 
-    named = [a.column for a in divided if a.sql is None]
-    outcome = ["y"] if ctx.facts.target_sql is not None else []
+    own = [a.column for a in divided if a.sql is None]
     clusters = ["c"] if ctx.facts.cluster is not None else []
     others = _others(ctx, [a for a in divided if a.sql is not None])
     start = 0
-    for block in ctx.scored.blocks([*outcome, "pred", *named, *clusters]):
+    for block in ctx.scored.blocks(list(dict.fromkeys([*names, *own, *clusters]))):
         n = len(block)
         more = others(n)
-        own = block["c"].astype(np.int64) if clusters else np.arange(start, start + n, dtype=np.int64)
-        yield block, [a.table[block[a.column] if a.sql is None else more[a.column]] for a in divided], halves(own, ctx.seed)
+        number = block["c"].astype(np.int64) if clusters else np.arange(start, start + n, dtype=np.int64)
+        levels = [a.table[block[a.column] if a.sql is None else more[a.column]] for a in divided]
+        yield block, levels, halves(number, ctx.seed), number
         start += n
 
 

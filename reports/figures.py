@@ -15,6 +15,7 @@ from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
 SMALL = 30  # rows below which a dot is hollow
+REST = "(rest)"  # everybody else, where a search found a slice
 MOST_DOTS = 25
 ALT_LIMIT = 1500
 NEUTRAL = {"ratio": 1.0, "odds_ratio": 1.0, "difference": 0.0}
@@ -154,14 +155,17 @@ def forest_title(found: Sequence[Finding], kind: str, say: Speaker, own: Mapping
 def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[tuple[int, Chart]]:
     """One forest plot per set of comparable estimates with two rows or more; 0 judged or of everybody, 1 one column, 2 intersections.
 
-    Where one comparison of a metric is judged, its unjudged forms (difference beside ratio) stay in the table.
+    Where one comparison of a metric is judged, its unjudged forms (difference beside ratio) stay in the table. Slices that a search found share a
+    plot, by whatever columns each is defined.
     """
     sets: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
         if f.estimate is not None and f.estimate.method != "exact" and not any(c.startswith("(") for c in f.slice):
-            key = (
-                ("", "everybody") if not f.slice and kind_of(f.metric, f.compare) == "percent" else (f.metric, f.compare, *sorted(f.slice))
-            )
+            key: tuple[str, ...] = (f.metric, f.compare, *sorted(f.slice))
+            if not f.slice and kind_of(f.metric, f.compare) == "percent":
+                key = ("", "everybody")
+            elif f.against is not None and REST in f.against.values():
+                key = (f.metric, f.compare, REST)
             sets.setdefault(key, []).append((i, f))
     judged = {(k[0], *k[2:]) for k, m in sets.items() if k[1] != "value" and any(f.criterion for _, f in m)}
     shown = {
@@ -170,7 +174,8 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
         if len(m) > 1 and (k[1] in ("value", "everybody") or (k[0], *k[2:]) not in judged or m[0][1].criterion)
     }
     ranks = {
-        k: 2 if len(m[0][1].slice) > 1 else 0 if k[1] == "everybody" or any(f.criterion for _, f in m) else 1 for k, m in shown.items()
+        k: 2 if len(m[0][1].slice) > 1 and REST not in k else 0 if k[1] == "everybody" or any(f.criterion for _, f in m) else 1
+        for k, m in shown.items()
     }
     own = rows_of(check)
     return [

@@ -94,6 +94,7 @@ METHODS = {
     "normal_paired": mark("paired normal approximation"),
     "delta": mark("delta method"),
     "sandwich_log": mark("sandwich variance on the log scale"),
+    "sandwich_clusters": mark("sandwich variance over clusters"),
     "least_squares_robust": mark("least squares, robust variance"),
     "simulation": mark("simulation"),
     "price_bonett": "Price–Bonett",

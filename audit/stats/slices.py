@@ -6,7 +6,7 @@ test valid after a search (Cox 1975; Wasserman and Roeder 2009).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Literal, NamedTuple
 
@@ -118,6 +118,11 @@ def lower_bound(k1: ArrayLike, n1: ArrayLike, k0: ArrayLike, n0: ArrayLike) -> F
     return scores.difference_limits(k1, n1, k0, n0, level=2 * LEVEL - 1)[0]
 
 
+def nested(one: Mapping[int, int], other: Mapping[int, int]) -> bool:
+    """Whether one of two slices, attribute → level, lies inside the other: it says the same again."""
+    return one.items() <= other.items() or other.items() <= one.items()
+
+
 class Found(NamedTuple):
     """A slice that stands out on the first half: attribute → level, (k, n) of it and of everybody else on the first half and on the second, and its rank score."""
 
@@ -171,7 +176,7 @@ class Search(NamedTuple):
                 break
             _, table, k, n, _ = ranked[t]
             levels = dict(zip(table.places, table.levels[place].tolist(), strict=True))
-            if any(levels.items() <= f.levels.items() or f.levels.items() <= levels.items() for f in found):
+            if any(nested(levels, f.levels) for f in found):
                 continue
             first, second = (
                 (int(k[place, h]), int(n[place, h]), int(k0[h] - k[place, h]), int(n0[h] - n[place, h])) for h in (0, 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from audit import mistakes
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.explanation.global_ import METHODS
 from audit.checks.fairness.impact import READINGS
@@ -24,7 +25,7 @@ from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, render, speaks
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
-WORDS = gap.WORDS | period.WORDS
+WORDS = gap.WORDS | period.WORDS | mistakes.WORDS
 TABLES = {
     "NAMES": challengers.NAMES,
     "WORDS": WORDS,

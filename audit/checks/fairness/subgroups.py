@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Cell, Column, Measurement, Message, Slice, Table, Test
+    from audit.result import Cell, Column, Measurement, Message, Table, Test
     from audit.slicing import Attribute, Question
     from audit.stats.slices import Found
 
@@ -103,10 +103,6 @@ def _test(p: float, method: str, adjusted: float, family: int) -> Test:
     return Test(null="no difference in the direction found", method=method, p_value=p, adjusted_p_value=adjusted, tests_in_family=family)
 
 
-def _slice(found: Found, divided: list[Attribute]) -> Slice:
-    return {divided[i].name: divided[i].levels[level] for i, level in found.levels.items()}
-
-
 def _counts(question: Question, counts: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """The metric's own counts: the complement is turned back."""
     k1, n1, k0, n0 = counts
@@ -117,12 +113,13 @@ def _measured(ctx: Context, question: Question, best: list[Found], tests: list[T
     """The difference of each slice to everybody else, on the second half."""
     from audit.dataset import REST
     from audit.result import Measurement, Part
+    from audit.slicing import named
     from audit.stats.compare import newcombe
 
     rest = {"(rows)": REST}
     for place, (f, test) in enumerate(zip(best, tests, strict=True)):
         k1, n1, k0, n0 = _counts(question, f.second)
-        slice_ = _slice(f, divided)
+        slice_ = named(f.levels, divided)
         estimate = newcombe(k1, n1, k0, n0, level=ctx.level(question.metric, "difference"))
         yield Measurement(
             metric=question.metric, compare="difference", slice=slice_, against=rest, estimate=estimate, test=test,
@@ -170,6 +167,7 @@ def _said(
     ctx: Context, tested: list[tuple[Question, Found]], adjusted: list[float], divided: list[Attribute], tried: int, support: int
 ) -> Message:
     """The groups whose difference held on the other half, and what could have been found."""
+    from audit.slicing import named
     from audit.stats.compare import newcombe
     from audit.text import message, who
 
@@ -184,18 +182,18 @@ def _said(
             "half of the rows were tested on the other: none differs there beyond chance (smallest adjusted p {p:p}). {power}",
             p=min(adjusted), power=_power(tested, support, ctx.plan.judge.alpha_fail), **numbers,
         )  # fmt: skip
-    named = []
+    said_of = []
     for p, i in sorted(plainest.values())[:NAMED]:
         question, f = tested[i]
         k1, n1, k0, n0 = _counts(question, f.second)
         e = newcombe(k1, n1, k0, n0, level=ctx.level(question.metric, "difference"))
         assert e is not None, "a slice and everybody else have rows in both halves"
-        named.append(message(
+        said_of.append(message(
             "{who}: {what} {rate:percent}, everybody else {rest:percent} (a difference of {value:points} points, {level:percent} interval {low:points} to {high:points}; {n:count} rows; adjusted p {p:p}).",
-            who=who(_slice(f, divided)), what=message(WORDS[question.metric]), rate=k1 / n1, rest=k0 / n0, p=p, value=e.value, level=e.level, low=e.low, high=e.high, n=n1,
+            who=who(named(f.levels, divided)), what=message(WORDS[question.metric]), rate=k1 / n1, rest=k0 / n0, p=p, value=e.value, level=e.level, low=e.low, high=e.high, n=n1,
         ))  # fmt: skip
-    said = named[-1]
-    for first in reversed(named[:-1]):
+    said = said_of[-1]
+    for first in reversed(said_of[:-1]):
         said = message("{first} {rest}", first=first, rest=said)
     return message(
         "{tried:count} groups of at least {support:count} rows were held against everybody else, each in several respects; the {tests:count} comparisons that stood out most on one "
