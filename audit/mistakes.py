@@ -54,7 +54,7 @@ def errors(ctx: Context, kind: Kind) -> Errors:
     regression = ctx.settled.task == "regression"
     if kind == "auto":
         kind = "squared" if regression else "zero_one"
-    if regression != (kind == "squared") or (kind == "log_loss" and not ctx.settled.has_scores):
+    if regression != (kind == "squared") or (kind == "log_loss" and not ctx.settled.has_forecasts):
         raise AuditError(f"the plan asks for errors of kind {kind!r}, which this model does not have", 'leave error = "auto"')
 
     def squared(block: Block) -> Floats:
