@@ -65,6 +65,8 @@ METRICS = {
     "columns": mark("columns"),
     "mean_abs_attribution": mark("how much an input moves the answer (mean absolute attribution)"),
     "completeness_gap": mark("what the attributions leave unexplained (completeness gap)"),
+    "sampling_error": mark("what drawn coalitions leave open, in the range of a row's attributions (sampling error)"),
+    "tied_top_reason_share": mark("rows whose main reason is not told from the next (tied top reason share)"),
     "top_reason_share": mark("rows for which an input is the main reason (top reason share)"),
     "mean_prediction": mark("average prediction (mean prediction)"),
     "prediction_rate": mark("how often each class is predicted (prediction rate)"),

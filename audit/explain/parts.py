@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -43,10 +43,11 @@ class Parts(Protocol):
 
 @dataclass(frozen=True)
 class Columns:
-    """Rows of a table, divided into their columns; what is switched off takes the values of the background rows."""
+    """Rows of a table, divided into their columns, or into groups of them; what is switched off takes the values of the background rows."""
 
     frame: Frame
     background: Frame
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def copies(self) -> int:
@@ -54,12 +55,22 @@ class Columns:
         return rows(self.background)
 
     def names(self, row: int) -> list[str]:
-        """The columns, the same for every row."""
-        return list(self.frame)
+        """The columns or groups, the same for every row."""
+        return list(self.groups or self.frame)
 
     def mixed(self, row: int, masks: Bools) -> Frame:
         """As `Parts` says."""
-        return {name: _mixed(own, self.background[name], row, masks[:, j]) for j, (name, own) in enumerate(self.frame.items())}
+        place = {column: j for j, columns in enumerate(self._columns) for column in columns}
+        return {name: _mixed(own, self.background[name], row, masks[:, place[name]]) for name, own in self.frame.items()}
+
+    @property
+    def moving(self) -> Bools:
+        """Parts (d,) in which some row differs from some background row; the others move no answer of the model."""
+        return np.array([any(_moving(self.frame[c], self.background[c]) for c in columns) for columns in self._columns])
+
+    @property
+    def _columns(self) -> list[Sequence[str]]:
+        return list(self.groups.values()) if self.groups else [[name] for name in self.frame]
 
 
 def game(answers: Answers, parts: Parts, row: int) -> Game:
@@ -86,6 +97,16 @@ def _mixed(own: Array | Categories, background: Array | Categories, row: int, ke
     keep = kept.reshape(-1, *([1] * own.ndim))
     mixed = np.where(keep, own[row], background[None, :].astype(own.dtype))
     return mixed.reshape(-1, *own.shape[1:])
+
+
+def _moving(own: Array | Categories, background: Array | Categories) -> bool:
+    """Whether a column holds more than one value, rows and background taken together; all missing values are one."""
+    if isinstance(own, Categories):
+        assert isinstance(background, Categories)
+        codes, _ = _recoded(own, background)
+        return len(np.unique(np.concatenate([own.codes, codes]))) > 1
+    assert not isinstance(background, Categories)
+    return len(np.unique(np.concatenate([own, background.astype(own.dtype)]), axis=0)) > 1
 
 
 def _recoded(own: Categories, background: Categories) -> tuple[Array, tuple[str, ...]]:

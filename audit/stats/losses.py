@@ -31,6 +31,14 @@ def mean_loss(losses: Floats, *, level: float) -> Estimate:
     return from_influence(float(np.mean(losses)), losses, level=level, method="normal")
 
 
+def widened(estimate: Estimate, error: float) -> Estimate:
+    """A normal interval with a further standard error, independent of the rows: squares of half-widths add up."""
+    if error == 0:
+        return estimate
+    half = math.hypot(estimate.high - estimate.value, normal_quantile(estimate.level) * error)
+    return estimate.model_copy(update={"low": estimate.value - half, "high": estimate.value + half})
+
+
 def mean_of(moments: Moments, *, level: float) -> Estimate:
     """As `mean_loss`, from the moments of the losses."""
     half = normal_quantile(level) * math.sqrt(moments.variance / moments.n)

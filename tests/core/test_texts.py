@@ -13,11 +13,11 @@ import pytest
 
 from audit import mistakes
 from audit.answering import JUDGED_FOR, TITLES
-from audit.checks.explanation.global_ import METHODS
 from audit.checks.fairness.impact import READINGS
 from audit.checks.performance import challengers, gap, period
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
+from audit.explain.gap import METHODS
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS

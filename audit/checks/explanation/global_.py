@@ -12,15 +12,13 @@ if TYPE_CHECKING:
     from audit.result import Measurement, Message
 
 
-METHODS = {"tree_shap": "tree SHAP", "integrated_gradients": "Integrated Gradients", "permutation_shap": "permutation SHAP"}
-
-
 @check(
     "explanation.global",
     title="What moves the model's answers",
     meaning=(
         "The mean size of each input's attribution over sampled rows: how far, on average, knowing this input moves the answer away from what background rows would get. "
-        "Tree SHAP for trees, Integrated Gradients for networks, permutation SHAP otherwise. The completeness gap is how far the attributions of a row miss what they should add up to."
+        "Tree SHAP for trees, Integrated Gradients for networks; otherwise SHAP over all coalitions of up to 12 inputs, and over drawn ones above that, with their standard errors. "
+        "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions."
     ),
     limits=(
         "An attribution says what the model uses, not what causes the outcome. Inputs that go together share their weight in ways that depend on the method. Figures computed "
@@ -29,7 +27,13 @@ METHODS = {"tree_shap": "tree SHAP", "integrated_gradients": "Integrated Gradien
     unit="as named: log-odds, logit, probability or the unit of the outcome",
     direction="none",
     needs=["model", "features", "table"],
-    references=["Lundberg and Lee 2017", "Lundberg et al. 2020", "Sundararajan, Taly and Yan 2017", "Castro, Gómez and Tejada 2009"],
+    references=[
+        "Lundberg and Lee 2017",
+        "Lundberg et al. 2020",
+        "Sundararajan, Taly and Yan 2017",
+        "Covert and Lee 2021",
+        "Musco and Witter 2025",
+    ],
     about="evidence",
     probing=True,
 )
@@ -39,23 +43,37 @@ def global_(
     rows: Annotated[int, Field(ge=2, le=1_000_000)] = 2000,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
     budget: Annotated[int, Field(ge=1_000)] = 5_000_000,
+    groups: Annotated[dict[str, list[str]] | None, Field()] = None,
+    correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
 ) -> Iterable[Measurement | Message]:
-    """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap."""
+    """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap.
+
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one.
+    """
     import numpy as np
 
-    from audit.explain.attribute import affordable, explain
-    from audit.explain.gap import gap
+    from audit.explain.attribute import FROM_ANSWERS, affordable, explain
+    from audit.explain.gap import METHODS, gap, nothing_explained, precision, with_caveats
+    from audit.explain.groups import grouped
     from audit.measure import value
     from audit.result import Attribution
-    from audit.stats.losses import mean_loss
+    from audit.stats.losses import mean_loss, widened
     from audit.text import message
 
-    found = explain(ctx, affordable(ctx, rows, background, budget), background)
+    together = grouped(ctx, groups, correlated)
+    size_ = affordable(ctx, rows, background, budget, parts=len(together))
+    found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")
     first = found[0]
+    if not len(first.values):
+        yield from nothing_explained("mean_abs_attribution", found)
+        return
     size = np.mean([np.abs(e.values) for e in found], axis=0)
-    where = "parent" if first.method == "permutation_shap" else "worker"
+    where = "parent" if first.method in FROM_ANSWERS else "worker"
     level = ctx.level("mean_abs_attribution")
-    means = [mean_loss(size[:, j], level=level) for j in range(size.shape[1])]
+    # Rows share their coalitions, so that the errors of the draw may not average out over them.
+    drawn = np.zeros(size.shape[1]) if first.error is None else np.mean([e.error for e in found if e.error is not None], axis=(0, 1))
+    means = [widened(mean_loss(size[:, j], level=level), float(drawn[j])) for j in range(size.shape[1])]
     order = sorted(range(len(means)), key=lambda j: -means[j].value)
     shown = Attribution(
         caption="Mean size of attributions", unit=first.unit, features=[first.features[j] for j in order], values=[means[j].value for j in order],
@@ -65,12 +83,26 @@ def global_(
         yield value(
             "mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else []
         ).model_copy(update={"computed_in": where})
-    yield gap(ctx, found).model_copy(update={"computed_in": where})
+    for measured in (gap(ctx, found), *precision(ctx, found)):
+        yield measured.model_copy(update={"computed_in": where})
     top = [first.features[j] for j in order[:3] if means[j].value > 0]
     if not top:
         yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
         return
-    yield message(
-        "The inputs that move the answers most: {names} ({method}; {n:count} rows against {background:count} background rows; unit: {unit}).",
-        names=top, method=message(METHODS[first.method]), n=len(size), background=first.background, unit=message(first.unit),
-    )  # fmt: skip
+    given = {
+        "names": top,
+        "method": message(METHODS[first.method]),
+        "n": len(size),
+        "unit": message(first.unit),
+    }
+    if first.estimand == "path_dependent":
+        said = message(
+            "The inputs that move the answers most: {names} ({method}, path-dependent: what is not known goes the ways that the training rows went, no background rows; {n:count} rows; unit: {unit}).",
+            **given,
+        )
+    else:
+        said = message(
+            "The inputs that move the answers most: {names} ({method}; {n:count} rows against {background:count} background rows; unit: {unit}).",
+            background=first.background, **given,
+        )  # fmt: skip
+    yield with_caveats(said, found)

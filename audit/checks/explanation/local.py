@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     title="How explanations differ between people",
     meaning="How often each input is the strongest reason for a row's answer, and how widely its attribution spreads over the rows.",
     limits=(
-        "No single row is shown, because rows are people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little. "
-        "The limits of the global explanation hold here too."
+        "No single row is shown, because rows are people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little; where coalitions are drawn, the share of rows is given in which it "
+        "is within two standard errors of the next. The limits of the global explanation hold here too."
     ),
     unit="share of rows",
     direction="none",
     needs=["model", "features", "table"],
-    references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017"],
+    references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017", "Covert and Lee 2021", "Musco and Witter 2025"],
     about="evidence",
     probing=True,
 )
@@ -33,19 +33,31 @@ def local(
     rows: Annotated[int, Field(ge=2, le=1_000_000)] = 500,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
     budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+    groups: Annotated[dict[str, list[str]] | None, Field()] = None,
+    correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
+    sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
 ) -> Iterable[Measurement | Message]:
-    """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap."""
+    """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap.
+
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one.
+    """
     import numpy as np
 
-    from audit.explain.attribute import affordable, explain
-    from audit.explain.gap import gap
+    from audit.explain.attribute import FROM_ANSWERS, affordable, explain
+    from audit.explain.gap import gap, nothing_explained, precision, with_caveats
+    from audit.explain.groups import grouped
     from audit.measure import rate
     from audit.result import Column, Table
     from audit.text import message
 
-    found = explain(ctx, affordable(ctx, rows, background, budget), background)
+    together = grouped(ctx, groups, correlated)
+    size_ = affordable(ctx, rows, background, budget, parts=len(together))
+    found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")
     first = found[0]
-    where = "parent" if first.method == "permutation_shap" else "worker"
+    if not len(first.values):
+        yield from nothing_explained("top_reason_share", found)
+        return
+    where = "parent" if first.method in FROM_ANSWERS else "worker"
     size = np.mean([np.abs(e.values) for e in found], axis=0)
     moved = size.any(axis=1)  # where nothing moved the answer, nothing is the strongest reason
     wins = np.bincount(size.argmax(axis=1)[moved], minlength=size.shape[1])
@@ -59,13 +71,18 @@ def local(
         yield rate(ctx, "top_reason_share", int(wins[j]), len(size), slice_={"(feature)": first.features[j]}).model_copy(
             update={"computed_in": where, "evidence": [table] if place == 0 and spread else []}
         )
-    yield gap(ctx, found).model_copy(update={"computed_in": where})
+    if first.error is not None:
+        tied = np.logical_or.reduce([e.tied for e in found])
+        yield rate(ctx, "tied_top_reason_share", int(tied.sum()), len(size)).model_copy(update={"computed_in": where})
+    for measured in (gap(ctx, found), *precision(ctx, found)):
+        yield measured.model_copy(update={"computed_in": where})
     if not wins.any():
         yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
         return
-    yield message(
+    said = message(
         "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
         name=first.features[order[0]],
         share=int(wins[order[0]]) / len(size),
         n=len(size),
     )
+    yield with_caveats(said, found)
