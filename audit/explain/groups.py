@@ -21,6 +21,8 @@ def grouped(ctx: Context, given: Mapping[str, Sequence[str]] | None, correlated:
     `given` are the plan's groups. Among the other columns of numbers, those whose rank correlation over the sampled rows is at least
     `correlated` in size, on average over the group, are put together (average linkage); 1 puts none together.
     """
+    if not given and correlated == 1:
+        return {}
     features = [f.name for f in ctx.facts.features]
     named = {name: list(columns) for name, columns in (given or {}).items()}
     listed = [column for columns in named.values() for column in columns]
