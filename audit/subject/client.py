@@ -21,7 +21,8 @@ from audit.subject.wire import Header, MalformedMessageError, MemoryFile
 
 ErrorKind = Literal["timeout", "died", "memory", "contract", "model"]
 KINDS: tuple[ErrorKind, ...] = ("timeout", "died", "memory", "contract", "model")
-MAX_COLUMNS = 100_000
+METHODS = ("tree_shap", "integrated_gradients", "gradient_shap", "deep_shap", "lrp", "grad_cam")
+MAX_COLUMNS = 200_000
 MAX_BYTES = 4 << 30
 TYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "datetime64[ns]": "<M8[ns]"}
 
@@ -127,9 +128,13 @@ class Client:
     def attribute(
         self, frame: Frame, background: Frame | None, *, method: str, output: int, timeout: float | None = None, **params: Any
     ) -> Attributions:
-        """Attributions computed beside the model (so its own testimony), for the output column `output`."""
+        """Attributions computed beside the model (so its own testimony), for the output column `output`, or each row's greatest with -1.
+
+        A text column becomes as many numbers as the parameter `words` says of it, any other as many as it holds.
+        """
         n = rows(frame)
-        width = sum(1 if isinstance(c, Categories) or c.ndim == 1 else c.shape[1] for c in frame.values())
+        words: dict[str, int] = params.get("words") or {}
+        width = sum(words.get(name, 1 if isinstance(c, Categories) or c.ndim == 1 else c.shape[1]) for name, c in frame.items())
         control = {"method": method, "output": output, "params": params}
         header, body = self._ask(wire.ATTRIBUTE, control, frame=frame, background=background, columns=width + 1, timeout=timeout)
         if header.columns != width:
@@ -298,7 +303,7 @@ def _description(body: dict[str, Any]) -> Description:
         kind=text("kind", ("estimator", "module", "graph", "booster", "session", "function", "endpoint"), "function"),
         outputs=text("outputs", ("label", "probability", "logit", "value"), "unknown"),
         regression=regression if isinstance(regression, bool) else None,
-        methods=[m for m in methods if m in ("tree_shap", "integrated_gradients")] if isinstance(methods, list) else [],
+        methods=[m for m in methods if m in METHODS] if isinstance(methods, list) else [],
         packages={printable(k, "?", 60): printable(v, "?", 60) for k, v in packages.items()} if isinstance(packages, dict) else {},
         load_seconds=number("load_seconds"),
         peak_memory=int(number("peak_memory")),

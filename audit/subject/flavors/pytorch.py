@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import json
@@ -17,7 +18,6 @@ from audit.subject.frame import Array
 ARCHITECTURES = "audit.architectures"
 #: Values of a category beyond which no path leads from one code to another.
 MOST_CODES = 64
-MAX_STEPS, GAP, BLOCK = 1600, 0.01, 8192
 
 
 class Net(Subject):
@@ -28,11 +28,12 @@ class Net(Subject):
     def __init__(self, forward: Any, module: Any, kind: str, tensors: Any, spec: dict[str, Any]) -> None:
         inputs = spec["inputs"]
         self._forward = forward
-        self._module = module
+        self._module = functools.cache(module)  # an exported graph is laid out once
         self.kind = kind
         self._count = sum(int(t.numel()) for t in tensors)
         self._inputs = inputs
         columns = spec["metadata"].get("columns")
+        self._events = isinstance(columns, list) and any(isinstance(c, dict) and c.get("kind") == "sequence" for c in columns)
         vocabularies = [c.get("vocabulary") for c in columns if isinstance(c, dict)] if isinstance(columns, list) else []
         self._codes = max((len(v) for v in vocabularies if isinstance(v, list)), default=0)
         self._tokens = bool(inputs) and inputs[0]["shape"] is not None and str(inputs[0]["type"]).startswith(("int", "uint", "bool"))
@@ -63,20 +64,35 @@ class Net(Subject):
         return None if unknown else operations / 2 or None, unknown
 
     def methods(self) -> list[str]:
-        """Integrated Gradients for models of one tensor of real numbers, without a category of very many values.
+        """What the net's inputs and layers allow.
 
-        Between two codes of such a column (a user, an item) the path passes all others in between, and no number of steps follows it;
-        between two tokens there is none.
+        Gradients need numbers, or a layer that looks vectors up for codes and tokens: between two codes of a column of very many values (a user, an
+        item) the path passes all others in between, and no number of steps follows it; between two tokens there is none. Events in order are
+        packed before they are looked up, which hides whose they are. The rules for layers need the layers, which an exported graph lacks.
         """
-        return [] if self._several or self._tokens or self._codes > MOST_CODES else ["integrated_gradients"]
+        if self._events:
+            return []
+        looks_up = self.kind == "module" and any(type(layer).__name__.startswith("Embedding") for layer in self._module().modules())
+        if self._several or self._tokens or self._codes > MOST_CODES:
+            return ["integrated_gradients", "gradient_shap"] if looks_up else []
+        found = ["integrated_gradients", "gradient_shap"]
+        if self.kind == "module":
+            from audit.subject.flavors import layers
+            from audit.subject.flavors.rescale import uncovered
+
+            found += [] if looks_up or uncovered(self._module()) else ["deep_shap"]
+            found += [name for name in ("lrp", "grad_cam") if layers.applies(name, self._module())]
+        return found
 
     def predict(self, rows: Rows) -> Answer:
         """Raw outputs (n, k); what they are (logits or probabilities) a net does not tell."""
         import torch
 
+        from audit.subject.flavors.gradients import only
+
         with torch.inference_mode():
             found = self._forward(*self._tensors(rows))
-        return Answer(numeric(_only(found, torch).double().numpy(), rows.n))
+        return Answer(numeric(only(found).double().numpy(), rows.n))
 
     def _tensors(self, rows: Rows) -> list[Any]:
         import torch
@@ -86,88 +102,91 @@ class Net(Subject):
         return [torch.from_numpy(array) for array in rows.tensors()]
 
     def attribute(
-        self, rows: Rows, background: Rows | None, *, method: str, output: int, steps: int = 50, max_steps: int = MAX_STEPS, **params: Any
+        self, rows: Rows, background: Rows | None, *, method: str, output: int, words: dict[str, int] | None = None, **params: Any
     ) -> Explained:
-        """Integrated Gradients from each background row (zeros without any), averaged; rows that miss completeness get more steps."""
+        """Attributions over the raw columns, from the background rows (zeros without any), averaged; output -1 is each row's greatest.
+
+        A text starts from itself with padding for words, and `words` says how many words of each text column are asked for.
+        """
+        from audit.subject.flavors import gradients, layers, rescale
+
+        net = gradients.Net(self._module(), _codes(rows))
+        x = self._tensors(rows)
+        if not any(a.is_floating_point() for a in x) and not any(rows.is_text(name) for port in rows.placed() for name, _ in port):
+            raise ContractError("gradients need inputs of a floating type")
+        starts = self._starts(rows, x, background)
+        target = net.targets(x, output)
+        if method == "integrated_gradients":
+            found = gradients.integrated_gradients(net, x, starts, target, **params)
+        elif method == "gradient_shap":
+            found = gradients.gradient_shap(net, x, starts, target, **params)
+        elif method == "deep_shap":
+            found = rescale.deep_shap(net, x[0], self._only_start(background, x), target)
+        else:
+            found = layers.attribute(method, net, x[0], target)
+        return Explained(_by_column(rows, found.values, words or {}), found.base, found.explained, self._unit(found.explained))
+
+    def _only_start(self, background: Rows | None, x: list[Any]) -> Any:
+        """The background of a model of one input, (b, …)."""
         import torch
 
-        x = torch.from_numpy(rows.tensor())
-        if not x.is_floating_point():
-            raise ContractError("gradients need inputs of a floating type")
-        references = torch.zeros_like(x[:1]) if background is None else torch.from_numpy(background.tensor())
-        module = self._module()
+        return torch.zeros_like(x[0][:1]) if background is None else self._tensors(background)[0]
 
-        def score(batch: Any) -> Any:
-            found = _only(module(batch), torch)
-            return (found.reshape(len(batch), -1)[:, output]).double()
+    def _starts(self, rows: Rows, x: list[Any], background: Rows | None) -> list[list[Any]]:
+        """References as inputs of n rows each: a background row for numbers and codes, the row without its words for texts."""
+        import torch
 
-        values, base, explained = integrated_gradients(score, x, references, steps, max_steps)
-        return Explained(values, base, explained, self._unit(explained))
+        others = [torch.zeros_like(a[:1]) for a in x] if background is None else self._tensors(background)
+        textual = [any(rows.is_text(name) for name, _ in port) for port in rows.placed()]
+        count = 1 if all(textual) else len(others[0])
+        starts = []
+        for i in range(count):
+            starts.append(
+                [
+                    torch.from_numpy(_without_words(rows, port, own.numpy())) if text else other[i : i + 1].expand_as(own)
+                    for own, other, port, text in zip(x, others, rows.placed(), textual, strict=True)
+                ]
+            )
+        return starts
 
     def _unit(self, explained: Array) -> str:
         return "probability" if explained.size and explained.min() >= 0 and explained.max() <= 1 else "logit"
 
 
-def integrated_gradients(score: Any, x: Any, references: Any, steps: int, max_steps: int) -> tuple[Array, Array, Array]:
-    """Attributions (n, d), base (n,) and score (n,), averaged over the paths from each reference row.
-
-    Steps double from `steps` to at most `max_steps` for the rows whose sum misses by more than 1 %, until at most one row in twenty does.
-    Where the score hardly moves (under a twentieth of the median), the miss is taken relative to that twentieth.
-    """
-    import torch
-
-    n = len(x)
-    with torch.no_grad():
-        explained = score(x).numpy()
-    values, base = np.zeros((n, x[0].numel())), np.zeros(n)
-    pending = np.arange(n)
-    while len(pending) and steps <= max_steps:
-        parts = [_along(score, x[pending], reference, steps) for reference in references]
-        values[pending] = sum(part for part, _ in parts) / len(parts)
-        base[pending] = sum(start for _, start in parts) / len(parts)
-        moved = np.abs(explained - base)
-        gap = np.abs(values.sum(axis=1) + base - explained) / np.maximum(moved, 0.05 * np.median(moved) + 1e-9)
-        pending, steps = np.flatnonzero(gap > GAP), steps * 2
-        if len(pending) <= n // 20:
-            break
-    return values, base, explained
+def _codes(rows: Rows) -> list[list[int]]:
+    """For each tensor the places of columns that hold codes of categories."""
+    out = []
+    for port in rows.placed():
+        places = np.cumsum([0, *(width for _, width in port)])
+        out.append([int(at) for (name, _), at in zip(port, places[:-1], strict=True) if rows.is_code(name)])
+    return out
 
 
-def _along(score: Any, x: Any, reference: Any, steps: int) -> tuple[Array, Array]:
-    """Attributions (n, d) and base (n,) from one reference row. A value missing in either is held at the row's own and gets 0."""
-    import torch
-    from captum.attr import IntegratedGradients
-
-    start = torch.where(torch.isnan(x) | torch.isnan(reference), x, reference.expand_as(x))
-    missing = torch.isnan(x)
-    zero = torch.zeros_like(x)  # captum multiplies by x - start, which must not be NaN
-
-    def on_path(batch: Any, holes: Any) -> Any:
-        return score(torch.where(holes, torch.full_like(batch, float("nan")), batch) if bool(holes.any()) else batch)
-
-    with torch.no_grad():
-        base = score(start).numpy()
-    found = IntegratedGradients(on_path).attribute(
-        torch.where(missing, zero, x),
-        torch.where(missing, zero, start),
-        additional_forward_args=(missing,),
-        n_steps=steps,
-        method="riemann_middle",  # Gauss-Legendre needs the eigenvalues of a matrix of `steps` rows, and gains nothing on nets with kinks
-        internal_batch_size=max(BLOCK, len(x)),
-    )
-    return found.detach().double().reshape(len(x), -1).numpy(), base
+def _without_words(rows: Rows, port: list[tuple[str, int]], own: Array) -> Array:
+    """A tensor of tokens (n, length) with padding where a word stood."""
+    out, place = own.copy(), 0
+    for name, width in port:
+        if rows.is_text(name):
+            part = out[:, place : place + width]
+            part[rows.words(name) >= 0] = rows.padding(name)
+        place += width
+    return out
 
 
-def _only(found: Any, torch: Any) -> Any:
-    """The one tensor of an output that may be wrapped in a tuple, list or dict."""
-    while not isinstance(found, torch.Tensor):
-        if isinstance(found, dict):
-            found = next(iter(found.values()), None)
-        elif isinstance(found, tuple | list) and found:
-            found = found[0]
-        else:
-            raise ContractError(f"the model returned {type(found).__name__} where a tensor was expected")
-    return found
+def _by_column(rows: Rows, values: Array, words: dict[str, int]) -> Array:
+    """Attributions (n, columns) in the order of the rows' columns, those of a text added up by word."""
+    found, place = {}, 0
+    for port in rows.placed():
+        for name, width in port:
+            found[name] = values[:, place : place + width]
+            place += width
+    for name, count in ((name, words.get(name, 1)) for name in found if rows.is_text(name)):
+        belongs, own = rows.words(name), found[name]
+        by_word = np.zeros((rows.n, count))
+        at, token = np.nonzero((belongs >= 0) & (belongs < count))
+        np.add.at(by_word, (at, belongs[at, token]), own[at, token])
+        found[name] = by_word
+    return np.concatenate([found[name] for name, _, _ in rows.columns], axis=1)
 
 
 def load(spec: dict[str, Any]) -> Subject:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from audit.subject.frame import Array, label_codes, label_text
+from audit.subject.words import spans
 
 BLOCK = 8192
 TOKENIZER = "tokenizer.json"
@@ -89,12 +90,53 @@ class Rows:
             out.append(shaped(self.matrix(np.dtype(port["type"]), names), port["shape"]))
         return out
 
+    def placed(self) -> list[list[tuple[str, int]]]:
+        """For each tensor that the model gets, the columns in it and how many numbers each becomes."""
+        given = {str(c.get("name")): str(c.get("input", c.get("name"))) for c in self._described()}
+        several = len(self.inputs) > 1 and all(i["name"] and i["shape"] is not None for i in self.inputs)
+        ports = [port["name"] for port in self.inputs] if several else [None]
+        return [[(n, self._width(n, a, v)) for n, a, v in self.columns if port is None or given.get(n, n) == port] for port in ports]
+
+    def _width(self, name: str, array: Array, vocabulary: list[str] | None) -> int:
+        if self.is_text(name) and vocabulary is not None:
+            return int(self._description(name).get("length", 0))
+        return array.shape[1] if array.ndim == 2 else 1
+
+    def is_text(self, name: str) -> bool:
+        """Whether the model takes this column as tokens."""
+        return self._description(name).get("kind") == "text"
+
+    def is_code(self, name: str) -> bool:
+        """Whether the model takes this column as the code of a category."""
+        return self._description(name).get("kind") == "category"
+
+    def padding(self, name: str) -> int:
+        """The token that stands for no token."""
+        return int(self._description(name).get("pad", 0))
+
+    def words(self, name: str) -> Array:
+        """(n, length) of a text: the word that each token belongs to, by `audit.subject.words`; -1 for what is no part of one."""
+        array, vocabulary = next((a, v) for n, a, v in self.columns if n == name)
+        length = int(self._description(name).get("length", 0))
+        out = np.full((len(vocabulary or []) + 1, length), -1, dtype=np.int64)
+        tokenizer = self._tokenizer_for(length, self.padding(name))
+        for i, text in enumerate(vocabulary or []):
+            starts = np.array([start for start, _ in spans(text)])
+            found = tokenizer.encode(text)
+            for k, ((first, after), special) in enumerate(zip(found.offsets, found.special_tokens_mask, strict=True)):
+                if not special and after > first and len(starts):
+                    out[i, k] = max(0, int(np.searchsorted(starts, max(first, after - 1), side="right")) - 1)
+        return out[array]
+
+    def _description(self, name: str) -> dict[str, Any]:
+        return next((c for c in self._described() if c.get("name") == name), {})
+
     def _described(self) -> list[dict[str, Any]]:
         """What the metadata say of columns."""
         return [c for c in self._metadata if isinstance(c, dict)] if isinstance(self._metadata, list) else []
 
     def _numbers(self, name: str, array: Array, vocabulary: list[str] | None) -> Array:
-        described = next((c for c in self._described() if c.get("name") == name), {})
+        described = self._description(name)
         if described.get("kind") == "text" and vocabulary is not None:
             return self._tokens(vocabulary, int(described.get("length", 0)), int(described.get("pad", 0)))[array]
         known = self._known(name)
@@ -115,6 +157,15 @@ class Rows:
 
     def _tokens(self, texts: list[str], length: int, pad: int) -> Array:
         """(texts + 1, length) token ids by the tokenizer that came with the model; the last row, all padding, is what -1 picks."""
+        tokenizer = self._tokenizer_for(length, pad)
+        out = np.full((len(texts) + 1, length), pad, dtype=np.int64)
+        for start in range(0, len(texts), BLOCK):
+            found = tokenizer.encode_batch(texts[start : start + BLOCK])
+            out[start : start + len(found)] = [encoded.ids for encoded in found]
+        return out
+
+    def _tokenizer_for(self, length: int, pad: int) -> Any:
+        """The tokenizer that came with the model, giving so many tokens."""
         if self._tokenizer is None or length < 1:
             raise self.missing(f"the model takes text and brings no {TOKENIZER}, or does not say how many tokens it takes")
         from tokenizers import Tokenizer
@@ -123,11 +174,7 @@ class Rows:
         direction = (tokenizer.truncation or {}).get("direction", "right")  # a language model's tokenizer keeps the end of a text
         tokenizer.enable_truncation(length, direction=direction)
         tokenizer.enable_padding(length=length, pad_id=pad)
-        out = np.full((len(texts) + 1, length), pad, dtype=np.int64)
-        for start in range(0, len(texts), BLOCK):
-            found = tokenizer.encode_batch(texts[start : start + BLOCK])
-            out[start : start + len(found)] = [encoded.ids for encoded in found]
-        return out
+        return tokenizer
 
     def _known(self, name: str) -> list[str] | None:
         """The model's vocabulary of a category, from the metadata that were logged with it."""
