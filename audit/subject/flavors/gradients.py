@@ -7,7 +7,7 @@ LayerIntegratedGradients does), and what each vector moved is booked on the colu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,7 +129,7 @@ class Line:
         self.missing = [torch.isnan(a) if a.is_floating_point() and bool(torch.isnan(a).any()) else None for a in x]
         full = [a if m is None else torch.where(m, torch.zeros_like(a), a) for a, m in zip(x, self.missing, strict=True)]
         self.start = [s if m is None else torch.where(m, torch.zeros_like(s), s) for s, m in zip(start, self.missing, strict=True)]
-        self.way = [a - s if a.is_floating_point() else None for a, s in zip(full, self.start, strict=True)]
+        self.way: list[Any] = [a - s if a.is_floating_point() else None for a, s in zip(full, self.start, strict=True)]
         self.stem = None if lookups.layers or len(x) > 1 else self._stem()
 
     def _look_up(self, start: list[Any]) -> list[Any]:
@@ -226,8 +226,7 @@ class Line:
         return total / len(alpha)
 
     def _width(self) -> int:
-        vectors: int = sum(call[0][0].numel() for call in self.calls if call is not None)
-        return sum(self.widths) + vectors
+        return int(sum(self.widths) + sum(call[0][0].numel() for call in self.calls if call is not None))
 
     def _moved(self, alpha: Any) -> Any:
         points = len(alpha)
@@ -244,9 +243,10 @@ class Line:
             assert slopes[0] is not None, "the score is a function of what the first layer gives"
             return (slopes[0] @ self.stem[0].weight.double()) * self.way[0].double()
         out = torch.zeros(self.n, sum(self.widths), dtype=torch.float64)
-        rest, offset = iter(slopes), 0
+        rest: Iterator[Any] = iter(slopes)
+        offset = 0
         for way, width in zip(self.way, self.widths, strict=True):
-            slope: Any = None if way is None else next(rest)
+            slope: Any = next(rest) if way is not None else None
             if slope is not None:
                 out[:, offset : offset + width] = (slope * way.double()).reshape(self.n, -1)
             offset += width
