@@ -68,6 +68,16 @@ METRICS = {
     "sampling_error": mark("what drawn coalitions leave open, in the range of a row's attributions (sampling error)"),
     "tied_top_reason_share": mark("rows whose main reason is not told from the next (tied top reason share)"),
     "top_reason_share": mark("rows for which an input is the main reason (top reason share)"),
+    "reason_share": mark("adverse decisions for which an input is a principal reason (reason share)"),
+    "reasons_agreement": mark("reasons that both methods name (agreement of reasons)"),
+    "reasons_open_rate": mark("adverse decisions where it is not settled which reasons to name (open reasons)"),
+    "reasons_tied_rate": mark("adverse decisions with two reasons too close to be ordered (tied reasons)"),
+    "notice_blocked_rate": mark("adverse decisions for which no notice can be issued (blocked notices)"),
+    "explanation_rejected_rate": mark("explanations that do not add up and are not used (rejected explanations)"),
+    "no_recourse_rate": mark("refused people for whom no change was found (no recourse)"),
+    "recourse_cost": mark("what the nearest change costs, in percentile ranges (recourse cost)"),
+    "recourse_changes": mark("inputs that the nearest change moves (recourse changes)"),
+    "plausible_recourse_rate": mark("nearest changes that lead where people are (plausible recourse)"),
     "mean_prediction": mark("average prediction (mean prediction)"),
     "prediction_rate": mark("how often each class is predicted (prediction rate)"),
     "parameters": mark("trained numbers (parameters)"),
@@ -156,6 +166,7 @@ OVER_GROUPS = {
 
 #: Metrics written as a share of a hundred, and those that count.
 RATES = {
+    "reasons_agreement",
     "accuracy_score",
     "zero_one_loss",
     "balanced_accuracy_score",

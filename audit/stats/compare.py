@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike
 
 from audit.result import Estimate
 from audit.stats import scores
@@ -218,3 +220,19 @@ def mean_interval(n: int, mean: float, variance: float, *, level: float) -> Esti
         return None
     half = math.sqrt(variance / n) * float(stdtrit(n - 1, (1 + level) / 2))
     return estimate(mean, mean - half, mean + half, level=level, method="student_t", n=n)
+
+
+def mean_ratio(group: ArrayLike, reference: ArrayLike, *, level: float, draws: int, rng: Generator) -> Estimate | None:
+    """Ratio of the mean of one sample (n,) to that of another (m,), interval by the percentile bootstrap of both; None where a mean is 0.
+
+    1 = alike. Efron and Tibshirani 1993, §13.3.
+    """
+    own, theirs = np.asarray(group, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if not len(own) or not len(theirs) or theirs.mean() <= 0:
+        return None
+    above, below = (np.array([x[rng.integers(0, len(x), size=len(x))].mean() for _ in range(draws)]) for x in (own, theirs))
+    value = float(own.mean() / theirs.mean())
+    low, high = np.quantile(above / np.maximum(below, np.finfo(np.float64).tiny), ((1 - level) / 2, (1 + level) / 2))
+    return Estimate(
+        value=value, low=min(float(low), value), high=max(float(high), value), level=level, method="bootstrap", n=len(own) + len(theirs)
+    )

@@ -1,0 +1,180 @@
+"""Which reasons people would be given for an adverse decision, and how often none may be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from audit.registry import Field, check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audit.context import Context
+    from audit.explain.reasons import Named, Shortfalls
+    from audit.result import Evidence, Measurement, Message
+
+    Bools = NDArray[np.bool_]
+
+#: Reasons that are broken down by group: the most frequent ones.
+SHOWN = 5
+
+
+@check(
+    "explanation.reasons",
+    title="Reasons for adverse decisions",
+    meaning=(
+        "For sampled people who do not get the favourable decision: the principal reasons, at most four, by the two methods of the commentary to Regulation B. A factor's shortfall is how far "
+        "it lies below the average of applicants at or slightly above the cutoff, or of all applicants, in attributions of the score. Reported are which reasons are named how often, how "
+        "often the two methods name the same, how often it is not settled which reasons to name because two are too close, and how often a prohibited basis or a stand-in for one is "
+        "among them, so that no notice can be issued."
+    ),
+    limits=(
+        "Attributions stand in for points of a scorecard: for an additive score they are the same, for any other model an analogue. A reason says what lowered this model's score against others, "
+        "not what would change the decision. A stand-in for a prohibited basis is known only where it was declared, or goes strongly with a sensitive column in these rows."
+    ),
+    unit="share of adverse decisions",
+    direction="none",
+    needs=["model", "features", "table", "favourable"],
+    references=["12 CFR 1002.9, comment 9(b)(2)-5", "12 CFR 1002.6(b)(2)", "Lundberg and Lee 2017"],
+    about="model",
+    probing=True,
+)  # fmt: skip
+def reasons(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=2, le=100_000)] = 200,
+    background: Annotated[int, Field(ge=10, le=10_000)] = 50,
+    method: Literal["passing", "everybody"] = "passing",
+    proxy: Annotated[float, Field(gt=0, le=1)] = 0.5,
+    completeness: Annotated[float, Field(gt=0, le=1)] = 0.05,
+    budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+) -> Iterable[Measurement | Message]:
+    """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued."""
+    import numpy as np
+
+    from audit.columns import rules
+    from audit.explain.attribute import affordable
+    from audit.explain.decisions import Decider, decider
+    from audit.explain.proxies import flagged
+    from audit.explain.reasons import band, barred, named, overlap, shortfalls
+    from audit.measure import exact, rate, value
+    from audit.stats.losses import mean_loss
+    from audit.subject.frame import take
+    from audit.text import message
+
+    judge = decider(ctx)
+    if not isinstance(judge, Decider):
+        yield judge
+        return
+    frame, groups, decided = judge.everybody
+    refused = np.flatnonzero(~decided.favourable)
+    passing = band(frame, decided, judge.cutoff)
+    if not len(refused) or passing is None:
+        yield message("Every sampled row gets the same decision, so there is nothing to compare the refused with.")
+        return
+    size = affordable(ctx, rows, 2 * background, budget)
+    chosen = np.sort(ctx.rng("rows").permutation(refused)[:size])
+    adverse = take(frame, chosen)
+    found = {name: shortfalls(judge, adverse, pool, background, name) for name, pool in (("passing", passing.frame), ("everybody", frame))}
+    first, second = found[method], found["everybody" if method == "passing" else "passing"]
+    usable = np.flatnonzero((first.gaps <= completeness) & (second.gaps <= completeness))
+    where: Literal["parent", "worker"] = "parent" if first.method == "permutation_shap" else "worker"
+    yield rate(ctx, "explanation_rejected_rate", len(chosen) - len(usable), len(chosen)).model_copy(update={"computed_in": where})
+    if not len(usable):
+        yield message("No attribution of a refused row adds up to its answer, so no reason can be named.")
+        return
+    names = [named(first, int(i)) for i in usable]
+    declared, sensitive = rules(ctx.facts.roles), ctx.facts.roles.sensitive
+    stand_ins = [p.name for p in flagged(ctx, frame, groups, proxy)]
+    may_not = np.array([[barred(f, adverse, int(i), declared, sensitive, stand_ins) for f in first.factors] for i in usable], dtype=bool)
+    told = _Told(
+        names,
+        np.array([any(may_not[k, f] for f in n.factors) for k, n in enumerate(names)]),
+        np.zeros((len(names), len(first.factors)), bool),
+    )
+    for k, n in enumerate(names):
+        told.named[k, n.factors] = True
+    members = {name: codes[chosen[usable]] for name, codes in groups.items()}
+    order = sorted(range(len(first.factors)), key=lambda f: (-int(told.named[:, f].sum()), first.factors[f]))
+    other = [named(second, int(i)) for i in usable]
+    table = _table(first.factors, order, told, other)
+    for place, f in enumerate(order):
+        k = int(told.named[:, f].sum())
+        if k:
+            at = {"(feature)": first.factors[f]}
+            yield rate(ctx, "reason_share", k, len(names), slice_=at).model_copy(
+                update={"computed_in": where, "evidence": [table] if place == 0 else []}
+            )
+            if place < SHOWN:
+                yield from _by_group(ctx, "reason_share", told.named[:, f], members, at)
+    agreement = mean_loss(
+        np.array([overlap(a.factors, b.factors) for a, b in zip(names, other, strict=True)]), level=ctx.level("reasons_agreement")
+    )
+    yield value("reasons_agreement", agreement.model_copy(update={"low": max(0.0, agreement.low), "high": min(1.0, agreement.high)}))
+    yield rate(ctx, "reasons_open_rate", sum(n.open for n in names), len(names))
+    yield rate(ctx, "reasons_tied_rate", sum(any(n.tied) for n in names), len(names))
+    if may_not.any():
+        yield rate(ctx, "notice_blocked_rate", int(told.blocked.sum()), len(names))
+        yield from _by_group(ctx, "notice_blocked_rate", told.blocked, members, {})
+    else:  # no input of the model is a prohibited basis or flagged, so no notice can name one
+        yield value("notice_blocked_rate", exact(0.0, len(decided.score)))
+    yield _summary(first, told, order, agreement.value, sum(n.open for n in names))
+
+
+class _Told(NamedTuple):
+    """What is named for each row: the reasons, whether one of them may not be named (n,), and which factors are among them (n, factors)."""
+
+    names: list[Named]
+    blocked: Bools
+    named: Bools
+
+
+def _by_group(ctx: Context, metric: str, hit: Bools, members: dict[str, NDArray[np.int16]], at: dict[str, str]) -> Iterator[Measurement]:
+    """The share in each group of each sensitive column."""
+    import numpy as np
+
+    from audit.measure import rate
+
+    for group in ctx.facts.groups:
+        for code, level in enumerate(group.levels):
+            inside = members[group.name] == code
+            if inside.any():
+                yield rate(ctx, metric, int(np.count_nonzero(hit & inside)), int(inside.sum()), slice_=at | {group.name: level})
+
+
+def _table(factors: Sequence[str], order: list[int], told: _Told, other: list[Named]) -> Evidence:
+    from audit.result import Cell, Column, Table
+
+    columns = [
+        Column(name="feature", label="input"),
+        Column(name="n", label="decisions it is a reason for", kind="integer"),
+        Column(name="share", label="share", kind="percent"),
+        Column(name="first", label="share where it is the first reason", kind="percent"),
+        Column(name="other", label="share by the other method", kind="percent"),
+    ]
+    n, order = len(told.names), [f for f in order if told.named[:, f].any()]
+    rows: list[list[Cell]] = [
+        [factors[f], int(told.named[:, f].sum()), int(told.named[:, f].sum()) / n, sum(x.factors[:1] == [f] for x in told.names) / n,
+         sum(f in x.factors for x in other) / n]
+        for f in order
+    ]  # fmt: skip
+    return Table(caption="Principal reasons of adverse decisions", columns=columns, rows=rows)
+
+
+def _summary(found: Shortfalls, told: _Told, order: list[int], agreement: float, unsettled: int) -> Message:
+    from audit.text import message
+
+    n, top = len(told.names), order[0]
+    said = message(
+        "Of {n:count} adverse decisions, {share:percent} have {name} among their principal reasons; both methods name the same for {agreement:percent} of the reasons on average. For {open:percent} "
+        "it is not settled which reasons to name.",
+        n=n, share=int(told.named[:, top].sum()) / n, name=found.factors[top], agreement=agreement, open=unsettled / n,
+    )  # fmt: skip
+    if told.blocked.any():
+        return message(
+            "{said} For {blocked:percent} a prohibited basis or a stand-in for one is among them: no notice can be issued.",
+            said=said, blocked=float(told.blocked.mean()),
+        )  # fmt: skip
+    return said

@@ -1,0 +1,212 @@
+"""The principal reasons of an adverse decision, by the two methods of the official commentary to Regulation B (12 CFR 1002.9, comment 9(b)(2)-5).
+
+A factor's shortfall is how far its points lie below the average points of other applicants: of those at or slightly above the cutoff ("passing"), or of
+all ("everybody"). Points are attributions on the scale that decides; against a background they are already differences from its average, so the shortfall is
+the attribution with its sign turned. For an additive score this is the commentary's own arithmetic; for any other model it is an analogue, and the agreement
+of the two methods and the error of every shortfall stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from audit.columns import ColumnRule
+from audit.explain.space import forbidden
+from audit.subject.frame import Frame, rows, take
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audit.explain.decisions import Decided, Decider
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+Against = Literal["passing", "everybody"]
+#: More than four reasons are unlikely to help (comment 9(b)(2)-1).
+MOST = 4
+#: The band "at or slightly above" the cutoff: so much of the score's standard deviation, and at least so many applicants.
+BAND, LEAST = 0.10, 25
+#: The background is dealt into so many parts, which are explained apart: their spread is the error of a shortfall.
+PARTS = 5
+#: A shortfall below this share of the largest is none but for rounding.
+NOTHING = 1e-9
+#: From this age on age may not count against an applicant (12 CFR 1002.2(o), 1002.6(b)(2)(iv)).
+ELDERLY = 62.0
+
+
+class Band(NamedTuple):
+    """The applicants at or slightly above the cutoff: their rows, and the lowest and highest score among them."""
+
+    frame: Frame
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Shortfalls:
+    """`parts` (parts, n, factors) are shortfalls against each part of the background, positive = below its average; `miss` (n,) is what the attributions
+    leave unexplained, in their own `unit`, and `gaps` (n,) the same as a share of what they explain.
+
+    `left` is the variance that the background leaves: 1 where it is a small sample, 0 where it holds everybody it stands for and nothing else was drawn.
+    """
+
+    factors: tuple[str, ...]
+    parts: Floats
+    miss: Floats
+    gaps: Floats
+    unit: str
+    method: str
+    background: int
+    left: float
+
+    @property
+    def mean(self) -> Floats:
+        """Shortfalls (n, factors) against the whole background."""
+        return np.asarray(self.parts.mean(axis=0))
+
+    def margin(self, row: int, first: int, second: int) -> tuple[float, float, float]:
+        """By how much one factor's shortfall exceeds another's, with its interval: 95 % over the parts of the background (Student), and the miss."""
+        return self._interval(self.parts[:, row, first] - self.parts[:, row, second], row)
+
+    def interval(self, row: int, factor: int) -> tuple[float, float, float]:
+        """One shortfall with its interval, as `margin` has it."""
+        return self._interval(self.parts[:, row, factor], row)
+
+    def _interval(self, values: Floats, row: int) -> tuple[float, float, float]:
+        from scipy.special import stdtrit
+
+        centre, k = float(values.mean()), len(values)
+        if self.left == 0:
+            half = 0.0
+        elif k < 2:
+            half = np.inf
+        else:
+            half = float(stdtrit(k - 1, 0.975)) * float(values.std(ddof=1)) * np.sqrt(self.left / k)
+        half += float(self.miss[row])
+        return centre, centre - half, centre + half
+
+    @property
+    def noise(self) -> Floats:
+        """Length of the errors over the length of the shortfalls (n,): 0 = the draw of the background does not matter, 1 = it is all there is."""
+        if self.left == 0:
+            return np.zeros(self.mean.shape[0])
+        if len(self.parts) < 2:
+            return np.full(self.mean.shape[0], np.inf)
+        error = self.parts.std(axis=0, ddof=1) * np.sqrt(self.left / len(self.parts))
+        length = np.linalg.norm(self.mean, axis=1)
+        return np.asarray(np.linalg.norm(error, axis=1) / np.where(length > 0, length, 1.0))
+
+
+def shortfall(points: Floats, base: Floats) -> Floats:
+    """How far each factor's points (factors,) lie below the average points of others (factors,): the commentary's own arithmetic."""
+    return np.asarray(base, dtype=np.float64) - np.asarray(points, dtype=np.float64)
+
+
+def principal(shortfalls: Floats, most: int = MOST) -> list[int]:
+    """The factors with the largest shortfalls above 0, the largest first, at most `most`; of equal ones the earlier."""
+    values = np.asarray(shortfalls, dtype=np.float64)
+    least = NOTHING * max(float(np.max(np.abs(values), initial=0.0)), 1e-300)
+    order = np.argsort(-values, kind="stable")
+    return [int(i) for i in order[:most] if values[i] > least]
+
+
+class Named(NamedTuple):
+    """What is named for one decision: the factors in order; for each, whether it is told from the next one, which may be the first that is not named."""
+
+    factors: list[int]
+    tied: list[bool]
+
+    @property
+    def open(self) -> bool:
+        """Whether it is not settled which factors are named, as the last of them and the first left out are too close."""
+        return bool(self.tied) and self.tied[-1]
+
+
+def named(found: Shortfalls, row: int, most: int = MOST) -> Named:
+    """The principal reasons of one row, with what cannot be told apart: two shortfalls whose difference has an interval that holds 0."""
+    mean = found.mean[row]
+    order = [int(i) for i in np.argsort(-mean, kind="stable")]
+    chosen = principal(mean, most)
+    tied = []
+    for place, factor in enumerate(chosen):
+        if place + 1 >= len(order) or mean[order[place + 1]] <= 0:
+            tied.append(False)  # what comes next is no shortfall, and so no rival
+            continue
+        difference, low, _ = found.margin(row, factor, order[place + 1])
+        tied.append(low <= 0 or difference <= NOTHING * abs(mean[factor]))
+    return Named(chosen, tied)
+
+
+def overlap(first: Sequence[int], second: Sequence[int]) -> float:
+    """Share of the named reasons that both methods name: 1 = the same reasons, whatever their order; two empty lists agree."""
+    longest = max(len(first), len(second))
+    return len(set(first) & set(second)) / longest if longest else 1.0
+
+
+def band(frame: Frame, found: Decided, cutoff: float | None, *, least: int = LEAST) -> Band | None:
+    """The applicants who just got the favourable decision: up to a tenth of the score's standard deviation above the cutoff, and at least `least`
+    of them where there are as many; None where nobody got it. Without a cutoff the lowest score that got it stands for one."""
+    chosen = np.flatnonzero(found.favourable)
+    if not len(chosen):
+        return None
+    scores = found.score[chosen]
+    start = cutoff if cutoff is not None else float(scores.min())
+    order = np.argsort(scores, kind="stable")
+    near = int(np.count_nonzero(scores <= start + BAND * float(np.std(found.score))))
+    inside = order[: max(near, min(least, len(order)))]
+    return Band(take(frame, np.sort(chosen[inside])), float(scores[inside].min()), float(scores[inside].max()))
+
+
+def factors_of(names: Sequence[str], rules: Mapping[str, ColumnRule]) -> dict[str, list[int]]:
+    """Factor → its columns: a one-hot group is one factor, every other input is one by itself."""
+    out: dict[str, list[int]] = {}
+    for j, name in enumerate(names):
+        group = rules[name].one_hot if name in rules else None
+        out.setdefault(group or name, []).append(j)
+    return out
+
+
+def shortfalls(decider: Decider, frame: Frame, pool: Frame, size: int, name: str) -> Shortfalls:
+    """Shortfalls of rows (n, ·) against up to `size` of the applicants in `pool`, drawn and dealt into parts by the stream `name`."""
+    from audit.columns import rules
+    from audit.explain.attribute import explainer
+    from audit.explain.decisions import split
+
+    rng, everybody = decider.ctx.rng(f"background/{name}"), rows(pool)
+    background = split(take(pool, np.sort(rng.permutation(everybody)[:size])), PARTS, rng)
+    factors = factors_of(list(frame), rules(decider.ctx.facts.roles))
+    parts, whole, answer, used = [], [], None, 0
+    for i, part in enumerate(background):
+        ready = explainer(decider.ctx, part)
+        found = ready.explain(frame, stream=f"{name}/{i}")[decider.output]
+        parts.append(-decider.sign * np.stack([found.values[:, columns].sum(axis=1) for columns in factors.values()], axis=1))
+        whole.append(found.values.sum(axis=1) + found.base)
+        answer, used = found.answer, used + found.background
+    assert answer is not None
+    total = np.stack(parts)
+    miss = np.abs(np.mean(whole, axis=0) - answer)
+    moved = np.maximum(np.abs(total.mean(axis=0).sum(axis=1)), 1e-12)
+    left = 1.0 if found.method == "permutation_shap" else max(0.0, 1 - used / everybody)
+    return Shortfalls(tuple(factors), total, miss, miss / moved, found.unit, found.method, used, left)
+
+
+def barred(
+    factor: str, frame: Frame, row: int, rules: Mapping[str, ColumnRule], sensitive: Sequence[str], proxies: Sequence[str] = ()
+) -> bool:
+    """Whether a factor may be no reason for this row: a prohibited basis, a flagged stand-in for one, or the age of somebody who is elderly or of
+    unknown age."""
+    columns = [name for name in frame if name == factor or (name in rules and rules[name].one_hot == factor)]
+    for name in columns:
+        rule = rules.get(name, ColumnRule())
+        if rule.prohibited == "age":
+            age = float(np.asarray(frame[name])[row]) if not hasattr(frame[name], "codes") else np.nan
+            if not age < ELDERLY:
+                return True
+        elif name in proxies or forbidden(name, rule, sensitive):
+            return True
+    return False

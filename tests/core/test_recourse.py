@@ -1,0 +1,245 @@
+"""Ways to the other decision: linear models whose answer is known, constraints that are never broken, and the burden of groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from written import asked
+
+from audit.columns import ColumnRule
+from audit.explain.recourse import Search
+from audit.explain.space import CATEGORY_COST, Space, space_of
+from audit.probe import collect
+from audit.stats.compare import mean_ratio
+from audit.subject.frame import Categories
+from audit.text import render
+
+WEIGHTS, BIAS = np.array([2.0, -1.0, 0.5]), -1.0
+LENGTH = 6.0  # numbers from −3 to 3: a shift of 1 is a sixth of the percentiles
+
+
+def even(seed: int = 0) -> dict[str, Any]:
+    rng = np.random.default_rng(seed)
+    return {f"x{i}": np.linspace(-3, 3, 3001)[rng.permutation(3001)] for i in range(3)}
+
+
+def linear(matrix: Any) -> tuple[Any, Any]:
+    f = matrix @ WEIGHTS + BIAS
+    return f >= 0, np.maximum(0, -f)
+
+
+def search(rules: dict[str, ColumnRule], ask: Any = linear) -> Search:
+    space = space_of(even(), rules, [])
+    return Search(space, ask, space.reference[ask(space.reference)[0]])
+
+
+def one(rules: dict[str, ColumnRule]) -> tuple[list[float], float]:
+    (ways,) = search(rules).ways(np.array([[0.0, 1.0, 0.0]]))
+    return ways[0].values.tolist(), ways[0].cost * LENGTH
+
+
+def test_of_a_linear_score_the_cheapest_way_is_known() -> None:
+    """f = 2a − b + c/2 − 1 at (0, 1, 0) is −2: the least sum of changes is |f| / max|w| = 1, along a alone."""
+    values, cost = one({})
+    assert values == pytest.approx([1, 1, 0], abs=0.02)
+    assert cost == pytest.approx(1, abs=0.02)
+    values, cost = one({"x0": ColumnRule(immutable=True)})
+    assert values == pytest.approx([0, -1, 0], abs=0.02)
+    assert cost == pytest.approx(2, abs=0.02)
+    values, cost = one({"x0": ColumnRule(range=[-1, 0.5])})
+    assert values == pytest.approx([0.5, 0, 0], abs=0.02)
+    assert cost == pytest.approx(1.5, abs=0.02)
+    values, _ = one({"x0": ColumnRule(monotone="decreasing")})
+    assert values == pytest.approx([0, -1, 0], abs=0.02)
+    values, _ = one({"x0": ColumnRule(integer=True)})
+    assert values == [1, 1, 0]
+
+
+def test_a_halfway_value_is_rounded_to_where_the_decision_still_holds() -> None:
+    def ask(matrix: Any) -> tuple[Any, Any]:
+        return matrix[:, 0] >= 0.6181, np.maximum(0, 0.6181 - matrix[:, 0])
+
+    for rule, expected in ((ColumnRule(), 0.62), (ColumnRule(integer=True), 1.0)):
+        space = space_of({"x0": np.round(np.linspace(-3, 3, 601), 2)}, {"x0": rule}, [])
+        ((way,),) = Search(space, ask, space.reference[ask(space.reference)[0]]).ways(np.array([[0.0]]))
+        assert way.values.tolist() == [expected]
+
+
+def test_ways_differ_in_what_they_change_and_the_cheapest_comes_first() -> None:
+    (ways,) = search({}).ways(np.array([[0.0, 1.0, 0.0]]), most=3)
+    assert len(ways) == 3
+    changed = [tuple(way.values != [0, 1, 0]) for way in ways]
+    assert len(set(changed)) == 3
+    assert [way.cost for way in ways] == sorted(way.cost for way in ways)
+
+
+def test_where_nothing_helps_nothing_is_found() -> None:
+    fixed = {name: ColumnRule(immutable=True) for name in ("x0", "x1", "x2")}
+    assert search(fixed).ways(np.array([[0.0, 1.0, 0.0]])) == [[]]
+    assert search({}, lambda m: (np.zeros(len(m), bool), np.ones(len(m)))).ways(np.zeros((2, 3))) == [[], []]
+
+
+def test_a_model_that_says_only_yes_or_no_is_searched_too() -> None:
+    """No distance guides the search: the facts of people with the decision do."""
+
+    def blind(matrix: Any) -> tuple[Any, Any]:
+        ok = (matrix > 0.9).all(axis=1)
+        return ok, np.where(ok, 0.0, 1.0)
+
+    (ways,) = search({}, blind).ways(np.array([[-1.0, -1.0, 2.0]]))
+    assert ways[0].values == pytest.approx([0.9, 0.9, 2.0], abs=0.05)
+
+
+def test_an_undefined_answer_is_no_way() -> None:
+    def partly(matrix: Any) -> tuple[Any, Any]:
+        ok, gap = linear(matrix)
+        return ok, np.where(matrix[:, 0] > 0, np.nan, gap)
+
+    (ways,) = search({}, partly).ways(np.array([[0.0, 1.0, 0.0]]))
+    assert ways[0].values[0] <= 0
+
+
+def test_categories_and_one_hot_groups_change_as_wholes() -> None:
+    rng = np.random.default_rng(3)
+    hot = np.eye(3)[rng.integers(0, 3, 500)]
+    reference = {
+        "job": Categories(rng.integers(0, 3, 500).astype(np.int32), ("a", "b", "c")),
+        "own": hot[:, 0], "rent": hot[:, 1], "free": hot[:, 2], "age": rng.integers(18, 80, 500).astype(np.int64),
+    }  # fmt: skip
+    rules = {n: ColumnRule(one_hot="housing") for n in ("own", "rent", "free")} | {"age": ColumnRule(monotone="increasing")}
+    space = space_of(reference, rules, [])
+
+    def ask(matrix: Any) -> tuple[Any, Any]:
+        frame = space.coding.frame(matrix)
+        assert frame["age"].dtype == np.int64
+        gap = 2.0 - (frame["own"] == 1) - (frame["job"].codes == 2)
+        return gap <= 0, gap
+
+    own = space.coding.matrix(
+        {n: c[:1] if not isinstance(c, Categories) else Categories(np.array([0], np.int32), c.vocabulary) for n, c in reference.items()}
+    )
+    own[0, 1:4] = [0, 1, 0]
+    ((way,),) = Search(space, ask, space.reference[ask(space.reference)[0]]).ways(own)
+    assert way.values[:4].tolist() == [2, 1, 0, 0]
+    assert (way.changes, way.cost) == (2, pytest.approx(2 * CATEGORY_COST))
+    wrong = way.values.copy()
+    wrong[2] = 1
+    assert space.violations(own, wrong[None]).tolist() == [True], "two of a one-hot group"
+
+
+def test_what_is_missing_stays_missing() -> None:
+    space = space_of(even(), {}, [])
+    ask = lambda m: linear(np.nan_to_num(m, nan=-1.0))  # noqa: E731
+    (ways,) = Search(space, ask, space.reference[linear(space.reference)[0]]).ways(np.array([[np.nan, 1.0, 0.0]]))
+    assert np.isnan(ways[0].values[0])
+    assert ways[0].cost < 1
+
+
+RULE = st.builds(
+    lambda kind, ends, whole: (
+        ColumnRule(immutable=True) if kind == "immutable"
+        else ColumnRule(monotone=kind if kind in ("increasing", "decreasing") else "none", range=sorted(ends) if kind != "none" else None, integer=whole)
+    ),
+    st.sampled_from(["immutable", "increasing", "decreasing", "range", "none"]), st.tuples(st.floats(-3, 3), st.floats(-3, 3)), st.booleans(),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(rules=st.tuples(RULE, RULE, RULE), weights=st.tuples(*[st.floats(-2, 2)] * 3), row=st.tuples(*[st.floats(-3, 3)] * 3))
+def test_no_way_breaks_a_declaration_and_each_is_valid_when_asked_again(rules: Any, weights: Any, row: Any) -> None:
+    def ask(matrix: Any) -> tuple[Any, Any]:
+        f = matrix @ np.array(weights) - 0.5
+        return f >= 0, np.maximum(0, -f)
+
+    reference = {name: column[::30] for name, column in even().items()}
+    declared = {f"x{i}": rule for i, rule in enumerate(rules)}
+    space, own = space_of(reference, declared, []), np.array([row])
+    if ask(own)[0][0]:
+        return
+    (ways,) = Search(space, ask, space.reference[ask(space.reference)[0]]).ways(own, most=3)
+    for way in ways:
+        assert ask(way.values[None])[0][0]
+        for before, after, rule in zip(row, way.values, rules, strict=True):
+            if after == before:
+                continue
+            assert not rule.immutable
+            assert rule.monotone != "increasing" or after > before
+            assert rule.monotone != "decreasing" or after < before
+            assert rule.range is None or rule.range[0] <= after <= rule.range[1]
+            assert not rule.integer or after == round(after)
+        assert not space.violations(own, way.values[None])[0]
+
+
+def test_the_rules_see_what_a_search_would_have_to_break() -> None:
+    rules = {"x0": ColumnRule(monotone="increasing", integer=True), "x1": ColumnRule(range=[0, 1]), "x2": ColumnRule(prohibited=True)}
+    space: Space = space_of(even(), rules, [])
+    own = np.array([[1.0, 0.5, 0.0]])
+    broken = [[0.0, 0.5, 0.0], [1.5, 0.5, 0.0], [1.0, 1.5, 0.0], [1.0, 0.5, 0.1], [np.nan, 0.5, 0.0]]
+    kept = [[1.0, 0.5, 0.0], [2.0, 0.5, 0.0], [1.0, 0.9, 0.0]]
+    assert [bool(space.violations(own, np.array([row]))[0]) for row in broken + kept] == [True] * 5 + [False] * 3
+
+
+# --- the check ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_twice_the_distance_is_about_twice_the_burden(tmp_path: Path) -> None:
+    """Two groups 0.1 and 0.2 below the cutoff, among others who are spread evenly and get the decision by something that nobody can change.
+
+    In percentiles: the others' 94 % of the way, and of the 3 % at a planted value half at its start and all that are passed.
+    """
+    rng = np.random.default_rng(1)
+    x = np.concatenate([np.full(60, 0.4), np.full(60, 0.3), rng.permutation(np.linspace(0, 1, 1880))])
+    old = np.concatenate([np.zeros(120), np.ones(1880)])
+    sex = ["a"] * 60 + ["b"] * 60 + ["a", "b"] * 940
+
+    def model(frame: Any) -> Any:
+        return np.where(frame["old"] == 1, 0.9, np.clip(frame["x"], 0, 1))
+
+    _, context = asked(
+        tmp_path, model, {"x": x, "old": old}, "explanation.recourse", groups={"sex": sex}, reference={"sex": "a"}, columns={"old": {"immutable": True}}
+    )  # fmt: skip
+    found, summary = collect(context, {"draws": 200})
+    ratio = next(m for m in found if m.metric == "recourse_cost" and m.compare == "ratio")
+    assert ratio.estimate is not None
+    assert ratio.estimate.value == pytest.approx((0.2 * 0.94 + 0.045) / (0.1 * 0.94 + 0.015), rel=0.02)
+    assert "times as much as a" in render(summary)
+
+
+def test_two_margins_give_their_ratio() -> None:
+    space = space_of({"x": np.linspace(-10, 10, 2001)}, {}, [])
+    found = Search(space, lambda m: (m[:, 0] >= 0, np.maximum(0, -m[:, 0])), space.reference[1000:]).ways(np.array([[-1.0], [-2.0]]))
+    assert found[1][0].cost / found[0][0].cost == pytest.approx(2, rel=0.01)
+
+
+def test_people_for_whom_nothing_can_be_changed_are_counted_by_group(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    features = {"sex_code": np.array([0.0, 1.0] * 200), "x": rng.random(400)}
+
+    def model(frame: Any) -> Any:
+        return np.clip(frame["x"] - 0.6 * frame["sex_code"], 0, 1)
+
+    sex = ["m" if c == 0 else "f" for c in features["sex_code"]]
+    columns = {"sex_code": {"immutable": True}, "x": {"range": [0, 0.9]}}
+    _, context = asked(tmp_path, model, features, "explanation.recourse", groups={"sex": sex}, columns=columns, reference={"sex": "m"})
+    found, _ = collect(context, {})
+    rates = {m.slice.get("sex"): m.estimate.value for m in found if m.metric == "no_recourse_rate" and m.compare == "value" and m.estimate}
+    assert (rates["m"], rates["f"]) == (0, 1)
+
+
+def test_a_ratio_of_means_and_when_there_is_none() -> None:
+    rng = np.random.default_rng(0)
+    own, theirs = rng.exponential(2, 400), rng.exponential(1, 400)
+    found = mean_ratio(own, theirs, level=0.9, draws=2000, rng=rng)
+    assert found is not None
+    assert found.value == own.mean() / theirs.mean()
+    half = 1.645 * np.sqrt(sum(x.var() / len(x) / x.mean() ** 2 for x in (own, theirs)))  # the delta method on the log scale
+    assert np.log([found.low, found.high]) == pytest.approx(np.log(found.value) + np.array([-half, half]), abs=0.02)
+    assert mean_ratio([1.0], [0.0], level=0.9, draws=25, rng=rng) is None
+    same = mean_ratio([2.0, 2.0], [1.0, 1.0], level=0.9, draws=25, rng=rng)
+    assert same is not None
+    assert (same.low, same.value, same.high) == (2, 2, 2)
