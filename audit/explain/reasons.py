@@ -162,12 +162,12 @@ def band(frame: Frame, found: Decided, cutoff: float | None, *, least: int = LEA
     return Band(take(frame, np.sort(chosen[inside])), float(scores[inside].min()), float(scores[inside].max()))
 
 
-def factors_of(names: Sequence[str], rules: Mapping[str, ColumnRule]) -> dict[str, list[int]]:
+def factors_of(names: Sequence[str], rules: Mapping[str, ColumnRule]) -> dict[str, list[str]]:
     """Factor → its columns: a one-hot group is one factor, every other input is one by itself."""
-    out: dict[str, list[int]] = {}
-    for j, name in enumerate(names):
+    out: dict[str, list[str]] = {}
+    for name in names:
         group = rules[name].one_hot if name in rules else None
-        out.setdefault(group or name, []).append(j)
+        out.setdefault(group or name, []).append(name)
     return out
 
 
@@ -180,18 +180,18 @@ def shortfalls(decider: Decider, frame: Frame, pool: Frame, size: int, name: str
     rng, everybody = decider.ctx.rng(f"background/{name}"), rows(pool)
     background = split(take(pool, np.sort(rng.permutation(everybody)[:size])), PARTS, rng)
     factors = factors_of(list(frame), rules(decider.ctx.facts.roles))
+    groups = factors if len(factors) < len(frame) else None
     parts, whole, answer, used = [], [], None, 0
     for i, part in enumerate(background):
-        ready = explainer(decider.ctx, part)
-        found = ready.explain(frame, stream=f"{name}/{i}")[decider.output]
-        parts.append(-decider.sign * np.stack([found.values[:, columns].sum(axis=1) for columns in factors.values()], axis=1))
+        found = explainer(decider.ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[decider.output]
+        parts.append(-decider.sign * found.values)
         whole.append(found.values.sum(axis=1) + found.base)
         answer, used = found.answer, used + found.background
     assert answer is not None
     total = np.stack(parts)
     miss = np.abs(np.mean(whole, axis=0) - answer)
     moved = np.maximum(np.abs(total.mean(axis=0).sum(axis=1)), 1e-12)
-    left = 1.0 if found.method == "permutation_shap" else max(0.0, 1 - used / everybody)
+    left = 1.0 if found.error is not None else max(0.0, 1 - used / everybody)
     return Shortfalls(tuple(factors), total, miss, miss / moved, found.unit, found.method, used, left)
 
 

@@ -55,7 +55,7 @@ def reasons(
     import numpy as np
 
     from audit.columns import rules
-    from audit.explain.attribute import affordable
+    from audit.explain.attribute import FROM_ANSWERS, affordable
     from audit.explain.decisions import Decider, decider
     from audit.explain.proxies import flagged
     from audit.explain.reasons import band, barred, named, overlap, shortfalls
@@ -80,7 +80,7 @@ def reasons(
     found = {name: shortfalls(judge, adverse, pool, background, name) for name, pool in (("passing", passing.frame), ("everybody", frame))}
     first, second = found[method], found["everybody" if method == "passing" else "passing"]
     usable = np.flatnonzero((first.gaps <= completeness) & (second.gaps <= completeness))
-    where: Literal["parent", "worker"] = "parent" if first.method == "permutation_shap" else "worker"
+    where: Literal["parent", "worker"] = "parent" if first.method in FROM_ANSWERS else "worker"
     yield rate(ctx, "explanation_rejected_rate", len(chosen) - len(usable), len(chosen)).model_copy(update={"computed_in": where})
     if not len(usable):
         yield message("No attribution of a refused row adds up to its answer, so no reason can be named.")
