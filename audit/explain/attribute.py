@@ -81,7 +81,8 @@ class Explainer:
         column = output if ctx.settled.positive is None else (output if ctx.settled.task != "binary" else _raw_column(ctx, frame, output))
         found = ctx.client.attribute(frame, self.background, method=self.method, output=column)
         answer = _in_unit(ctx, ctx.client.predict(frame).values, output, found.unit)
-        return Explained(list(frame), found.values, found.base, answer, found.unit, self.method, rows(self.background))
+        against = rows(self.background) if found.estimand == "background" else 0
+        return Explained(list(frame), found.values, found.base, answer, found.unit, self.method, against, estimand=found.estimand)
 
     def _from_answers(self, frame: Frame, stream: str) -> list[Explained]:
         """SHAP over answers: every coalition of up to 12 parts, else drawn ones. A part that never differs gets 0 without being asked about."""

@@ -71,12 +71,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Attributions:
-    """`values` (n, d) over the raw input columns in frame order; values.sum(1) + base ≈ explained, both (n,), in `unit`."""
+    """`values` (n, d) over the raw input columns in frame order; values.sum(1) + base ≈ explained, both (n,), in `unit`.
+
+    `estimand`: what is switched off takes the values of the background rows, or goes the ways that the trees' training rows went.
+    """
 
     values: Array
     base: Array
     explained: Array
     unit: str
+    estimand: Literal["background", "path_dependent"] = "background"
 
 
 class Client:
@@ -143,7 +147,10 @@ class Client:
         unit = str(body.get("unit"))
         if unit not in ("log-odds", "probability", "logit", "value"):
             raise WorkerError("contract", "attributions came without a known unit")
-        return Attributions(flat[: n * width].reshape(n, width), flat[n * width : n * (width + 1)], flat[n * (width + 1) :], unit)
+        estimand = body.get("estimand")
+        if estimand != "background" and estimand != "path_dependent":
+            raise WorkerError("contract", "attributions came without word of what stood in for what is switched off")
+        return Attributions(flat[: n * width].reshape(n, width), flat[n * width : n * (width + 1)], flat[n * (width + 1) :], unit, estimand)
 
     def _check_labels(self, predicted: Array) -> None:
         classes = self._description.classes if self._description else None

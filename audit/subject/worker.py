@@ -82,7 +82,7 @@ class Server:
             raise ContractError(f"the method {control['method']} does not apply to this model")
         explained = subject.attribute(rows, background, method=control["method"], output=control["output"], **control["params"])
         reply, _ = self._write(header, Answer(explained.values), [explained.base, explained.explained])
-        return reply, {"unit": explained.unit}
+        return reply, {"unit": explained.unit, "estimand": explained.estimand}
 
     def _loaded(self) -> Subject:
         if self._subject is None:

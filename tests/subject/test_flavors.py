@@ -100,6 +100,7 @@ def check_tree_shap(
         other = client.attribute(some, background, method="tree_shap", output=0, perturbation=perturbation, timeout=LIMIT)
         assert np.allclose(found.values.sum(axis=1) + found.base, found.explained, atol=1e-5)
         assert np.allclose(found.values, -other.values, atol=1e-9)
+        assert found.estimand == {"interventional": "background"}.get(perturbation, "path_dependent")
         if margin is not None:
             assert np.allclose(found.explained, margin[:40], atol=1e-6)
 
@@ -131,6 +132,11 @@ def test_lightgbm_wrapper_with_words(save: Save, start: Any, rows: Frame, table:
     assert np.array_equal(answer.predicted, model.predict(x))
     assert description.classes == ["0", "1"]
     check_tree_shap(client, rows, model.predict(x, raw_score=True), ("tree_path_dependent",))
+    some, background = take(rows, slice(0, 4)), take(rows, slice(10, 20))
+    found = client.attribute(some, background, method="tree_shap", output=1, timeout=LIMIT)
+    assert found.estimand == "path_dependent"  # trees that split by categories, and nothing was asked for by name
+    with pytest.raises(WorkerError, match="tree_path_dependent"):
+        client.attribute(some, background, method="tree_shap", output=1, perturbation="interventional", timeout=LIMIT)
 
 
 def test_lightgbm_booster_as_text(save: Save, start: Any, numbers: Frame, table: Any, target: Any) -> None:

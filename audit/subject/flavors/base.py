@@ -41,12 +41,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Explained:
-    """Attributions (n, d), base (n,) and the output that was explained (n,), in `unit`."""
+    """Attributions (n, d), base (n,) and the output that was explained (n,), in `unit`; `estimand` says what stood in for what was switched off."""
 
     values: Array
     base: Array
     explained: Array
     unit: str
+    estimand: str = "background"
 
 
 class Subject:

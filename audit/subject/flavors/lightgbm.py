@@ -11,7 +11,7 @@ import numpy as np
 from audit.subject.flavors import sklearn, trees
 from audit.subject.flavors.base import Answer, ContractError, Explained, Subject, labels, numeric
 from audit.subject.flavors.rows import Rows
-from audit.subject.frame import label_text
+from audit.subject.frame import Array, label_text
 
 
 class Lightgbm(Subject):
@@ -69,20 +69,29 @@ class Lightgbm(Subject):
         return ["tree_shap"]
 
     def attribute(
-        self, rows: Rows, background: Rows | None, *, method: str, output: int, perturbation: str = "interventional", **params: Any
+        self, rows: Rows, background: Rows | None, *, method: str, output: int, perturbation: str = "auto", **params: Any
     ) -> Explained:
-        """The library's own path-dependent values, or shap's interventional ones (trees over numbers only)."""
+        """SHAP values against the background; the library's own path-dependent ones where asked for, or where trees split by categories."""
         table = self._table(rows)
-        margin = numeric(self._booster.predict(table, raw_score=True, num_threads=1), rows.n)
+        margin = self._margins(table)
         unit = "value" if self.regression is not False else "log-odds" if margin.shape[1] == 1 else "logit"
-        if perturbation == "tree_path_dependent":
-            flat = np.asarray(self._booster.predict(table, pred_contrib=True, num_threads=1), dtype=np.float64)
-            parts = flat.reshape(rows.n, margin.shape[1], -1).transpose(0, 2, 1)
-            return trees.pick(parts[:, :-1], parts[:, -1], margin, output, unit)
+        if trees.asked(perturbation, background) == trees.PATHS:
+            return self._by_paths(table, margin, output, unit)
         if self._categories:
-            raise ContractError("interventional Tree SHAP does not take categories; ask for tree_path_dependent")
-        reference = None if background is None else np.asarray(self._table(background), dtype=np.float64)
-        return trees.explain(self._booster, np.asarray(table, dtype=np.float64), reference, output, margin, unit, perturbation)
+            if perturbation == "auto":
+                return self._by_paths(table, margin, output, unit)
+            raise ContractError("SHAP values against a background are not known for trees that split by categories; ask for tree_path_dependent")
+        x, reference = (np.asarray(t, dtype=np.float64) for t in (table, self._table(background)))  # type: ignore[arg-type]
+        found, whole = trees.against(self._booster, self._margins, x, reference, output, unit)
+        return found if whole or perturbation != "auto" else self._by_paths(table, margin, output, unit)
+
+    def _margins(self, table: Any) -> Array:
+        return numeric(self._booster.predict(table, raw_score=True, num_threads=1), len(table))
+
+    def _by_paths(self, table: Any, margin: Array, output: int, unit: str) -> Explained:
+        flat = np.asarray(self._booster.predict(table, pred_contrib=True, num_threads=1), dtype=np.float64)
+        parts = flat.reshape(len(margin), margin.shape[1], -1).transpose(0, 2, 1)
+        return trees.pick(parts[:, :-1], parts[:, -1], margin, output, unit, trees.PATH_DEPENDENT)
 
 
 def _categories(booster: Any) -> dict[int, list[Any] | None]:
