@@ -80,7 +80,9 @@ class Lightgbm(Subject):
         if self._categories:
             if perturbation == "auto":
                 return self._by_paths(table, margin, output, unit)
-            raise ContractError("SHAP values against a background are not known for trees that split by categories; ask for tree_path_dependent")
+            raise ContractError(
+                "SHAP values against a background are not known for trees that split by categories; ask for tree_path_dependent"
+            )
         x, reference = (np.asarray(t, dtype=np.float64) for t in (table, self._table(background)))  # type: ignore[arg-type]
         found, whole = trees.against(self._booster, self._margins, x, reference, output, unit)
         return found if whole or perturbation != "auto" else self._by_paths(table, margin, output, unit)

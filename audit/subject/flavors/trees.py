@@ -88,9 +88,7 @@ def by_paths(model: Any, x: Any, output: int, margin: Array, unit: str) -> Expla
     return pick(values, np.broadcast_to(base, (len(margin), len(base))), margin, output, unit, PATH_DEPENDENT)
 
 
-def against(
-    model: Any, score: Callable[[Array], Array], x: Array, background: Any, output: int, unit: str
-) -> tuple[Explained, bool]:
+def against(model: Any, score: Callable[[Array], Array], x: Array, background: Any, output: int, unit: str) -> tuple[Explained, bool]:
     """SHAP values against background rows, and whether they add up to `score`, rows (n, d) → margins (n, k), to `MISS`.
 
     WOODELF (Nadel and Wettenstein 2026) costs the same for any number of rows and background rows, shap.TreeExplainer grows with their product: the
@@ -100,12 +98,14 @@ def against(
     column, sign = _column(output, margin.shape[1], unit)
     ways = [_woodelf, _shap] if len(x) * len(background) >= MANY else [_shap, _woodelf]
     found: list[tuple[float, Array]] = []
+    refused: list[str] = []
     for way in ways:
         try:
             values = way(model, x, background, column, margin.shape[1])
         except MemoryError:
             raise
-        except Exception:  # whatever a library says of a model that it cannot read: the other is asked, and without any that is an error
+        except Exception as error:  # a library that cannot read a model says so in many ways: then the other is asked
+            refused.append(type(error).__name__)
             continue
         miss = float(np.abs(values.sum(axis=1) + base[column] - margin[:, column]).max(initial=0.0))
         if np.isfinite(miss):
@@ -113,7 +113,9 @@ def against(
         if miss <= MISS * max(1.0, float(np.abs(margin).max(initial=0.0))):
             break
     if not found:
-        raise ContractError(f"no method gives SHAP values of {type(model).__name__} against a background; ask for {PATHS}")
+        raise ContractError(
+            f"no method gives SHAP values of {type(model).__name__} against a background ({', '.join(refused)}); ask for {PATHS}"
+        )
     miss, values = min(found, key=lambda one: one[0])
     explained = Explained(sign * values, np.full(len(x), sign * base[column]), sign * margin[:, column], unit)
     return explained, miss <= MISS * max(1.0, float(np.abs(margin).max(initial=0.0)))

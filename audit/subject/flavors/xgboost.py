@@ -99,7 +99,9 @@ class Xgboost(Subject):
         if "c" in (self._booster.feature_types or []):
             if perturbation == "auto":
                 return self._by_paths(table, margin, output, unit)
-            raise ContractError("SHAP values against a background are not known for trees that split by categories; ask for tree_path_dependent")
+            raise ContractError(
+                "SHAP values against a background are not known for trees that split by categories; ask for tree_path_dependent"
+            )
         x, reference = (trees.single(np.asarray(t)) for t in (table, self._table(background)))  # type: ignore[arg-type]
         found, whole = trees.against(self._booster, self._margins, x, reference, output, unit)
         return found if whole or perturbation != "auto" else self._by_paths(table, margin, output, unit)
