@@ -113,5 +113,13 @@ def _slices(findings: list[Finding]) -> list[dict[str, str]]:
 
 
 def few(slices: list[tuple[dict[str, str], int]], what: str) -> Message:
-    return message("Too small to judge for {what}: {names} ({people:count} rows in all).",
-                   what=[message(JUDGED_FOR[what])], people=sum(n for _, n in slices), names=[who(s) for s, _ in slices], groups=len(slices))  # fmt: skip
+    """Groups that are too small for a question. A row may be in groups of several columns, so only those of one column add up to rows."""
+    values = {
+        "what": [message(JUDGED_FOR[what])], "people": sum(n for _, n in slices), "names": [who(s) for s, _ in slices], "groups": len(slices),
+    }  # fmt: skip
+    if len({column for s, _ in slices for column in s}) > 1:
+        return message(
+            "Too small to judge for {what}: {names} ({people:count} rows, one that is in groups of several columns counted in each).",
+            **values,
+        )
+    return message("Too small to judge for {what}: {names} ({people:count} rows in all).", **values)

@@ -39,12 +39,15 @@ def _commit(options: argparse.Namespace) -> str:
     from audit import plan as plans
     from audit.dataset import data_digest, find_files
     from audit.history import context_digest, record
-    from audit.store import absolute_uri, require_store
+    from audit.store import absolute_uri, named_uri, require_store
 
     plan = plans.load(Path(options.plan))
     context = plans.read_context(Path(options.context)) if options.context else None
     uri = absolute_uri(options.tracking_uri)
-    require_store(uri)
+    if named_uri(options.tracking_uri):  # nobody mistyped the default, and a plan may be fixed before anything else is in it
+        require_store(
+            uri, "check its name; without --tracking-uri the plan is written to mlflow.db here, which is made where there is none"
+        )
     fixed = plans.fixed_digest(plan, plans.asked(plan, None, None), sample=plan.audit.sample, seed=plan.audit.seed)
     data = data_digest(find_files(options.data))
     when, before = record(uri, fixed, data, context_digest(context))

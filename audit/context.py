@@ -92,11 +92,11 @@ class Context:
         judged = (self.check, metric, compare) in DECIDING or any((c.metric, c.compare) == (metric, compare) for c in criteria)
         return round(2 * self.plan.judge.level_pass - 1, 12) if judged else self.plan.audit.level
 
-    def rng(self, name: str = "") -> np.random.Generator:
-        """A random stream named by (seed, check, name): adding a check moves no other number."""
+    def rng(self, name: str = "", check: str = "") -> np.random.Generator:
+        """A random stream named by (seed, check, name): adding a check moves no other number. `check` names another whose draws are to be the same."""
         import numpy as np
 
-        digest = hashlib.sha256(f"{self.seed}/{self.check}/{name}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}/{check or self.check}/{name}".encode()).digest()
         return np.random.default_rng(int.from_bytes(digest[:16], "little"))
 
     @cached_property

@@ -120,8 +120,9 @@ def _reason(estimate: Estimate, established: bool, test: Test | None) -> dict[st
         )  # fmt: skip
         return {"reason": SIZE_OPEN, "reason_msg": text}
     text = message(
-        "These rows cannot tell: the value may be anything from {low:number} to {high:number}.", low=estimate.low, high=estimate.high
-    )
+        "These rows cannot tell: the {level:percent} interval runs from {low:number} to {high:number}.",
+        low=estimate.low, high=estimate.high, level=estimate.level,
+    )  # fmt: skip
     return {"reason": BORDERLINE, "reason_msg": text}
 
 

@@ -90,7 +90,12 @@ def _still_open(e: Estimate, criterion: Criterion, p: float, adjusted_p: float, 
             p=of_none, low=e.low, high=e.high,
         )  # fmt: skip
     elif gap:
-        why = message("These rows cannot tell: the gap may be anything from {low:points} to {high:points} points.", low=e.low, high=e.high)
+        why = message(
+            "These rows cannot tell: the {level:percent} interval of the gap runs from {low:points} to {high:points} points.",
+            low=e.low,
+            high=e.high,
+            level=e.level,
+        )
     elif p < 0.001:  # only the correction for other tests kept it from failing
         why = message(
             "A value beyond the limit is likely (p {p:p}) and not established: from {low:percent} to {high:percent}.",
@@ -99,7 +104,12 @@ def _still_open(e: Estimate, criterion: Criterion, p: float, adjusted_p: float, 
             high=e.high,
         )
     else:
-        why = message("These rows cannot tell: the value may be anything from {low:percent} to {high:percent}.", low=e.low, high=e.high)
+        why = message(
+            "These rows cannot tell: the {level:percent} interval runs from {low:percent} to {high:percent}.",
+            low=e.low,
+            high=e.high,
+            level=e.level,
+        )
     established = p < 0.001 or (gap and of_none <= max(alpha, 0.001))
     return {"reason": SIZE_OPEN if established else BORDERLINE, "reason_msg": why}
 

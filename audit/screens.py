@@ -253,7 +253,7 @@ def _as_independent(pair: Pair, group: Part, reference: Part) -> Pair:
 
 
 def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
-    low, high = (e.low, e.high) if e else (0.0, 0.0)
+    low, high, level = (e.low, e.high, e.level) if e else (0.0, 0.0, 0.0)
     if why == SIZE_OPEN and e is None:
         return message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
     if why == SIZE_OPEN and pair.compare == "difference":
@@ -286,9 +286,17 @@ def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int,
                        share=unknown[1] / unknown[2])  # fmt: skip
     if pair.compare == "difference":
         return message(
-            "These rows cannot tell: the difference may be anything from {low:points} to {high:points} points.", low=low, high=high
+            "These rows cannot tell: the {level:percent} interval of the difference runs from {low:points} to {high:points} points.",
+            low=low,
+            high=high,
+            level=level,
         )
-    return message("These rows cannot tell: the ratio may be anything from {low:ratio} to {high:ratio}.", low=low, high=high)
+    return message(
+        "These rows cannot tell: the {level:percent} interval of the ratio runs from {low:ratio} to {high:ratio}.",
+        low=low,
+        high=high,
+        level=level,
+    )
 
 
 def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) -> Message:

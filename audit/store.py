@@ -45,9 +45,14 @@ class Resolved(Frozen):
     training: str | None = None
 
 
+def named_uri(uri: str | None) -> str | None:
+    """The tracking URI that somebody named: `--tracking-uri`, else MLFLOW_TRACKING_URI."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
 def absolute_uri(uri: str | None) -> str:
     """The tracking URI, made absolute once: `--tracking-uri`, else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."""
-    chosen = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    chosen = named_uri(uri) or "sqlite:///mlflow.db"
     if chosen.startswith("sqlite:///") and not chosen.startswith("sqlite:////"):
         return f"sqlite:///{Path(chosen.removeprefix('sqlite:///')).absolute()}"
     if "://" not in chosen:
@@ -55,10 +60,10 @@ def absolute_uri(uri: str | None) -> str:
     return chosen
 
 
-def require_store(uri: str) -> None:
+def require_store(uri: str, mend: str = "train a model first or give --tracking-uri") -> None:
     """Refuse a SQLite store that is not there: MLflow would make an empty one for a mistyped name."""
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise AuditError(f"no MLflow store at {uri.removeprefix('sqlite:///')}", "train a model first or give --tracking-uri")
+        raise AuditError(f"no MLflow store at {uri.removeprefix('sqlite:///')}", mend)
 
 
 def client_of(uri: str) -> MlflowClient:

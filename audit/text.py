@@ -8,6 +8,7 @@ our pages do.
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -37,10 +38,13 @@ NOTHING = 1e-12
 
 
 def percent(x: float) -> str:
-    """0.3251 → 32.5 %, with at most one decimal; more where that would make 100 % or 0 % of what is not quite: 0.9998 → 99.98 %, 0.0004 → 0.04 %."""
+    """0.3251 → 32.5 %, with at most one decimal; two where that would make 100 % or 0 % of what is not quite: 0.9998 → 99.98 %,
+    0.0004 → 0.04 %; and no more than that: "> 99.99 %", "< 0.01 %"."""
     if NOTHING < x < 0.00005:
         return "< 0.01 %"
-    digits = next((d for d in range(1, 9) if x >= 1 or round(100 * x, d) < 100), 1)
+    if 0.99995 <= x < 1 - NOTHING:
+        return "> 99.99 %"
+    digits = 2 if x < 1 - NOTHING and round(100 * x, 1) == 100 else 1
     if NOTHING < x < 0.0005:
         digits = 2
     text = f"{100 * x:.{digits}f}".removesuffix(".0")
@@ -142,9 +146,18 @@ def render(message: Message, lang: str = "en") -> str:
     """The message in a language: "en" or "zh"."""
     template = catalogue(lang).get(message.id, message.id)
     try:
-        return _Formatter(lang).vformat(template, (), message.values)
+        return _close(_Formatter(lang).vformat(template, (), message.values), lang)
     except ValueError:  # a template that is none, such as one with a single brace: shown as it is
         return template
+
+
+#: A thin space parts Chinese and Latin characters; beside full-width punctuation and between two Chinese characters, where a value brought them, there is none.
+FULL = "\u3000-\u303f\u2018-\u201d\uff00-\uffef"
+LOOSE = re.compile(f"(?<=[{FULL}])\u2009|\u2009(?=[{FULL}])|(?<=[\u4e00-\u9fff])\u2009(?=[\u4e00-\u9fff])")
+
+
+def _close(text: str, lang: str) -> str:
+    return LOOSE.sub("", text) if lang == "zh" else text
 
 
 def level(value: str) -> Message:

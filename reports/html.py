@@ -32,6 +32,7 @@ from reports.words import (
     Look,
     Speaker,
     clean,
+    mark,
     number,
 )
 
@@ -88,13 +89,20 @@ def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
         yield path, quoted(text, path)
 
 
+def about(check: CheckResult) -> str:
+    """What a check is about: the data, the model, or what the audit itself brings forward."""
+    if check.about == "evidence":
+        return mark("the audit's own evidence")
+    return mark("the data") if family_of(check.info.id) == "data" else mark("the model")
+
+
 def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int, say: Speaker, caps: Caps) -> CheckView:
     path, info = f"checks[{index}]", check.info
     summary, reason = say.stored(check.summary, check.summary_msg), say.stored(check.reason, check.reason_msg)
     evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
     facts = [
         (say.t("Check"), quoted(info.id, f"{path}.info.id")),
-        (say.t("About"), Said(say.t("the model") if check.about == "model" else say.t("the audit's own evidence"), f"{path}.about")),
+        (say.t("About"), Said(say.t(about(check)), f"{path}.about")),
         (say.t("Settings"), Said(", ".join(f"{k} {v}" for k, v in list(flat(check.params, ""))[:12] if k), f"{path}.params")),
         (say.t("References"), Said("; ".join(clean(r, 300) for r in info.references[:12]), f"{path}.info.references")),
     ]

@@ -57,6 +57,8 @@ SAME_ROWS = {"standardised_mean_difference": "mean_score", "kolmogorov_smirnov_d
 
 #: What rests on the rows of two groups although it is said of one.
 OF_BOTH = {"xauc", "xauc_reversed", "detectable_difference"}
+#: What rests on no rows.
+OF_NONE = {"parameters", "bytes_on_disk", "flops_per_row"}
 
 
 def rows_of(check: CheckResult) -> dict[str, int]:
@@ -64,7 +66,7 @@ def rows_of(check: CheckResult) -> dict[str, int]:
     values = {(f.metric, repr(f.slice)): f.estimate.n for f in check.findings if f.against is None and f.estimate}
 
     def own(f: Finding) -> int | None:
-        if f.metric in OF_BOTH:
+        if f.metric in OF_BOTH | OF_NONE:
             return None
         if part := next((part for part in f.parts if part.slice == f.slice), None):
             return part.n
@@ -152,11 +154,11 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         method = said[0] if len(said) == 1 else say.t("{methods}, as the counts allow", methods=say.list(said))
         words = {"null": clean(say.stored(null, None), 200), "method": method}
         text = (
-            say.t("p: test of {null} ({method}), adjusted over {n:count} tests.", **words, n=family)
+            say.t("p: test of “{null}” ({method}), adjusted over {n:count} tests.", **words, n=family)
             if family is not None and family > 1
-            else say.t("p: test of {null} ({method}).", **words)
+            else say.t("p: test of “{null}” ({method}).", **words)
             if family
-            else say.t("p: test of {null} ({method}), not adjusted for the number of tests.", **words)
+            else say.t("p: test of “{null}” ({method}), not adjusted for the number of tests.", **words)
         )
         notes.append(Said(text, f"{here}.test"))
     by_metric = is_plain(first)

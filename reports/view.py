@@ -34,6 +34,10 @@ STANDING = mark(
     "The intervals say how much these results would move if another sample of people like these were scored by this same model. They do "
     "not cover retraining, wrong or biased labels, people who are not in the data, or change over time."
 )
+STANDING_ROWS = mark(
+    "The intervals say how much these results would move if another sample of rows like these were scored by this same model. They do "
+    "not cover retraining, wrong or biased labels, cases that are not in the data, or change over time."
+)
 KEPT_OFF = mark("Audits of these data that were kept off this store (--no-log), or lie in another one, are not counted.")
 CENSUS = mark("The rows are all decisions of {period}; the intervals describe the process that produced them.")
 
@@ -134,7 +138,9 @@ def state_of_audit(document: AuditResult) -> str:
 def reason_text(finding: Finding, say: Speaker) -> str:
     """Why the verdict of a finding is what it is, in words."""
     e, test = finding.estimate, finding.test
-    if finding.reason == SIZE_OPEN and e and test:
+    if (
+        finding.reason == SIZE_OPEN and e and test and test.null == "equality"
+    ):  # else its p is of the limit, and the stored reason has that of the difference
         p = test.p_value if test.adjusted_p_value is None else test.adjusted_p_value
         kind = kind_of(finding.metric, finding.compare)
         return say.t(
@@ -143,6 +149,8 @@ def reason_text(finding: Finding, say: Speaker) -> str:
             low=number(e.low, kind),
             high=number(e.high, kind),
         )
+    if finding.reason == SIZE_OPEN and finding.reason_msg:
+        return say.t(finding.reason_msg.id, **finding.reason_msg.values)
     if finding.reason in REASONS:
         return say.t(REASONS[finding.reason])
     return say.stored(finding.reason, finding.reason_msg)
@@ -183,10 +191,10 @@ def sentence(finding: Finding, say: Speaker) -> str:
     )
 
 
-def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged]:
+def deciding(document: AuditResult, say: Speaker, most: int = 3, said: str = "") -> list[Flagged]:
     """The findings that decide the verdict: failing, then established, then open; one of each question before a second; what is too small to judge last.
 
-    Of the comparisons about one slice, the first stands for all.
+    Of the comparisons about one slice, the first stands for all. The one whose sentence is `said` already is only named.
     """
 
     def last(f: Finding) -> int:
@@ -210,7 +218,10 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3) -> list[Flagged
             own = f.sentence and state_of_finding(f) == "size_open"  # its sentence says so itself
             detail = "" if f.verdict in ("pass", "fail") or f.estimate is None or own else reason_text(f, say)
             detail = say.sentences([detail, accepted(document, f.key, say)])
-            text = Said(sentence(f, say), f"{path}.sentence" if f.sentence else path)
+            told = sentence(f, say)
+            if told == said:
+                told = say.t("{metric}, {who}: as said above.", metric=capital(metric_name(f.metric, say)), who=pair_text(f, say))
+            text = Said(told, f"{path}.sentence" if f.sentence else path)
             flagged = Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id))
             shown.append(((rank, small, asked[check.info.id, f.metric]), flagged))
             asked[check.info.id, f.metric] += 1
@@ -276,9 +287,9 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
 def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
     context = context_of(document)
-    lines = [Said(say.t(STANDING))]
+    lines = [Said(say.t(STANDING if document.data.sensitive else STANDING_ROWS))]  # rows with sensitive columns are people
     if context.get("known_limits") not in UNSTATED:
-        lines.append(Said(say.t("Known limits, as declared: {limits}", limits=words_of(context["known_limits"])), "context.known_limits"))
+        lines.append(Said(say.t("Known limits, as declared: {limits}", limits=say.points(context["known_limits"])), "context.known_limits"))
     if document.history.models_on_this_data is not None:
         lines.append(Said(say.t(KEPT_OFF), "history"))
     if context.get("sampling") == "census" and context.get("period") not in UNSTATED:
@@ -421,16 +432,17 @@ def accepted(document: AuditResult, key: str, say: Speaker) -> str:
 
 def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
     """All of the first screen."""
+    why = say.stored(document.why, document.why_msg)
     return FirstScreen(
         audited=audited(document, say),
         look=LOOKS[state_of_audit(document)],
         answered=Said(answered_text(document, say), "answered", numeric=True),
         purpose=Said(purpose(document, say), "context"),
-        why=Said(say.stored(document.why, document.why_msg), "why"),
+        why=Said(why, "why"),
         history=looks(document, say),
         waivers=[Said(waiver_text(w, document, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
         unstated=unstated(document, say),
-        deciding=deciding(document, say),
+        deciding=deciding(document, say, said=why),
         questions=questions(document, say),
         established=established(document, say),
         families=families(document, say),

@@ -201,6 +201,13 @@ def test_levels_are_divided_and_printed_as_used(models: int) -> None:
 
 
 def test_percents_round_to_a_whole_only_where_they_are_one() -> None:
+    assert [percent(x) for x in (0.99995, 0.99999999, 1 - 1e-15, 0.99949, 0.9995)] == [
+        "> 99.99 %",
+        "> 99.99 %",
+        "100 %",
+        "99.9 %",
+        "99.95 %",
+    ]
     assert [percent(x) for x in (1.0, 0.9999, 0.99975, 0.9994, 0.5, 0.0)] == ["100 %", "99.99 %", "99.98 %", "99.9 %", "50 %", "0 %"]
 
 
@@ -215,3 +222,23 @@ def test_what_is_fixed_is_all_that_the_plan_decides_and_not_what_is_printed(tmp_
     same = plans.fixed_digest(plan, plans.asked(plan, None, None), sample=2000, seed=0)
     assert fixed() == fixed('[disclosure]\nedition = "public"') == same
     assert len({same, fixed("[judge]\nalpha_fail = 0.1"), fixed(only={"data.profile"}), fixed(seed=1), fixed("[bins]\nage = [30.0]")}) == 5
+
+
+def test_a_plan_can_be_fixed_before_there_is_any_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has trained or audited anything here: the store is made, and an audit that looks back finds the plan; a named one is never made."""
+    from audit import commit
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "plan.toml").write_text("[judge]\nalpha_fail = 0.01\n")
+    (tmp_path / "rows.csv").write_text("a,y\n1,0\n2,1\n")
+    assert commit.main(["plan.toml", "--data", "rows.csv", "--tracking-uri", "sqlite:///typo.db"]) == 2
+    assert "train a model" not in capsys.readouterr().err
+    assert not (tmp_path / "typo.db").exists()
+    assert commit.main(["plan.toml", "--data", "rows.csv"]) == 0
+    assert (tmp_path / "mlflow.db").is_file()
+    assert "fixed on" in capsys.readouterr().out
+    assert commit.main(["plan.toml", "--data", "rows.csv"]) == 0
+    assert "already fixed on" in capsys.readouterr().out

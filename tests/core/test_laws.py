@@ -306,8 +306,21 @@ def test_a_reference_chosen_anew_is_less_sure(tmp_path: Path) -> None:
     assert low.high < fixed.high
 
 
+def test_a_tiny_group_is_not_the_highest_when_that_is_chosen_anew_either(tmp_path: Path) -> None:
+    """5 of 5 in a group under 2 %: the others are held against a, with and without new draws, as the text says."""
+    found = Pick(impact(of_race({"a": (900, 450), "b": (300, 120), "tiny": (5, 5)}, tmp_path)))
+    assert found("rechosen_impact_ratio", race="b").estimate.value == pytest.approx(0.8)
+    assert found("rechosen_impact_ratio", race="a").estimate.value == 1.0
+    assert found("rechosen_impact_ratio", race="tiny").estimate.value == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(
-    ("domain", "named"), [("employment", "Four-fifths rule (29 CFR 1607.4(D), for race,"), ("credit", "By analogy"), (None, "By analogy")]
+    ("domain", "named"),
+    [
+        ("employment", "Four-fifths rule (29 CFR 1607.4(D), for employment decisions by race,"),
+        ("credit", "By analogy"),
+        (None, "By analogy"),
+    ],
 )
 def test_the_law_is_law_in_its_own_domain_only(tmp_path: Path, domain: str | None, named: str) -> None:
     scene = of_race({"a": (200, 100), "b": (200, 60)}, tmp_path, context={"domain": domain} if domain else {})

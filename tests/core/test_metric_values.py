@@ -13,6 +13,8 @@ import pytest
 import sklearn.metrics as sm
 from scene import Pick, Scene, set_scene
 
+from audit.text import render
+
 EXACT = 1e-12
 #: The example of fairlearn's documentation as counts: (group, tp, fn, fp, tn), 18 rows.
 EXAMPLE = (("a", 2, 1, 3, 1), ("b", 4, 5, 1, 1))
@@ -145,6 +147,33 @@ def test_extremes_are_those_of_fairlearn(rows: Rows, scene: Scene) -> None:
             m = found(name, **{column: "*"})
             assert (m.test.null, m.test.method) == ("equality", "permutation")
             assert m.estimate.method == "exact", "extremes have no interval: a percentile bootstrap of a maximum is wrong"
+
+
+def test_an_extreme_that_two_checks_report_has_one_p_and_counts_all_rows(rows: Rows, scene: Scene) -> None:
+    mine, theirs = (Pick(scene.measure(check, draws=200)) for check in ("fairness.group", "fairness.metrics"))
+    for column in rows.groups:
+        for one, other in (("demographic_parity", "selection_rate"), ("equal_opportunity", "true_positive_rate")):
+            for how in ("difference", "ratio"):
+                a, b = mine(f"{one}_{how}", **{column: "*"}), theirs(f"{other}_{how}", **{column: "*"})
+                assert (a.estimate.value, a.test.p_value) == (b.estimate.value, b.test.p_value)
+        odds = (mine("equalized_odds_difference", **{column: "*"}), theirs("equalized_odds_difference_mean", **{column: "*"}))
+        known = mine("demographic_parity_difference", **{column: "*"}).estimate.n
+        assert [m.estimate.n for m in odds] == [known, known], "error rates count events and non-events"
+
+
+def test_the_group_that_is_surely_further_heads_a_small_one_that_may_not_be(tmp_path: Path) -> None:
+    """0.61 from 30 rows, interval up to 0.88, against 0.78 from 1,114 rows, interval up to 0.83 (ACS employment, Massachusetts 2018)."""
+    sizes = {"1": (32608, 17814), "9": (1114, 475), "5": (30, 10)}
+    group = [g for g, (n, _) in sizes.items() for _ in range(n)]
+    pred = [i < k for n, k in sizes.values() for i in range(n)]
+    scene = set_scene(tmp_path, y=[0, 1] * (len(pred) // 2), pred=np.array(pred, int), groups={"RAC1P": group}, reference={"RAC1P": "1"})
+    said = render(scene.summary("fairness.group", draws=25))
+    assert said.startswith("RAC1P = 9: 42.6 % get the favourable decision, against 54.6 % for RAC1P = 1; that is 0.78 times as often")
+    assert (
+        "Further from its reference by the estimate, with an interval that comes nearer to it: RAC1P = 5, 0.61 times (0.39 to 0.88; 30 rows)."
+        in said
+    )
+    assert "No other group" not in said
 
 
 def test_auc_per_group_is_that_of_scikit_learn(rows: Rows, scene: Scene) -> None:

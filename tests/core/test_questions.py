@@ -25,13 +25,16 @@ from counts import (
 )
 from scene import findings, set_scene
 
+from audit.answering import few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, worst
 from audit.result import finding_key
 from audit.screens import OTHERS
 from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
-from audit.text import who
+from audit.text import render, who
+from reports.view import reason_text
+from reports.words import Speaker
 
 SELECTION, OPPORTUNITY, CALIBRATION = "fairness_selection", "fairness_opportunity", "calibration_large"
 EQUAL_TPR = rates("true_positive_rate", "sex", {"m": (1000, 1500), "f": (1000, 1500)})
@@ -368,6 +371,28 @@ def test_calibration_of_groups_decides_from_two_hundred_rows() -> None:
     assert small.verdict == "pass"
     (listed,) = small.answers[CALIBRATION].not_assessed
     assert (listed.values["people"], listed.values["names"]) == (199, [who({"sex": "f"})])
+
+
+def test_rows_in_small_groups_of_several_columns_are_not_called_rows_in_all() -> None:
+    """The same 150 rows may be the 100 of one column and the 50 of the other: their sum is no number of rows."""
+    one = few([({"sex": "f"}, 100), ({"sex": "x"}, 50)], "calibration")
+    two = few([({"sex": "f"}, 100), ({"race": "b"}, 50)], "calibration")
+    assert "(150 rows in all)" in render(one)
+    assert "(150 rows, one that is in groups of several columns counted in each)" in render(two)
+
+
+def test_an_open_calibration_gap_states_the_p_of_the_gap_and_not_of_the_limit() -> None:
+    """−4.0 points, 90 % interval −5.7 to −2.3: no gap is rejected at p < 0.001; inside the limit of 5 points is not rejected at all (p 1)."""
+    judged = Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, "f": an_estimate(-0.04, -0.057, -0.023)}))
+    f = next(f for f in judged.answers[CALIBRATION].judged.values() if f.slice == {"sex": "f"})
+    assert (f.verdict, f.reason, f.test.null, f.test.adjusted_p_value) == (
+        "inconclusive",
+        SIZE_OPEN,
+        "the value lies inside the limit",
+        1.0,
+    )
+    for lang, said in (("en", "(p < 0.001)"), ("zh", "（p < 0.001）")):
+        assert said in reason_text(f, Speaker(lang))
 
 
 def test_calibration_of_unknown_membership_is_not_judged() -> None:

@@ -21,7 +21,7 @@ from audit.explain.gap import METHODS
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS
-from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, render, speaks, who
+from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, message, render, speaks, who
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
@@ -198,3 +198,12 @@ def test_a_ratio_keeps_two_digits_however_small_it_is(value: float, said: str) -
 
 def test_all_groups_of_several_columns_are_said_once() -> None:
     assert render(who({"sex": "*", "race": "*"})) == "all groups (sex, race)"
+
+
+def test_a_thin_space_parts_chinese_from_latin_only() -> None:
+    """The catalogue's templates part each value from Chinese; a value that is Chinese itself, or ends in full-width punctuation, needs no space."""
+    told = message("{metric}: {compare} against {against}", metric="F1", compare="x", against=message("training rows"))
+    assert render(told, "zh") == "F1：x，对照训练行"
+    told = message("{metric}: {compare} against {against}", metric="F1", compare="x", against="white")
+    assert render(told, "zh") == "F1：x，对照\u2009white"
+    assert render(message("{who}, {n:count} rows", who="black", n=3), "zh") == "black，3\u2009行"

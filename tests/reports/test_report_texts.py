@@ -137,6 +137,28 @@ def test_the_level_that_decides_is_printed() -> None:
     )
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_page_one_says_no_sentence_twice(lang: str) -> None:
+    document = sample()
+    first = next(f for c in document.checks for f in c.findings if f.verdict == "fail" and f.criterion and f.criterion.role == "decides")
+    document = document.model_copy(update={"why": first.sentence, "why_msg": first.sentence_msg})
+    screen = first_screen(document, Speaker(lang))
+    assert str(screen.deciding[0].text) != str(screen.why)
+    assert str(screen.deciding[0].text).endswith("as said above." if lang == "en" else "如上所述。")
+
+
+def test_several_declared_limits_are_told_apart() -> None:
+    document = sample(context={"known_limits": ["one city, one year", "few rows"]})
+    assert any("as declared: one city, one year; few rows" in str(line) for line in first_screen(document, Speaker("en")).not_shown)
+
+
+@pytest.mark.parametrize(("sensitive", "said"), [(["race"], "people like these"), ([], "rows like these")])
+def test_rows_are_called_people_where_people_were_told_apart(sensitive: list[str], said: str) -> None:
+    document = sample()
+    document = document.model_copy(update={"data": document.data.model_copy(update={"sensitive": sensitive})})
+    assert said in str(first_screen(document, Speaker("en")).not_shown[0])
+
+
 def test_declared_limits_are_on_page_one() -> None:
     document = sample(context={"known_limits": "few rows of 1990"})
     assert any("Known limits, as declared: few rows of 1990" in str(line) for line in first_screen(document, Speaker("en")).not_shown)

@@ -131,7 +131,9 @@ def _together(
     for i, level in levels:
         slice_, y = {group.name: level}, (own == i).astype(np.int64)
         if min(int(y.sum()), int((1 - y).sum())) < ENOUGH or not codes:
-            few = message("Fewer than {enough:count} sampled rows are of this group, or of none other, or no input varies.", enough=ENOUGH)
+            few = message(
+                "Fewer than {enough:count} sampled rows are of this group, or fewer are of any other, or no input varies.", enough=ENOUGH
+            )
             yield undefined("membership_auc", few, slice_=slice_)
             continue
         estimate = _auc(ctx, codes, y, f"{group.name}={level}")

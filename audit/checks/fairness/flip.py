@@ -68,7 +68,8 @@ def flip(
         yield value("flip_rate", exact(0.0, ctx.facts.rows), slice_={"(feature)": name})
     if not taken:
         yield message(
-            "The model takes none of the sensitive columns ({names}): changing one alone changes nothing, without asking.", names=sensitive
+            "The model takes none of the sensitive columns ({names}): that changing one alone changes nothing is known without asking.",
+            names=sensitive,
         )
         return
     cost = 2 + values * (len(taken) + len(taken) * inputs)

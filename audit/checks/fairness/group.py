@@ -52,11 +52,10 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     """Rates per group with intervals and comparisons; fairlearn's extremes with their chance quantile and permutation p."""
     from audit.counting import CELLS, cell_coding, rates
     from audit.cutoffs import SIZE, Bands
-    from audit.measure import NAMED
     from audit.over_groups import in_one_table
-    from audit.text import beside, message, who
+    from audit.text import message
 
-    worst: tuple[tuple[bool, float], Measurement] | None = None
+    compared: list[Measurement] = []
     bands = Bands(ctx) if ctx.settled.task == "binary" and ctx.settled.has_scores else None
     codings: dict[str, tuple[Coding, int]] = {"cells": (cell_coding(ctx), CELLS)} | ({"bands": (bands, SIZE)} if bands else {})
     names = [
@@ -77,10 +76,7 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
                     and grouping.single
                     and measurement.estimate
                 ):
-                    ratio = min(measurement.estimate.value, 1 / measurement.estimate.value) if measurement.estimate.value else 0.0
-                    size = measurement.parts[0].n
-                    if size >= ctx.plan.disclosure.min_group_size and (worst is None or (size < NAMED, ratio) < worst[0]):
-                        worst = ((size < NAMED, ratio), measurement)
+                    compared.append(measurement)
         if over_clusters is not None:
             yield from _pooled(ctx, over_clusters, grouping, pairs)
         if grouping.single:
@@ -92,18 +88,49 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
         yield message(
             "Nobody declared which decision is favourable, so the rates of each class are reported and no difference is judged: name it with --favourable."
         )
-    elif worst is None:
-        yield message("No two groups of at least {n:count} rows can be compared.", n=ctx.plan.disclosure.min_group_size)
-    else:
-        (small, _), found = worst
-        (mine, other), e = found.parts, found.estimate
-        assert e is not None
-        yield message(
-            "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other}; that is {value:ratio} times as often ({level:percent} interval "
-            "{low:ratio} to {high:ratio}; {n:count} and {other_n:count} rows). No other group of at least {least:count} rows is further from its reference.",
-            rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
-            value=e.value, low=e.low, high=e.high, level=e.level, least=ctx.plan.disclosure.min_group_size if small else NAMED,
+        return
+    smallest = ctx.plan.disclosure.min_group_size
+    large = [m for m in compared if m.parts[0].n >= smallest]
+    yield _said(large, smallest) if large else message("No two groups of at least {n:count} rows can be compared.", n=smallest)
+
+
+def _apart(m: Measurement) -> tuple[float, float]:
+    """How near to 1 a ratio may lie by its interval, and how near it lies by its estimate, each as a ratio of at most 1: the smaller, the further apart."""
+    e = m.estimate
+    assert e is not None
+    nearest = e.high if e.high < 1 else 1 / e.low if e.low > 1 else 1.0
+    return nearest, min(e.value, 1 / e.value) if e.value else 0.0
+
+
+def _said(compared: list[Measurement], smallest: int) -> Message:
+    """The group whose whole interval lies furthest from its reference, and beside it the one whose estimate does, where that is another."""
+    from audit.measure import NAMED
+    from audit.text import beside, message, who
+
+    named = [m for m in compared if m.parts[0].n >= NAMED]
+    found = min(named or compared, key=_apart)
+    (mine, other), e = found.parts, found.estimate
+    assert e is not None
+    first = message(
+        "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other}; that is {value:ratio} times as often ({level:percent} interval "
+        "{low:ratio} to {high:ratio}; {n:count} and {other_n:count} rows).",
+        rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
+        value=e.value, low=e.low, high=e.high, level=e.level,
+    )  # fmt: skip
+    further = min(named or compared, key=lambda m: _apart(m)[1])
+    if _apart(further)[1] < _apart(found)[1]:
+        f = further.estimate
+        assert f is not None
+        second = message(
+            "Further from its reference by the estimate, with an interval that comes nearer to it: {group}, {value:ratio} times ({low:ratio} to {high:ratio}; {n:count} rows).",
+            group=who(further.slice), value=f.value, low=f.low, high=f.high, n=further.parts[0].n,
         )  # fmt: skip
+    else:
+        second = message(
+            "No other group of a single column with at least {least:count} rows is further from its reference.",
+            least=NAMED if named else smallest,
+        )
+    return message("{first} {second}", first=first, second=second)
 
 
 class Scores(NamedTuple):
@@ -202,7 +229,7 @@ def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], draws: i
     for metric, names in EXTREMES.items():
         if all(name in over for name in names):
             how: How = "difference" if metric.endswith("_difference") else "ratio"
-            rows = max(int(pairs[name][1][known].sum()) for name in names)
+            rows = sum(int(pairs[name][1][known].sum()) for name in names)  # the rates of one metric count rows of different outcomes
             found = measured(metric, grouping, [over[name] for name in names], how, rows, printed=[printed[name] for name in names])
             if found.estimate is not None:
                 yield found

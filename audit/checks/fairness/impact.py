@@ -40,10 +40,10 @@ class Pair(NamedTuple):
         "fifths, and the ratio had one selection moved to it: where that reaches 0.80, do not conclude. A group under 2 % of all is shown and is not taken as the highest."
     ),
     limits=(
-        "The rule is a rule of thumb of United States employment law and settles nothing by itself; parts of it were up for rescission in November 2026, so look up its state. It "
-        "speaks of race, colour, religion, sex and national origin, not of age or disability (29 CFR 1607.2(D)): for other columns it is an analogy. The "
+        "The rule is a rule of thumb of United States employment law and settles nothing by itself; rescinding parts of the guidelines that it stands in was on the agency's agenda in 2026, so look up their state. It "
+        "speaks of race, sex and ethnic groups, and these guidelines do not apply to age or disability (29 CFR 1607.2(D)): for other columns it is an analogy. The "
         "regulation names no test: which one is used, the adjustment and the words of the reading are policy of this audit. Intervals and tests take the group with the highest rate as "
-        "given; the ratio to a highest rate chosen anew in every bootstrap draw stands beside them, and is pulled down where several rates are close. \"Not indicated\" does not say that there is no discrimination."
+        "given; the ratio to a highest rate chosen anew in every bootstrap draw stands beside them, and is pulled down where several rates are close; groups under 2 % are not taken as the highest there either. \"Not indicated\" does not say that there is no discrimination."
     ),
     unit="ratio to the highest rate",
     direction="higher",
@@ -69,9 +69,10 @@ def impact(
         known = [i for i in range(len(n)) if n[i] and i not in grouping.unknown]
         if len(known) < 2:
             continue
-        top = _top(x, n, known, least_share)
+        large = _large(n, known, least_share)
+        top = _top(x, n, large)
         pairs = _pairs(ctx, x, n, known, top, alpha)
-        yield from _measured(ctx, grouping, pairs, x, n, known, top, replicates)
+        yield from _measured(ctx, grouping, pairs, x, n, known, large, top, replicates)
         for pair in pairs:
             if grouping.single and pair.ratio and pair.n >= ctx.plan.disclosure.min_group_size:
                 # A group of less than the least share is shown and heads nothing while there is a larger one.
@@ -85,7 +86,7 @@ def impact(
     assert pair.ratio is not None
     yield message(
         "{group}: {rate:percent} get the favourable decision, {ratio:ratio} times the highest rate ({other}: {rate0:percent}; {level:percent} interval {low:ratio} to "
-        "{high:ratio}; {n:count} and {n0:count} rows); Holm-adjusted p {p:p}. {law}: {reading}. No other group of at least {share:percent} of the rows has a lower ratio.",
+        "{high:ratio}; {n:count} and {n0:count} rows); Holm-adjusted p {p:p}. {law}: {reading}. No other group of a single column with at least {share:percent} of the rows has a lower ratio.",
         group=who(mine), other=beside(mine, other), rate=pair.x / pair.n, rate0=pair.x0 / pair.n0, ratio=pair.ratio.value, p=pair.adjusted,
         law=_law(ctx), reading=message(READINGS[pair.reading]), level=pair.ratio.level, low=pair.ratio.low, high=pair.ratio.high, n=pair.n, n0=pair.n0,
         share=0.0 if small else least_share,
@@ -109,17 +110,21 @@ def _law(ctx: Context) -> Message:
     domain = ctx.facts.roles.context.get("domain")
     if "employment" in (domain if isinstance(domain, list) else [domain]):
         return message(
-            "Four-fifths rule (29 CFR 1607.4(D), for race, colour, religion, sex and national origin; by analogy for anything else)"
+            "Four-fifths rule (29 CFR 1607.4(D), for employment decisions by race, sex and ethnic group; by analogy for anything else)"
         )
     return message("By analogy to the four-fifths rule, which is employment law")
 
 
-def _top(x: NDArray[np.int64], n: NDArray[np.int64], known: list[int], least_share: float) -> int:
-    """The group with the highest rate among those that are large enough to be compared, or among all where none is."""
+def _large(n: NDArray[np.int64], known: list[int], least_share: float) -> list[int]:
+    """The groups that are large enough to be the one with the highest rate, or all where none is."""
+    pool = sum(int(n[i]) for i in known)
+    return [i for i in known if n[i] >= least_share * pool] or known
+
+
+def _top(x: NDArray[np.int64], n: NDArray[np.int64], large: list[int]) -> int:
+    """The group with the highest rate among those that are large enough."""
     from audit.stats.impact import highest
 
-    pool = sum(int(n[i]) for i in known)
-    large = [i for i in known if n[i] >= least_share * pool] or known
     place = highest([int(x[i]) for i in large], [int(n[i]) for i in large])
     assert place is not None
     return large[place]
@@ -156,10 +161,13 @@ def _measured(
     x: NDArray[np.int64],
     n: NDArray[np.int64],
     known: list[int],
+    large: list[int],
     top: int,
     replicates: int,
 ) -> Iterator[Measurement]:
     """The highest rate with the whole table, each group's ratio to it, and the ratios with the highest rate chosen anew."""
+    import numpy as np
+
     from audit.measure import rate, undefined, value
     from audit.result import Measurement, Part, Test
     from audit.text import message
@@ -180,13 +188,16 @@ def _measured(
             metric="impact_ratio", compare="ratio", slice=mine, against=part[top].slice, parts=parts, estimate=pair.ratio, test=test
         )
     if grouping.single:
-        for i, estimate in zip(known, _redrawn(ctx, grouping, x[known], n[known], replicates), strict=True):
+        eligible = np.isin(known, large)
+        for i, estimate in zip(known, _redrawn(ctx, grouping, x[known], n[known], eligible, replicates), strict=True):
             reason = message("Nobody got the favourable decision, in these rows or in too many bootstrap draws.")
             yield value("rechosen_impact_ratio", estimate, slice_=part[i].slice, reason=reason, parts=[part[i]])
 
 
-def _redrawn(ctx: Context, grouping: Grouping, x: NDArray[np.int64], n: NDArray[np.int64], replicates: int) -> list[Estimate | None]:
-    """Each rate over the highest of the same draw: counts are drawn anew within each group, and the highest is chosen anew."""
+def _redrawn(
+    ctx: Context, grouping: Grouping, x: NDArray[np.int64], n: NDArray[np.int64], eligible: NDArray[np.bool_], replicates: int
+) -> list[Estimate | None]:
+    """Each rate over the highest of the same draw: counts are drawn anew within each group, and the highest is chosen anew among the `eligible`."""
     import numpy as np
 
     from audit.stats.cells import bootstrap
@@ -195,7 +206,7 @@ def _redrawn(ctx: Context, grouping: Grouping, x: NDArray[np.int64], n: NDArray[
 
     def ratios(counts: NDArray[np.int64]) -> NDArray[np.float64]:
         rates = counts[:, :groups] / n
-        best = rates.max(axis=1, keepdims=True)
+        best = rates[:, eligible].max(axis=1, keepdims=True)
         return np.where(best > 0, rates / np.where(best > 0, best, 1.0), np.nan)
 
     rng = ctx.rng("redrawn/" + "/".join(grouping.columns))
@@ -233,7 +244,7 @@ def _table(ctx: Context, grouping: Grouping, pairs: list[Pair], x0: int, n0: int
         Column(name="ratio", label="ratio", kind="ratio3"),
         Column(name="z", label="z", kind="number"),
         Column(name="fisher", label="Fisher's p", kind="p_value"),
-        Column(name="adjusted", label="p, Holm", kind="p_value"),
+        Column(name="adjusted", label="p of the equality test, Holm", kind="p_value"),
         Column(name="shortfall", label="short by", kind="number"),
         Column(name="needed", label="to 4/5", kind="number"),
         Column(name="moved", label="one moved", kind="ratio3"),

@@ -71,7 +71,7 @@ class Over(NamedTuple):
 def metrics(
     ctx: Context,
     *,
-    draws: Annotated[int, Field(ge=25, le=100_000)] = 1000,
+    draws: Annotated[int, Field(ge=25, le=100_000)] = 2000,
     replicates: Annotated[int, Field(ge=25, le=100_000)] = 1000,
 ) -> Iterable[Measurement | Message]:
     """fairlearn's metrics per group and over groups, from counts; rank metrics, losses and errors from the rows of each group."""
@@ -177,7 +177,9 @@ def _over_cells(ctx: Context, grouping: Grouping, counted: dict[str, NDArray[np.
     pairs.pop("precision", None)
     out = {}
     for metric, (k, n) in pairs.items():
-        over = rates_over_groups(k[known], n[known], rng=ctx.rng(f"{name}/{metric}"), draws=draws)
+        # The draws of `fairness.group`, so that what both report has one p.
+        rng = ctx.rng(f"extremes/{name}/{metric}", check="fairness.group")
+        over = rates_over_groups(k[known], n[known], rng=rng, draws=draws)
         out[metric] = Over(over, int(n[known].sum()), as_printed(metric, over, rows[known]))
     for metric, of in tables.items():
         over = cells_over_groups(cells[known], of, rng=ctx.rng(f"{name}/{metric}"), draws=draws)
@@ -331,5 +333,5 @@ def _extremes(grouping: Grouping, over: dict[str, Over]) -> Iterator[Measurement
     odds = [over[name] for name in ("true_positive_rate", "false_positive_rate") if name in over]
     if grouping.single and len(odds) == 2:
         for name, (how, mean) in ODDS.items():
-            rows = max(m.rows for m in odds)
+            rows = sum(m.rows for m in odds)  # events and non-events
             yield measured(name, grouping, [m.groups for m in odds], how, rows, mean=mean, printed=[m.printed for m in odds])

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     ),
     limits=(
         "A difference of scores may follow a difference of outcomes; which of the two it is, this check does not say. No law sets a limit for the standardised mean "
-        "difference; what counts as large is a matter of policy. xAUC takes the recorded outcomes at their word. Intervals take rows to be independent."
+        "difference; what counts as large is a matter of policy. xAUC takes the recorded outcomes at their word. The interval of the largest gap holds for any distribution and is wide for that: it can reach 0 where the test finds a difference. "
+        "Intervals take rows to be independent."
     ),
     unit="as the score; standard deviations; shares",
     direction="target",
@@ -41,9 +42,10 @@ def score(ctx: Context) -> Iterable[Measurement | Message]:
 
     scores = _scores(ctx)
     if scores is None:
-        yield message(
-            "The model returns labels only, or nobody declared which of several classes is favourable: there is no score to compare."
-        )
+        yield (
+            message("Nobody declared which of several classes is favourable: there is no one score to compare.") if ctx.settled.has_scores
+            else message("The model returns labels only: there is no score to compare.")
+        )  # fmt: skip
         return
     furthest: tuple[Estimate, Slice, Slice] | None = None
     for grouping in ctx.groupings():
@@ -66,7 +68,7 @@ def score(ctx: Context) -> Iterable[Measurement | Message]:
     e, mine, other = furthest
     yield message(
         "{group}: the mean score lies {smd:signed} standard deviations from that of {other} ({level:percent} interval {low:signed} to {high:signed}). "
-        "No other group is further from its reference.",
+        "No other group of a single column is further from its reference.",
         group=who(mine), smd=e.value, other=beside(mine, other), level=e.level, low=e.low, high=e.high,
     )  # fmt: skip
 

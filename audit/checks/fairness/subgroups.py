@@ -179,7 +179,7 @@ def _said(
     if not order:
         return message(
             "{tried:count} groups of at least {support:count} rows were held against everybody else, each in several respects; the {tests:count} comparisons that stood out most on one "
-            "half of the rows were tested on the other: none differs there beyond chance (smallest adjusted p {p:p}). {power}",
+            "half of the rows were tested on the other: no difference is established there (smallest adjusted p {p:p}). {power}",
             p=min(adjusted), power=_power(tested, support, ctx.plan.judge.alpha_fail), **numbers,
         )  # fmt: skip
     said_of = []
@@ -197,8 +197,8 @@ def _said(
         said = message("{first} {rest}", first=first, rest=said)
     return message(
         "{tried:count} groups of at least {support:count} rows were held against everybody else, each in several respects; the {tests:count} comparisons that stood out most on one "
-        "half of the rows were tested on the other. There {held:count} of them differ beyond chance, the plainest being: {named}",
-        held=len(order), named=said, **numbers,
+        "half of the rows were tested on the other. Differences that are established there, at adjusted p up to {alpha:p}: {held:count}; the plainest: {named}",
+        held=len(order), named=said, alpha=ctx.plan.judge.alpha_fail, **numbers,
     )  # fmt: skip
 
 

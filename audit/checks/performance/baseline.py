@@ -51,9 +51,13 @@ def baseline(ctx: Context) -> Iterable[Measurement | Message]:
         yield message("Nothing can be compared with a trivial forecast on these rows.")
     else:
         metric, estimate = headline
+        numbers = {"skill": estimate.value, "low": estimate.low, "high": estimate.high, "level": estimate.level}
         yield message(
+            "The model's decisions tell the outcomes apart with an informedness of {skill:number} (recall plus specificity minus 1: guessing is 0, perfect is 1; {level:percent} interval {low:number} to {high:number}).",
+            **numbers,
+        ) if metric == "informedness" else message(
             "Against a forecast that knows only the base rate, the model gains {skill:percent} ({metric}; {level:percent} interval {low:percent} to {high:percent}).",
-            metric=message(SKILLS[metric]), skill=estimate.value, low=estimate.low, high=estimate.high, level=estimate.level,
+            metric=message(SKILLS[metric]), **numbers,
         )  # fmt: skip
 
 

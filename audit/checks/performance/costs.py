@@ -286,9 +286,7 @@ def _curves(ctx: Context, costs: Costs, lines: list[tuple[str, NDArray[np.int64]
     x = [s / BINS for s in steps]
     price = [Series(name=name, x=x, y=[float(v) for v in expected_cost(at, costs)[steps]], n=[n] * len(x)) for name, at, n in large]
     made: list[Evidence] = [
-        Curve(
-            name="cost", caption="Cost of a row over all cutoffs", x_label="cutoff", y_label="cost of a row", x_kind="percent", series=price
-        )
+        Curve(name="cost", caption="Cost of a row over all cutoffs", x_label="cutoff", y_label="cost of a row", series=price)
     ]
     below = [s for s in steps if s <= 0.9 * BINS]
     gains = [
@@ -311,4 +309,4 @@ def _curves(ctx: Context, costs: Costs, lines: list[tuple[str, NDArray[np.int64]
             Series(name="the event predicted for nobody", x=[below[0] / BINS, below[-1] / BINS], y=[0.0, 0.0], n=[n, n]),
         ]
     caption = "Net benefit over all cutoffs: events found per row, less false alarms at the cutoff's exchange rate"
-    return [*made, Curve(name="benefit", caption=caption, x_label="cutoff", y_label="net benefit", x_kind="percent", series=gains)]
+    return [*made, Curve(name="benefit", caption=caption, x_label="cutoff", y_label="net benefit", series=gains)]
