@@ -94,8 +94,11 @@ class _Samples(Clipper):
 
     def __init__(self, net: nn.Module, bound: Bound, functorch: bool) -> None:
         from opacus.grad_sample import GradSampleHooks
+        from torch import nn
 
         super().__init__(net, bound)
+        tables = [m for m in net.modules() if isinstance(m, nn.Embedding) and m.padding_idx is not None]
+        self.padding = {table.weight: table.padding_idx for table in tables}
         self.hooks = GradSampleHooks(net, loss_reduction="sum", force_functorch=functorch)
         self.packed = _Packed(net)
 
@@ -104,6 +107,9 @@ class _Samples(Clipper):
 
         before = [p.grad for p in self.parameters]
         losses.sum().backward()
+        for table, at in self.padding.items():  # the vector of padding does not learn, which Opacus' formula does not know
+            if table.grad_sample is not None:
+                table.grad_sample[:, at] = 0
         samples = {p: self.packed.back(p, p.grad_sample) for p in self.parameters if p.grad_sample is not None}
         weights = self.bound.weights([sample.flatten(1).norm(dim=1) for sample in samples.values()])
         for parameter, old in zip(self.parameters, before, strict=True):

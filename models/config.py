@@ -73,6 +73,9 @@ def network(preset: Preset) -> BaseModel | None:
 
 def _refusal(name: str, error: ValidationError, prefix: str = "") -> TrainingError:
     first = error.errors()[0]
+    if first["type"] == "value_error":  # of several values together: they are named in what it says
+        what = first["msg"].removeprefix("Value error, ")
+        return TrainingError(f"preset {name}: {what}", "change or leave out what it names; --set takes values as TOML writes them")
     key = prefix + ".".join(str(part) for part in first["loc"] if part not in ("net", "trees")) or "the preset"
     return TrainingError(
         f"preset {name}: {key} is not valid: {first['msg']}, got {json.dumps(first['input'], default=str)[:80]}",

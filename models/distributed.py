@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.errors import TrainingError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -54,8 +56,8 @@ class World:
 
 
 @contextmanager
-def joined() -> Iterator[World]:
-    """The world that the launcher's variables describe; one process alone without them."""
+def joined(device: str = "cpu") -> Iterator[World]:
+    """The world that the launcher's variables describe; one process alone without them. On `cuda` each process takes a GPU of its own."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
@@ -63,7 +65,15 @@ def joined() -> Iterator[World]:
     import torch
     from torch import distributed
 
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if device == "cuda":
+        place = int(os.environ.get("LOCAL_RANK", "0"))
+        if place >= torch.cuda.device_count():
+            raise TrainingError(
+                f"process {place + 1} of this machine finds {torch.cuda.device_count()} GPUs",
+                "start one process a GPU, or give --device cpu",
+            )
+        torch.cuda.set_device(place)
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -271,6 +271,7 @@ class _Run:
             "changes": self.changes.get_state(), "torch": torch.get_rng_state(), "step": self.step, "epoch": self.epoch, "best": self.best,
             "best_figure": self.best_figure, "best_state": self.best_state, "history": self.history,
             **({"privacy": self.privacy.state()} if self.privacy else {}),
+            **({"cuda": torch.cuda.get_rng_state()} if self.device == "cuda" else {}),
         }  # fmt: skip
 
     def _restore(self, saved: dict[str, Any]) -> None:
@@ -281,6 +282,8 @@ class _Run:
         self.order.set_state(saved["order"])
         self.changes.set_state(saved["changes"])
         torch.set_rng_state(saved["torch"])
+        if self.device == "cuda" and "cuda" in saved:  # dropout draws there
+            torch.cuda.set_rng_state(saved["cuda"])
         if self.privacy:
             self.privacy.restore(saved["privacy"])
         self.step, self.epoch, self.best = saved["step"], saved["epoch"], saved["best"]

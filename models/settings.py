@@ -171,6 +171,17 @@ class Rival(Settings):
     epochs: Count | None = None
 
 
+#: What private training does otherwise, or cannot bound for a single row, and its value where it is off.
+NOT_PRIVATE: dict[str, Any] = {
+    "accumulate": 1,
+    "clip": 0.0,
+    "adversarial": None,
+    "compile": False,
+    "adapters": None,
+    "precision": "float32",
+}
+
+
 class NetTraining(Settings):
     """A network (models/nets) and the loop that fits it.
 
@@ -214,13 +225,9 @@ class NetTraining(Settings):
     @model_validator(mode="after")
     def _private_alone(self) -> NetTraining:
         """What private training does otherwise, or cannot bound for a single row."""
-        said = {
-            "accumulate": self.accumulate > 1, "clip": self.clip > 0, "adversarial": self.adversarial is not None,
-            "compile": self.compile, "adapters": self.adapters is not None, "precision": self.precision != "float32",
-        }  # fmt: skip
-        if self.private is not None and any(said.values()):
-            names = ", ".join(f"training.{name}" for name, given in said.items() if given)
-            raise ValueError(f"private training goes without {names}")
+        said = [name for name, off in NOT_PRIVATE.items() if getattr(self, name) != off]
+        if self.private is not None and said:
+            raise ValueError(f"private training goes without {', '.join(f'training.{name}' for name in said)}")
         return self
 
 

@@ -91,7 +91,7 @@ def _train(options: argparse.Namespace) -> str | None:
 
         require_opacus()
     device = pick_device(options.device) if preset.training.learner == "net" else "cpu"  # a missing GPU is known before anything is written
-    with joined() as world:
+    with joined(device) as world:
         uri = store_uri(options.tracking_uri)
         if world.first:
             connect(uri)
@@ -116,12 +116,30 @@ def _train(options: argparse.Namespace) -> str | None:
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
     from models.config import parse_change
 
-    given = dict(parse_change(text) for text in options.changes)
+    given, private = dict(parse_change(text) for text in options.changes), _private(options)
     named = {
-        "epochs": options.epochs, "seed": options.seed, "data.split.group": options.group, "training.private": _private(options),
+        "epochs": options.epochs, "seed": options.seed, "data.split.group": options.group, "training.private": private,
         "data.canaries": options.canaries,
     }  # fmt: skip
-    return given | {key: value for key, value in named.items() if value is not None}
+    own = {} if private is None else _set_aside(options.preset, given)
+    return own | given | {key: value for key, value in named.items() if value is not None}
+
+
+def _set_aside(preset: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the preset itself says and private training goes without, switched off; what a user asks for besides is refused as it was."""
+    from models.config import preset_table
+    from models.settings import NOT_PRIVATE
+
+    training = preset_table(preset)["training"]
+    named = {key.rpartition(".")[2] for key in given}
+    found = {key: off for key, off in NOT_PRIVATE.items() if training.get(key, off) != off and key not in named}
+    if "adapters" in found:
+        raise TrainingError(
+            f"preset {preset} trains adapters, and private training goes without training.adapters", "train text-transformer privately"
+        )
+    for key, off in found.items():
+        print(f"note: private training goes without the preset's training.{key} = {training[key]}: it is {off} here", file=sys.stderr)
+    return {f"training.{key}": off for key, off in found.items()}
 
 
 def _private(options: argparse.Namespace) -> dict[str, Any] | None:

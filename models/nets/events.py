@@ -31,8 +31,8 @@ class Events(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
     """(n, steps, fields) float32, NaN after the last event → logits (n, classes), or one number (n, 1) where there are no classes.
 
     The state after a row's last event decides; of a row without events it is zero. What comes after the last event is never seen: eager, the
-    events are packed; in an exported graph, whose shapes cannot depend on lengths, the padding runs through the net after everything that is
-    read from it, which gives the same state.
+    events are packed. In an exported graph, whose shapes cannot depend on lengths, and in private training, where every layer must be given
+    rows and not a heap of events of all rows, the padding runs through the net after everything that is read from it: the same state.
     """
 
     def __init__(self, column: dict[str, Any], classes: int, network: Network) -> None:
@@ -54,13 +54,15 @@ class Events(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
         self.numbers.fit(events[~events.isnan().all(dim=1)][:, self.numbers_at])
 
     def features(self, events: Tensor) -> Tensor:
-        """(m, fields) → (m, width): the input of the recurrent layers."""
-        vectors = [layer(events[:, at]) for layer, at in zip(self.categories, self.categories_at, strict=True)]
-        return torch.cat([self.numbers(events[:, self.numbers_at]), *vectors], dim=1)
+        """(…, fields) → (…, width): the input of the recurrent layers."""
+        vectors = [layer(events[..., at]) for layer, at in zip(self.categories, self.categories_at, strict=True)]
+        numbers = self.numbers(events[..., self.numbers_at].flatten(0, -2)).unflatten(0, events.shape[:-1])
+        return torch.cat([numbers, *vectors], dim=-1)
 
     def forward(self, x: Tensor) -> Tensor:
         length = lengths(x)
-        state = self._padded(x, length) if torch.compiler.is_compiling() else self._packed(x, length)
+        padded = torch.compiler.is_compiling() or not isinstance(self.recurrent, nn.LSTM | nn.GRU)  # Opacus' layers are others
+        state = self._padded(x, length) if padded else self._packed(x, length)
         logits: Tensor = self.head(torch.where((length > 0).unsqueeze(1), state, torch.zeros_like(state)))
         return logits
 
@@ -75,7 +77,7 @@ class Events(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
 
     def _padded(self, x: Tensor, length: Tensor) -> Tensor:
         """The same, read off the outputs of all steps."""
-        outputs, _ = self.recurrent(self.features(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1))
+        outputs, _ = self.recurrent(self.features(x))
         at = torch.clamp(length - 1, min=0).view(-1, 1, 1).expand(-1, 1, outputs.shape[2])
         return outputs.gather(1, at).squeeze(1)
 

@@ -22,7 +22,7 @@ from models.loop import Around, Rows, deterministic, fit
 from models.nets.tabular import build
 from models.privacy import Budget, Privacy, noise_for
 from models.settings import NetTraining, Private
-from models.train import main
+from models.train import _changes, _options, main
 
 if TYPE_CHECKING:  # at run time `conftest` is whichever was imported last
     from conftest import LookUp, Python
@@ -287,6 +287,8 @@ def test_the_promise_is_logged_with_run_and_model(python: Python, look_up: LookU
         (["credit", "--delta", "1e-5"], "takes epsilon or noise_multiplier"),
         (["credit", "--epsilon", "1", "--private-mode", "magic"], "--private-mode"),
         (["credit", "--epsilon", "1", "--set", "accumulate=2"], "goes without training.accumulate"),
+        (["text-transformer", "--data", "x", "--epsilon", "1", "--set", "clip=2.0"], "goes without training.clip — change or leave out"),
+        (["text-lora", "--data", "x", "--epsilon", "1"], "trains adapters"),
         (["credit-trees", "--epsilon", "1"], "trains trees, and DP-SGD needs a net"),
     ],
 )
@@ -318,3 +320,13 @@ def test_a_mode_that_does_not_fit_is_refused_with_its_reason() -> None:
     wrong = PRIVATE.model_copy(update={"mode": "ghost", "clipping": "per_layer"})
     with pytest.raises(TrainingError, match=r"ghost: ghost clipping knows one norm.*--private-mode auto"):
         train(wrong)
+
+
+def test_what_a_preset_says_and_private_training_goes_without_is_set_aside(capsys: pytest.CaptureFixture[str]) -> None:
+    assert load_preset("events-rnn").training.model_dump()["clip"] == 1.0
+    changes = _changes(_options(["events-rnn", "--data", "x", "--epsilon", "2"]))
+    training = load_preset("events-rnn", changes).training
+    assert isinstance(training, NetTraining)
+    assert (training.clip, training.private and training.private.epsilon) == (0.0, 2.0)
+    assert "goes without the preset's training.clip = 1.0" in capsys.readouterr().err
+    assert "training.clip" not in _changes(_options(["events-rnn", "--data", "x"]))
