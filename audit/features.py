@@ -44,7 +44,8 @@ class Field(Frozen):
 class FeatureSpec(Frozen):
     """One input column: `kind` as in the document, `read` how its values travel to the model.
 
-    `shape` is that of one row of what is decoded: (channels, height, width), (steps, fields) or (samples,).
+    `shape` is that of one row of what is decoded: (channels, height, width), (steps, fields) or (samples,);
+    `rate` are samples of sound in a second, 0 where nobody said.
     """
 
     name: str
@@ -52,6 +53,7 @@ class FeatureSpec(Frozen):
     read: Literal["float64", "int64", "bool", "text", "datetime", "decoded"]
     shape: tuple[int, ...] = ()
     fields: tuple[Field, ...] = ()
+    rate: int = 0
 
 
 def batch_rows(specs: list[FeatureSpec]) -> int:
@@ -165,7 +167,9 @@ def _decoded(name: str, kind: str, described: dict[str, Any]) -> FeatureSpec:
         wanted = {"image": 3, "sequence": 2, "audio": 1}[kind]
         if len(shape) != wanted or not 0 < math.prod(shape) <= MAX_SHAPE or min(shape) < 1:
             raise ValueError(shape)
-        return FeatureSpec.model_validate({"name": name, "kind": kind, "read": "decoded", "shape": shape, "fields": fields})
+        rate = described.get("rate")
+        known = rate if isinstance(rate, int) and rate > 0 else 0
+        return FeatureSpec.model_validate({"name": name, "kind": kind, "read": "decoded", "shape": shape, "fields": fields, "rate": known})
     except (KeyError, TypeError, ValueError):
         raise AuditError(
             f"the model's metadata describe the {kind} {name!r} without a shape that can be read",

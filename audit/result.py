@@ -158,7 +158,7 @@ class Histogram(Frozen):
 
 
 class Heatmap(Frozen):
-    """A matrix of counts or shares, such as a confusion matrix: values[row][column]."""
+    """A matrix of counts or shares, such as a confusion matrix: values[row][column]; with a `unit`, amounts on one scale, such as a map."""
 
     kind: Literal["heatmap"] = "heatmap"
     caption: str
@@ -168,6 +168,7 @@ class Heatmap(Frozen):
     rows: list[str]
     columns: list[str]
     values: list[list[Real]]
+    unit: str | None = None
 
 
 class Attribution(Frozen):

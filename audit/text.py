@@ -29,6 +29,7 @@ LEVELS = {
 PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
     "(column)": "column {value}", "(model)": None, "(score)": "scores {value}",
+    "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value} from the end", "(field)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 
@@ -71,19 +72,15 @@ def count(x: float) -> str:
     return f"{int(x):,}"
 
 
-RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-
-
 def number(x: float) -> str:
-    """Three significant digits, thousands with separators, no exponent between 0.0001 and 10 million: 4.11e-15 → 4.11 × 10⁻¹⁵."""
+    """Three significant digits, thousands with separators, no exponent between 0.001 and 10 million."""
     if x == 0:
         return "0"
     if x < 0:
         return f"−{number(-x)}"
     magnitude = math.floor(math.log10(abs(x)))
     if not -3 <= magnitude < 7:
-        mantissa, _, exponent = f"{x:.3g}".partition("e")
-        return f"{mantissa} × 10{str(int(exponent)).translate(RAISED)}" if exponent else mantissa
+        return f"{x:.3g}"
     return f"{x:,.{max(0, 2 - magnitude)}f}"
 
 

@@ -274,12 +274,13 @@ def attribution(evidence: Attribution, unit: str, most: int = 15) -> Spec:
 
 
 def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
-    """Numbers in cells, shaded by their share of the row."""
+    """Numbers in cells, shaded by their share of the row; of a map, by their share of its greatest."""
     whole_numbers = all(v == int(v) for line_ in evidence.values for v in line_)
+    greatest = max(v for line_ in evidence.values for v in line_)
     rows, columns = unique(evidence.rows), unique(evidence.columns)
     cells = []
     for r, line_ in enumerate(evidence.values):
-        total = sum(line_) or 1
+        total = (greatest if evidence.unit else sum(line_)) or 1
         for c, v in enumerate(line_):
             share = max(0.0, min(1.0, v / total))
             cells.append(
@@ -287,24 +288,24 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
                     "row": rows[r],
                     "column": columns[c],
                     "share": share,
-                    "text": number(v, "count" if whole_numbers else "percent"),
+                    "text": f"{v:.2g}" if evidence.unit else number(v, "count" if whole_numbers else "percent"),
                     "ink": "#ffffff" if share > 0.55 else "#10202e",
                     "fill": shade(share),
                 }
             )
     encode = {
-        "y": {"field": "row", "type": "nominal", "sort": None, "axis": {"title": titles[0], "ticks": False, "domain": False}},
+        "y": {"field": "row", "type": "nominal", "sort": None, "axis": {"title": titles[0] or None, "ticks": False, "domain": False}},
         "x": {
             "field": "column",
             "type": "nominal",
             "sort": None,
-            "axis": {"title": titles[1], "orient": "top", "ticks": False, "domain": False, "labelAngle": 0, "labelLimit": 85},
+            "axis": {"title": titles[1] or None, "orient": "top", "ticks": False, "domain": False, "labelAngle": 0, "labelLimit": 85},
         },
     }
     return whole(
         {
-            "width": {"step": 92},
-            "height": {"step": 46},
+            "width": {"step": 40 if evidence.unit else 92},
+            "height": {"step": 32 if evidence.unit else 46},
             "data": {"values": cells},
             "encoding": encode,
             "layer": [
@@ -313,7 +314,7 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
                     "encoding": {"fill": {"field": "fill", "type": "nominal", "scale": None}},
                 },
                 {
-                    "mark": {"type": "text", "fontSize": 14},
+                    "mark": {"type": "text", "fontSize": 11 if evidence.unit else 14},
                     "encoding": {"text": {"field": "text"}, "color": {"field": "ink", "type": "nominal", "scale": None}},
                 },
             ],

@@ -250,7 +250,7 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
         return Chart(title, say.t("share of each group's rows in a bin"), brief(say.told(title, say.join(labels))), spec, path)
     if isinstance(e, Heatmap) and 0 < len(e.rows) <= 12 and 0 < len(e.columns) <= 12:
         names = (say.stored(e.row_label, None), say.stored(e.column_label, None))
-        kind = "count" if all(v == int(v) for line in e.values for v in line) else "percent"
+        kind = "number" if e.unit else "count" if all(v == int(v) for line in e.values for v in line) else "percent"
         told = say.join(
             [
                 say.pair(clean(r, 40), say.list(f"{clean(c, 40)} {number(v, kind)}" for c, v in zip(e.columns, line, strict=False)))
@@ -258,7 +258,11 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
             ]
         )
         return Chart(
-            title, say.t("cells are shaded by their share of the row"), brief(say.told(title, told)), charts.heatmap(e, names), path
+            title,
+            say.t("unit: {unit}", unit=say.stored(e.unit, None)) if e.unit else say.t("cells are shaded by their share of the row"),
+            brief(say.told(title, told)),
+            charts.heatmap(e, names),
+            path,
         )
     if isinstance(e, Attribution) and e.features:
         kind = "signed" if min(e.values) < 0 else "number"

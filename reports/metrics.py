@@ -64,6 +64,7 @@ METRICS = {
     "constant_columns": mark("columns that never change"),
     "columns": mark("columns"),
     "mean_abs_attribution": mark("how much an input moves the answer (mean absolute attribution)"),
+    "mean_attribution": mark("how a word moves the answer where it occurs (mean attribution)"),
     "completeness_gap": mark("what the attributions leave unexplained (completeness gap)"),
     "sampling_error": mark("what drawn coalitions leave open, in the range of a row's attributions (sampling error)"),
     "tied_top_reason_share": mark("rows whose main reason is not told from the next (tied top reason share)"),

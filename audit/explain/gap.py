@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 METHODS = {
     "tree_shap": "tree SHAP",
     "integrated_gradients": "Integrated Gradients",
+    "deep_shap": "DeepLIFT-SHAP",
     "exact_shap": "SHAP over all coalitions",
     "kernel_shap": "paired Kernel SHAP",
     "leverage_shap": "Leverage SHAP",

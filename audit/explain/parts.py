@@ -61,7 +61,7 @@ class Columns:
     def mixed(self, row: int, masks: Bools) -> Frame:
         """As `Parts` says."""
         place = {column: j for j, columns in enumerate(self._columns) for column in columns}
-        return {name: _mixed(own, self.background[name], row, masks[:, place[name]]) for name, own in self.frame.items()}
+        return {name: mixed_column(own, self.background[name], row, masks[:, place[name]]) for name, own in self.frame.items()}
 
     @property
     def moving(self) -> Bools:
@@ -87,7 +87,7 @@ def game(answers: Answers, parts: Parts, row: int) -> Game:
     return play
 
 
-def _mixed(own: Array | Categories, background: Array | Categories, row: int, kept: Bools) -> Array | Categories:
+def mixed_column(own: Array | Categories, background: Array | Categories, row: int, kept: Bools) -> Array | Categories:
     """One column (m · b,): the row's own value where it is kept (m,), else that of each background row."""
     if isinstance(own, Categories):
         assert isinstance(background, Categories)

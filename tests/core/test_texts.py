@@ -18,6 +18,7 @@ from audit.checks.performance import challengers, gap, period
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.explain.gap import METHODS
+from audit.explain.shown import MOVE_MOST, STARTS
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS
@@ -33,13 +34,15 @@ TABLES = {
     "TITLES": TITLES,
     "SKILLS": SKILLS,
     "METHODS": METHODS,
+    "MOVE_MOST": MOVE_MOST,
+    "STARTS": STARTS,
     "READINGS": READINGS,
     "JUDGED_FOR": JUDGED_FOR,
     "LEVELS": LEVELS,
     "PARTS": PARTS,
     "NEEDS": NEEDS,
 }
-ELSEWHERE = {"what", "w", "m.id", "first.unit", "str(result['reason'])"}
+ELSEWHERE = {"what", "w", "m.id", "first.unit", "found.unit", "str(result['reason'])"}
 #: Texts that are a name and its value, the same in every language.
 SAME = {"{value}", "{parts}", "{names}", "{column} = {value}", "{limit:ratio}", "logit", "{n:count}"}
 UNITS = {"log-odds", "logit", "probability", "value", "label"}  # of attributions

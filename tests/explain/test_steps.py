@@ -17,7 +17,7 @@ from audit.explain.explained import Explained
 from audit.pilot import _stepped
 from audit.result import Measurement, Message
 from audit.subject.client import WorkerError
-from audit.subject.flavors.pytorch import integrated_gradients
+from audit.subject.flavors.gradients import Net, integrated_gradients
 from audit.text import render
 
 SETTLED: Any = SimpleNamespace(
@@ -33,8 +33,17 @@ class Client:
 
     def attribute(self, frame: dict[str, Any], background: dict[str, Any], *, steps: int, max_steps: int, **_: Any) -> Any:
         x, reference = (torch.from_numpy(np.stack(list(f.values()), axis=1)) for f in (frame, background))
-        values, base, _ = integrated_gradients(lambda rows: self.score(rows).double(), x, reference, steps, max_steps)
-        return SimpleNamespace(values=values, base=base, unit="probability")
+        score = self.score
+
+        class Scored(torch.nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pyproject.toml
+            def forward(self, rows: Any) -> Any:
+                return score(rows).unsqueeze(1)
+
+        starts = [[row.expand_as(x)] for row in reference]
+        found = integrated_gradients(
+            Net(Scored(), [[]]), [x], starts, torch.zeros(len(x), dtype=torch.long), steps=steps, max_steps=max_steps
+        )
+        return SimpleNamespace(values=found.values, base=found.base, unit="probability")
 
 
 def stepped(score: Callable[[Any], Any], *, kind: str = "number", settled: Any = SETTLED) -> bool:
@@ -83,7 +92,11 @@ def test_no_input_is_named_where_none_moves_anything(check: Any, monkeypatch: py
     explained = Explained(["income", "debt"], zero, np.full(50, 0.3), np.full(50, 0.3), "probability", "integrated_gradients", 10)
     monkeypatch.setattr(attribute, "explain", lambda *_, **__: [explained])
     settled = SimpleNamespace(methods=["integrated_gradients"], task="binary")
-    ctx = SimpleNamespace(level=lambda *_: 0.95, settled=settled, facts=SimpleNamespace(features=["income", "debt"]))
+    ctx = SimpleNamespace(
+        level=lambda *_: 0.95,
+        settled=settled,
+        facts=SimpleNamespace(features=[SimpleNamespace(name=n, kind="number") for n in ("income", "debt")]),
+    )
     found = list(check(ctx))
     assert render(next(m for m in found if isinstance(m, Message))).startswith("No input can be named")
     assert {m.estimate.value for m in found if isinstance(m, Measurement) and m.slice} == {0.0}

@@ -17,22 +17,25 @@ if TYPE_CHECKING:
     title="What moves the model's answers",
     meaning=(
         "The mean size of each input's attribution over sampled rows: how far, on average, knowing this input moves the answer away from what background rows would get. "
-        "Tree SHAP for trees, Integrated Gradients for networks; otherwise SHAP over all coalitions of up to 12 inputs, and over drawn ones above that, with their standard errors. "
+        "Of a text the inputs are its words, of a picture its regions, of a sequence its events and their fields, of a recording its stretches. "
+        "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs, and over drawn ones above that, with their standard errors. "
         "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions."
     ),
     limits=(
         "An attribution says what the model uses, not what causes the outcome. Inputs that go together share their weight in ways that depend on the method. Figures computed "
-        "beside the model are its own testimony, held against its answers by the completeness gap."
+        "beside the model are its own testimony, held against its answers by the completeness gap. A text without some of its words, or a picture with a region blotted out, is one that the model may never "
+        "have seen."
     ),
     unit="as named: log-odds, logit, probability or the unit of the outcome",
     direction="none",
-    needs=["model", "features", "table"],
+    needs=["model", "features"],
     references=[
         "Lundberg and Lee 2017",
         "Lundberg et al. 2020",
         "Sundararajan, Taly and Yan 2017",
         "Covert and Lee 2021",
         "Musco and Witter 2025",
+        "Shrikumar, Greenside and Kundaje 2017",
     ],
     about="evidence",
     probing=True,
@@ -43,6 +46,7 @@ def global_(
     rows: Annotated[int, Field(ge=2, le=1_000_000)] = 2000,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
     budget: Annotated[int, Field(ge=1_000)] = 5_000_000,
+    budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
     sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
@@ -56,11 +60,18 @@ def global_(
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
     from audit.explain.gap import METHODS, gap, nothing_explained, precision, with_caveats
     from audit.explain.groups import grouped
+    from audit.explain.of_pieces import explain_pieces, is_table
+    from audit.explain.shown import one_sentence, overall
     from audit.measure import value
     from audit.result import Attribution
     from audit.stats.losses import mean_loss, widened
     from audit.text import message
 
+    if not is_table(ctx):
+        ways = (False, True) if any(spec.kind == "sequence" for spec in ctx.facts.features) else (False,)
+        seen = [explain_pieces(ctx, rows, background, budget_not_table, by_field=way) for way in ways]
+        yield from one_sentence(told for one in seen for told in overall(ctx, one))
+        return
     together = grouped(ctx, groups, correlated)
     size_ = affordable(ctx, rows, background, budget, parts=len(together))
     found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")

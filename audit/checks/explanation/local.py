@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     ),
     unit="share of rows",
     direction="none",
-    needs=["model", "features", "table"],
+    needs=["model", "features"],
     references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017", "Covert and Lee 2021", "Musco and Witter 2025"],
     about="evidence",
     probing=True,
@@ -33,6 +33,7 @@ def local(
     rows: Annotated[int, Field(ge=2, le=1_000_000)] = 500,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
     budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+    budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
     sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
@@ -46,10 +47,17 @@ def local(
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
     from audit.explain.gap import gap, nothing_explained, precision, with_caveats
     from audit.explain.groups import grouped
+    from audit.explain.of_pieces import explain_pieces, is_table
+    from audit.explain.shown import differences, one_sentence
     from audit.measure import rate
     from audit.result import Column, Table
     from audit.text import message
 
+    if not is_table(ctx):
+        ways = (False, True) if any(spec.kind == "sequence" for spec in ctx.facts.features) else (False,)
+        seen = [explain_pieces(ctx, rows, background, budget_not_table, by_field=way) for way in ways]
+        yield from one_sentence(told for one in seen for told in differences(ctx, one))
+        return
     together = grouped(ctx, groups, correlated)
     size_ = affordable(ctx, rows, background, budget, parts=len(together))
     found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")

@@ -177,21 +177,22 @@ class _Rescaled(torch.autograd.Function):  # type: ignore[misc]  # torch is Any 
     @staticmethod
     def forward(ctx: Any, x: Any, layer: Any, plain: Any, before: Any, after: Any) -> Any:
         out = plain(layer, x)
-        ctx.kept = (x, out, layer, plain, before, after)
+        ctx.save_for_backward(x, out, before, after)  # an output kept otherwise would hold itself in memory
+        ctx.layer, ctx.plain = layer, plain
         return out
 
     @staticmethod
     def backward(ctx: Any, slope: Any) -> Any:
-        x, out, layer, plain, before, after = ctx.kept
+        x, out, before, after = ctx.saved_tensors
         pairs = (-1, *before.shape)
-        moved = (x.view(pairs) - before).view(x.shape)
-        ratio = (out.view(pairs) - after).view(x.shape).div_(moved)
+        moved = (x.reshape(pairs) - before).reshape(x.shape)
+        ratio = (out.reshape(pairs) - after).reshape(x.shape) / moved
         still = moved.abs() < EPSILON
         if bool(still.any()):
             with torch.enable_grad():
                 own = x[still].detach().requires_grad_()
-                ratio[still] = torch.autograd.grad(plain(layer, own).sum(), own)[0]
-        return ratio.mul_(slope), None, None, None, None
+                ratio[still] = torch.autograd.grad(ctx.plain(ctx.layer, own).sum(), own)[0]
+        return ratio * slope, None, None, None, None
 
 
 class _Pooled(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to mypy: see pyproject.toml
@@ -203,12 +204,12 @@ class _Pooled(torch.autograd.Function):  # type: ignore[misc]  # torch is Any to
             return pool(v, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, True)
 
         out, places = pooled(x)
-        ctx.kept = (x, out, places, before, *pooled(before))
+        ctx.save_for_backward(x, out, places, before, *pooled(before))
         return out
 
     @staticmethod
     def backward(ctx: Any, slope: Any) -> Any:
-        x, out, places, before, after, other = ctx.kept
+        x, out, places, before, after, other = ctx.saved_tensors
         repeat = len(x) // len(before)
         after, other = after.repeat(repeat, *[1] * (after.dim() - 1)), other.repeat(repeat, *[1] * (other.dim() - 1))
         moved = x - before.repeat(repeat, *[1] * (before.dim() - 1))
