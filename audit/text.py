@@ -72,15 +72,19 @@ def count(x: float) -> str:
     return f"{int(x):,}"
 
 
+RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
 def number(x: float) -> str:
-    """Three significant digits, thousands with separators, no exponent between 0.001 and 10 million."""
+    """Three significant digits, thousands with separators, no exponent between 0.0001 and 10 million: 4.11e-15 → 4.11 × 10⁻¹⁵."""
     if x == 0:
         return "0"
     if x < 0:
         return f"−{number(-x)}"
     magnitude = math.floor(math.log10(abs(x)))
     if not -3 <= magnitude < 7:
-        return f"{x:.3g}"
+        mantissa, _, exponent = f"{x:.3g}".partition("e")
+        return f"{mantissa} × 10{str(int(exponent)).translate(RAISED)}" if exponent else mantissa
     return f"{x:,.{max(0, 2 - magnitude)}f}"
 
 

@@ -249,7 +249,8 @@ def established(document: AuditResult, say: Speaker) -> Said:
     alpha = document.history.alpha_fail
     whole = document.plan["judge"]["alpha_fail"] if alpha is None else alpha
     text = say.t(
-        "A difference counts as established where its adjusted p is at most {each:p}: {whole:p} for the whole audit, shared equally by {n:count} deciding questions.",
+        "A difference fails a limit only where its adjusted p is at most {each:p}: {whole:p} for the whole audit, shared equally by {n:count} deciding questions. "
+        "It is called established from there on, or where its p before adjustment is below 0.001.",
         each=whole / max(1, document.answered.decides),
         whole=whole,
         n=document.answered.decides,

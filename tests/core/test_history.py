@@ -18,7 +18,7 @@ from audit import plan as plans
 from audit.history import context_digest, look_back, record
 from audit.result import AuditResult
 from audit.store import client_of, log_audit
-from audit.text import percent
+from audit.text import number, percent, signed
 from reports.view import first_screen
 from reports.words import Speaker
 
@@ -198,6 +198,12 @@ def test_levels_are_divided_and_printed_as_used(models: int) -> None:
     assert (1 - judge.level_pass) * models == pytest.approx(1 - plan.judge.level_pass)
     assert percent(judge.level_pass) != "100 %"
     assert plans.divided(plan, None) == plans.divided(plan, 1) == plan
+
+
+def test_small_and_large_numbers_are_written_for_people() -> None:
+    written = {0.0005: "0.0005", 4.113e-15: "4.11 × 10⁻¹⁵", -9.64e-7: "−9.64 × 10⁻⁷", 2.5e10: "2.5 × 10¹⁰", 0.02041: "0.0204"}
+    assert {x: number(x) for x in written} == written
+    assert signed(1.8e-05) == "+1.8 × 10⁻⁵"
 
 
 def test_percents_round_to_a_whole_only_where_they_are_one() -> None:

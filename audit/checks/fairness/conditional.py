@@ -242,7 +242,7 @@ def _summary(ctx: Context, factors: list[str], widest: Found | None) -> Message:
     if not single:
         return message("{raw}. {why} {warned}", raw=raw, why=_why_undefined(joint, "difference"), warned=warned)
     return message(
-        "{raw}; among people alike in one declared factor at a time, from {low:points} ({first}) to {high:points} ({last}). All factors together: {why} {warned}",
+        "{raw}; among people alike in one declared factor at a time, from {low:points} ({first}) to {high:points} ({last}). For all factors together nothing is stated. {why} {warned}",
         raw=raw, low=single[0][0], first=single[0][1], high=single[-1][0], last=single[-1][1], why=_why_undefined(joint, "difference"), warned=warned,
     )  # fmt: skip
 
