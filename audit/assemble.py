@@ -37,6 +37,7 @@ from audit.result import (
 )  # fmt: skip
 from audit.text import message, render
 from audit.waivers import match
+from audit.withdraw import Rejection, rejections, withdrawn
 
 Json = dict[str, Any]
 #: What verdicts.md §6 wants declared; what is absent is printed as not stated.
@@ -82,6 +83,8 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     past = History.model_validate(arguments["history"])
     judged_by = divided(plan, past.models_on_this_data)
     findings = {id_: _findings(id_, result, judged_by, label_source, favourable) for id_, result in results.items()}
+    rejected = rejections(judged_by, findings)
+    findings |= {id_: withdrawn(findings[id_], rejection) for id_, rejection in rejected.items()}
     answers = answer_all(_case(judged_by, facts, settled, results), findings)
     for answer in answers:
         _merge(findings, answer)
@@ -97,7 +100,7 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
         context=_context(facts, plan), history=_history(past, judged_by, findings, request.started), waivers=match(request.waivers, findings, request.started[:10]),
         valid_until=str(date.fromisoformat(finished[:10]) + timedelta(days=365)), model=_model(arguments, facts, settled), data=_data(facts, settled, arguments["scoring"]),
         plan=arguments["plan"], plan_sha256=arguments["plan_sha256"], seed=request.seed, environment=_environment(arguments, request),
-        checks=[_check(id_, results[id_], findings[id_]) for id_ in results],
+        checks=[_check(id_, results[id_], findings[id_], rejected.get(id_)) for id_ in results],
     )  # fmt: skip
     written = document.model_dump(mode="json")
     written["digest"] = document_digest(written)
@@ -343,9 +346,8 @@ def _changed_criteria(plan: Plan) -> list[str]:
         changed.append(
             f"materiality.tier = {plan.materiality.tier} (built-in: {built_in.materiality.tier}), chosen by {plan.materiality.chosen_by}"
         )
-    changed += [
-        f"checks.{id_}" for id_, c in plan.checks.items() if c.criteria != (built_in.checks[id_].criteria if id_ in built_in.checks else [])
-    ]
+    own = {id_: (c.criteria, c.requires) for id_, c in built_in.checks.items()}
+    changed += [f"checks.{id_}" for id_, c in plan.checks.items() if (c.criteria, c.requires) != own.get(id_, ([], []))]
     return changed
 
 
@@ -405,7 +407,7 @@ def _environment(arguments: Json, request: Request) -> Environment:
     )  # fmt: skip
 
 
-def _check(id_: str, result: Json, findings: list[Finding]) -> CheckResult:
+def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection | None) -> CheckResult:
     info = checks()[id_].info
     reason = None if result["status"] == "completed" else _reason(result)
     summary = (
@@ -419,6 +421,7 @@ def _check(id_: str, result: Json, findings: list[Finding]) -> CheckResult:
     return CheckResult(
         info=info, status=result["status"], reason=render(reason) if reason else None, reason_msg=reason, verdict=verdict, summary=render(summary),
         summary_msg=summary, params=result["params"], seconds=result["seconds"], about=info.about, findings=findings,
+        rejected=render(rejection.reason) if rejection else None, rejected_msg=rejection.reason if rejection else None, rejected_by=rejection.by if rejection else [],
     )  # fmt: skip
 
 

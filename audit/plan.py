@@ -131,6 +131,7 @@ class CheckPlan(Section):
     enabled: bool = True
     params: dict[str, Any] = {}
     criteria: list[CriterionRule] = []
+    requires: list[str] = []
 
 
 class Plan(Section):
@@ -202,6 +203,8 @@ def load(path: Path | None) -> Plan:
         if id_ not in known:
             raise AuditError(f"the plan names an unknown check {id_!r}", "see python -m audit.run --list")
         known[id_].parameters(check_plan.params)
+        if absent := sorted(set(check_plan.requires) - set(known)):
+            raise AuditError(f"the plan's check {id_!r} requires the unknown check {absent[0]!r}", "see python -m audit.run --list")
         judged = [c.metric for c in check_plan.criteria if c.metric in known[id_].reported_only]
         if judged:
             raise AuditError(
@@ -246,6 +249,7 @@ def fixed(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> 
             "enabled": asked_for[id_],
             "params": parameters(plan, check),
             "criteria": [c.model_dump(mode="json") for c in plan.checks[id_].criteria] if id_ in plan.checks else [],
+            "requires": list(plan.checks[id_].requires) if id_ in plan.checks else [],
         }
         for id_, check in checks().items()
     }

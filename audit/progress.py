@@ -10,6 +10,7 @@ from audit.result import AuditResult
 
 SIGNS = {
     "fail": "✕ Fails",
+    "rejected": "⊘ Evidence rejected",
     "size_open": "? Difference established, size open",
     "inconclusive": "? Cannot tell yet",
     "pass": "✓ Passes",
@@ -20,6 +21,7 @@ SIGNS = {
 }
 COLOURS = {
     "fail": "red",
+    "rejected": "yellow",
     "size_open": "yellow",
     "inconclusive": "yellow",
     "pass": "green",

@@ -244,7 +244,11 @@ class CheckInfo(Frozen):
 
 
 class CheckResult(Frozen):
-    """One check of the plan, whether or not it could run."""
+    """One check of the plan, whether or not it could run.
+
+    `rejected` says why the evidence that it shows is not to be believed (a gate that the plan requires fails), and `rejected_by` are the keys
+    of the findings that say so; None where it stands.
+    """
 
     info: CheckInfo
     status: Status
@@ -257,6 +261,9 @@ class CheckResult(Frozen):
     seconds: Annotated[float, Field(ge=0)] = 0.0
     about: About = "model"
     findings: list[Finding] = []
+    rejected: str | None = None
+    rejected_msg: Message | None = None
+    rejected_by: list[str] = []
 
     @model_validator(mode="after")
     def _whole(self) -> CheckResult:

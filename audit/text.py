@@ -24,11 +24,14 @@ LEVELS = {
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
     "(rest)": "everybody else",
+    "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(exact_shap)": "SHAP over all coalitions",
+    "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP",
+    "(random)": "random attributions", "(gradient)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
-    "(column)": "column {value}", "(model)": None, "(score)": "scores {value}",
+    "(column)": "column {value}", "(model)": None, "(method)": None, "(score)": "scores {value}",
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value} from the end", "(field)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column

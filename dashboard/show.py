@@ -14,7 +14,15 @@ from reports.tables import Block, Grid
 from reports.words import Look, Speaker, clean, mark
 
 LANGUAGES = {"en": "English", "zh": "中文"}
-TEXT_COLOURS = {"fail": "red", "inconclusive": "orange", "pass": "green", "reported": "gray", "skipped": "gray", "errored": "violet"}
+TEXT_COLOURS = {
+    "fail": "red",
+    "inconclusive": "orange",
+    "rejected": "orange",
+    "pass": "green",
+    "reported": "gray",
+    "skipped": "gray",
+    "errored": "violet",
+}
 
 
 def choose_language() -> Speaker:
@@ -131,9 +139,20 @@ def grid(item: Grid, say: Speaker, key: str) -> None:
         plain(say.t("{n:count} more rows are in audit.json.", n=item.cut))
 
 
-def chart(item: Chart, key: str) -> None:
-    """The report's drawing, with its title, subtitle and alternative text."""
-    title(item.title)
+CROSSED_OUT = mark("What follows is crossed out: no reason and no advice is given from it. The model is judged apart from it.")
+
+
+def struck(text: object) -> None:
+    """A text of the document, crossed out."""
+    st.markdown(f"~~{escaped(text)}~~")
+
+
+def chart(item: Chart, key: str, *, struck: bool = False) -> None:
+    """The report's drawing, with its title, subtitle and alternative text; `struck` where its evidence is rejected."""
+    if struck:
+        st.markdown(f":orange[**⊘ ~~{escaped(item.title)}~~**]")
+    else:
+        title(item.title)
     plain(item.subtitle)
     spec = dark(item.spec) if st.context.theme.type == "dark" else item.spec
     st.vega_lite_chart(spec=spec, theme=None, width="content", alt=item.alt, key=key)

@@ -66,6 +66,7 @@ class CheckView:
     look: Look
     summary: Said
     reason: Said
+    rejected: Said
     meaning: Said
     limits: Said
     facts: list[tuple[str, Said]]
@@ -113,6 +114,7 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         look=LOOKS[state_of(check)],
         summary=Said(summary, f"{path}.summary"),
         reason=Said("" if reason in summary else reason, f"{path}.reason"),  # said once
+        rejected=Said(say.stored(check.rejected, check.rejected_msg), f"{path}.rejected" if check.rejected else ""),
         meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
         limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
         facts=[(k, v) for k, v in facts if v],

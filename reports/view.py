@@ -114,6 +114,8 @@ def state_of_finding(finding: Finding) -> str:
 
 def state_of(check: CheckResult) -> str:
     """The key of its look: the verdict where it ran, else what happened to it."""
+    if check.rejected or (check.about == "evidence" and check.verdict == "fail"):
+        return "rejected"
     return _open(check.verdict, check.findings) if check.status == "completed" else check.status
 
 
@@ -280,7 +282,9 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
             for j, c in members
             if c is not worst and (c.status == "errored" or c.verdict == "inconclusive")
         ]
-        found = Said(say.stored(worst.summary, worst.summary_msg), f"checks[{i}].summary")
+        told = "rejected" if worst.rejected else "summary"
+        text = say.stored(worst.rejected, worst.rejected_msg) if worst.rejected else say.stored(worst.summary, worst.summary_msg)
+        found = Said(text, f"checks[{i}].{told}")
         shown.append(Flagged(LOOKS[state], Said(say.name(name, FAMILIES)), found, f"family-{name}", open_))
     return shown
 

@@ -39,6 +39,7 @@ LOOKS = {
     "errored": Look(mark("Could not run"), "!", "errored", 1),
     "inconclusive": Look(mark("Cannot tell yet"), "?", "inconclusive", 2),
     "size_open": Look(mark("Difference established, size open"), "?", "inconclusive", 2),
+    "rejected": Look(mark("Evidence rejected"), "⊘", "rejected", 1),
     "pass": Look(mark("Passes"), "✓", "pass", 3),
     "not_judged": Look(mark("Reported"), "·", "reported", 4),
     "skipped": Look(mark("Not run"), "–", "skipped", 5),
@@ -48,6 +49,7 @@ LOOKS = {
 COLOURS = {
     "fail": ("#B3261E", "#FF8A80"),
     "inconclusive": ("#8A5A00", "#FFC857"),
+    "rejected": ("#8A5A00", "#FFC857"),
     "pass": ("#1B6E3C", "#7FD99B"),
     "reported": ("#4A5568", "#A0AEC0"),
     "skipped": ("#4A5568", "#A0AEC0"),
@@ -153,6 +155,7 @@ REASONS = {
     "suppressed": mark("withheld: the group is too small to be printed"),
     "difference_established_size_open": mark("a difference is established; whether it exceeds the limit is open"),
     "too_few_clusters": mark("too few clusters of rows that belong together"),
+    "evidence_rejected": mark("the explanation that it rests on fails its gates (evidence rejected)"),
     "rows_belong_together": mark("the interval assumes independent rows, and an identifier repeats"),
 }
 

@@ -49,19 +49,25 @@ class Explainer:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     coalitions: int = 0
 
-    def explain(self, frame: Frame, *, stream: str = "") -> list[Explained]:
+    @property
+    def beside(self) -> bool:
+        """Whether the method runs where the model is, and not from its answers alone."""
+        return self.method not in FROM_ANSWERS
+
+    def explain(self, frame: Frame, *, stream: str = "", randomise: int | None = None) -> list[Explained]:
         """Attributions of rows (n, ·), one entry for each output. `stream` names the random numbers of a method that samples.
 
-        Rows for some variant of which the model gives no answer have NaN for values: see `defined`.
+        `randomise`: a seed with which the model's weights are drawn again for this call; only for methods beside the model. Rows for some variant of which the model gives no answer have NaN for values: see `defined`.
         """
-        if self.method in FROM_ANSWERS:
+        if not self.beside:
             return self._from_answers(frame, stream)
-        found = [self._beside(frame, output) for output in self.outputs]
+        params = {} if randomise is None else {"randomise": randomise}
+        found = [self._beside(frame, output, **params) for output in self.outputs]
         return [e.summed(self.groups) for e in found] if self.groups else found
 
     def answer(self, frame: Frame) -> Floats:
         """The model's answers (n, outputs) in the unit that is explained, asked for through `predict`."""
-        if self.method in FROM_ANSWERS:
+        if not self.beside:
             found = self.ctx.answer(frame)
             return found[:, None] if found.ndim == 1 else found[:, list(self.outputs)]
         raw = self.ctx.client.predict(frame).values
@@ -70,16 +76,16 @@ class Explainer:
     @cached_property
     def unit(self) -> str:
         """log-odds, logit, probability, value or label."""
-        if self.method in FROM_ANSWERS:
+        if not self.beside:
             settled = self.ctx.settled
             return "value" if settled.task == "regression" else "probability" if settled.has_scores else "label"
         return self.explain(take(self.background, slice(0, 1)))[0].unit
 
-    def _beside(self, frame: Frame, output: int) -> Explained:
+    def _beside(self, frame: Frame, output: int, **params: int) -> Explained:
         """Attributions from the worker, held against the answers that it gave when asked to predict."""
         ctx = self.ctx
         column = output if ctx.settled.positive is None else (output if ctx.settled.task != "binary" else _raw_column(ctx, frame, output))
-        found = ctx.client.attribute(frame, self.background, method=self.method, output=column)
+        found = ctx.client.attribute(frame, self.background, method=self.method, output=column, **params)
         answer = _in_unit(ctx, ctx.client.predict(frame).values, output, found.unit)
         against = rows(self.background) if found.estimand == "background" else 0
         return Explained(list(frame), found.values, found.base, answer, found.unit, self.method, against, estimand=found.estimand)

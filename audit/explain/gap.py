@@ -23,6 +23,7 @@ METHODS = {
     "exact_shap": "SHAP over all coalitions",
     "kernel_shap": "paired Kernel SHAP",
     "leverage_shap": "Leverage SHAP",
+    "gradient_x_input": "gradient × input",
 }
 
 

@@ -21,7 +21,7 @@ from audit.subject.wire import Header, MalformedMessageError, MemoryFile
 
 ErrorKind = Literal["timeout", "died", "memory", "contract", "model"]
 KINDS: tuple[ErrorKind, ...] = ("timeout", "died", "memory", "contract", "model")
-METHODS = ("tree_shap", "integrated_gradients", "gradient_shap", "deep_shap", "lrp", "grad_cam")
+METHODS = ("tree_shap", "integrated_gradients", "gradient_shap", "deep_shap", "lrp", "grad_cam", "gradient_x_input")
 MAX_COLUMNS = 200_000
 MAX_BYTES = 4 << 30
 TYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "datetime64[ns]": "<M8[ns]"}

@@ -75,7 +75,12 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) ->
     st.divider()
     show.title(say.stored(check.info.title, None), 3)
     show.flag(LOOKS[state_of(check)], say)
-    show.plain(say.stored(check.summary, check.summary_msg))
+    if check.rejected:
+        show.plain(say.stored(check.rejected, check.rejected_msg))
+        show.plain(say.t(show.CROSSED_OUT))
+        show.struck(say.stored(check.summary, check.summary_msg))
+    else:
+        show.plain(say.stored(check.summary, check.summary_msg))
     if check.reason:
         show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
     meaning, limits = st.columns(2)
@@ -90,7 +95,7 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) ->
         for k, column in enumerate(st.columns(2)):
             if start + k < len(drawn):
                 with column:
-                    show.chart(drawn[start + k], f"{path}-chart-{start + k}")
+                    show.chart(drawn[start + k], f"{path}-chart-{start + k}", struck=check.rejected is not None)
     for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
         show.block(item, say, f"{path}-block-{k}")
     stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]

@@ -23,6 +23,7 @@ from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS
 from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, message, render, speaks, who
+from audit.withdraw import FAILED
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
@@ -40,6 +41,7 @@ TABLES = {
     "JUDGED_FOR": JUDGED_FOR,
     "LEVELS": LEVELS,
     "PARTS": PARTS,
+    "FAILED": FAILED,
     "NEEDS": NEEDS,
 }
 ELSEWHERE = {"what", "w", "m.id", "first.unit", "found.unit", "str(result['reason'])"}

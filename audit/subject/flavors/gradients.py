@@ -351,3 +351,22 @@ def blocks(n: int, width: int) -> list[slice]:
     """Rows that fit through the net together."""
     size = max(1, NUMBERS // max(1, width * 8))
     return [slice(i, min(n, i + size)) for i in range(0, n, size)]
+
+
+def gradient_x_input(net: Net, x: list[Any], target: Any) -> Attributed:
+    """The gradient times the input, 0 where a value is missing: what other explanations are set beside. It adds up to nothing in particular."""
+    given = [a.detach().clone().requires_grad_(a.is_floating_point()) for a in x]
+    with torch.enable_grad():
+        score = net.score(given, target)
+    at = [i for i, a in enumerate(given) if a.requires_grad]
+    slopes = (
+        dict(zip(at, torch.autograd.grad(score.sum(), [given[i] for i in at], allow_unused=True), strict=True))
+        if score.requires_grad
+        else {}
+    )
+    parts = [
+        torch.zeros(len(a), a[0].numel()) if slopes.get(i) is None else torch.nan_to_num(slopes[i] * a.detach()).reshape(len(a), -1)
+        for i, a in enumerate(given)
+    ]
+    explained = score.detach().numpy()
+    return Attributed(torch.cat(parts, dim=1).double().numpy(), np.zeros_like(explained), explained)

@@ -75,7 +75,7 @@ class Net(Subject):
         looks_up = self.kind == "module" and any(type(layer).__name__.startswith("Embedding") for layer in self._module().modules())
         if self._several or self._tokens or self._codes > MOST_CODES:
             return ["integrated_gradients", "gradient_shap"] if looks_up else []
-        found = ["integrated_gradients", "gradient_shap"]
+        found = ["integrated_gradients", "gradient_shap", "gradient_x_input"]
         if self.kind == "module":
             from audit.subject.flavors import layers
             from audit.subject.flavors.rescale import uncovered
@@ -106,10 +106,15 @@ class Net(Subject):
     ) -> Explained:
         """Attributions over the raw columns, from the background rows (zeros without any), averaged; output -1 is each row's greatest.
 
-        A text starts from itself with padding for words, and `words` says how many words of each text column are asked for.
+        A text starts from itself with padding for words, and `words` says how many words of each text column are asked for. `randomise` is a seed
+        with which all weights are drawn anew for this call: does the explanation depend on them?
         """
         from audit.subject.flavors import gradients, layers, rescale
+        from audit.subject.flavors.redrawn import redrawn
 
+        if (seed := params.pop("randomise", None)) is not None:
+            with redrawn(self._module(), int(seed)):
+                return self.attribute(rows, background, method=method, output=output, words=words, **params)
         net = gradients.Net(self._module(), _codes(rows))
         x = self._tensors(rows)
         if not any(a.is_floating_point() for a in x) and not any(rows.is_text(name) for port in rows.placed() for name, _ in port):
@@ -122,6 +127,8 @@ class Net(Subject):
             found = gradients.gradient_shap(net, x, starts, target, **params)
         elif method == "deep_shap":
             found = rescale.deep_shap(net, x[0], self._only_start(background, x), target)
+        elif method == "gradient_x_input":
+            found = gradients.gradient_x_input(net, x, target)
         else:
             found = layers.attribute(method, net, x[0], target)
         return Explained(_by_column(rows, found.values, words or {}), found.base, found.explained, self._unit(found.explained))

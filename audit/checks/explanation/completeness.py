@@ -1,0 +1,58 @@
+"""Do attributions add up to what they explain?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+from audit.registry import Field, check
+
+if TYPE_CHECKING:
+    from audit.context import Context
+    from audit.result import Measurement, Message
+
+
+@check(
+    "explanation.completeness",
+    title="Whether attributions add up to the answer",
+    meaning=(
+        "The attributions of a row should add up to its answer less the mean answer to the background rows. Both answers are asked of the model apart from the explanation. "
+        "The gap is what is missed, relative to what is to be explained; where the answer hardly moves, relative to 1 % of the spread of the answers."
+    ),
+    limits=(
+        "Attributions can add up and still give the wrong part to each input: that is what the other gates are for. Methods that add up by their construction are held to rounding; "
+        "those that approximate an integral to the limit of their authors."
+    ),
+    unit="share of what is to be explained",
+    direction="lower",
+    needs=["model", "features", "table"],
+    references=["Sundararajan, Taly and Yan 2017", "Lundberg and Lee 2017"],
+    about="evidence",
+    probing=True,
+)
+def completeness(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 200,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 20,
+    budget: Annotated[int, Field(ge=1_000)] = 1_200_000,
+) -> Iterable[Measurement | Message]:
+    """Median and 95th percentile of the gap over the rows, of the worst output."""
+    from audit.explain.gap import METHODS
+    from audit.explain.gates import measured
+    from audit.explain.gates.findings import Gate
+    from audit.explain.gates.trial import APPROXIMATE, trial
+    from audit.text import message
+
+    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget)
+    gate, gaps = Gate(ctx, explainer, tried), measured.completeness(tried)
+    reason = message("There are no rows to explain.")
+    metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"
+    worst = gate.quantile(metric, gaps, 0.95, reason)
+    yield worst
+    yield gate.quantile("median_completeness_gap", gaps, 0.5, reason)
+    if worst.estimate is not None:
+        yield message(
+            "In 95 of 100 rows, what attributions add up to misses the answer by at most {gap:percent} of what is to be explained ({method}; {n:count} rows).",
+            gap=worst.estimate.value, method=message(METHODS[tried.method]), n=len(gaps),
+        )  # fmt: skip

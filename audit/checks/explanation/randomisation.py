@@ -1,0 +1,88 @@
+"""Does the explanation depend on the model at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+from audit.registry import Field, check
+
+if TYPE_CHECKING:
+    from audit.context import Context
+    from audit.result import Measurement, Message
+
+
+@check(
+    "explanation.randomisation",
+    title="Whether the explanation depends on the model",
+    meaning=(
+        "The same method explains the same rows over models that learned nothing: nets with all weights drawn again; for methods that see answers only, a random function in the model's "
+        "place. Measured is the rank correlation of the sizes of a row's attributions with those over such models, and of such models among each other. An explanation that "
+        "stays the same does not speak of the model."
+    ),
+    limits=(
+        "Attributions that contain the input itself stay somewhat alike whatever the model is; what random models have in common is therefore set beside it. "
+        "With fewer than five inputs ranks say too little."
+    ),
+    unit="absolute rank correlation",
+    direction="lower",
+    needs=["model", "features", "table"],
+    references=["Adebayo et al. 2018", "Hedström et al. 2024"],
+    about="evidence",
+    probing=True,
+)
+def randomisation(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 50,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 20,
+    models: Annotated[int, Field(ge=2, le=100)] = 3,
+    budget: Annotated[int, Field(ge=1_000)] = 500_000,
+) -> Iterable[Measurement | Message]:
+    """Median similarity to the explanation of randomised models, and how far it exceeds what those have in common."""
+    import numpy as np
+
+    from audit.explain.gap import METHODS
+    from audit.explain.gates import measured
+    from audit.explain.gates.findings import Gate
+    from audit.explain.gates.randomisation import FEWEST
+    from audit.explain.gates.randomised import possible, randomised
+    from audit.explain.gates.trial import stacked, trial
+    from audit.result import Measurement
+    from audit.stats.quantiles import quantile
+    from audit.text import message
+
+    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=models + 1)
+    gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
+    if d < FEWEST:
+        yield gate.none(
+            "randomised_similarity",
+            message("There are {n:count} inputs, and ranks of fewer than {fewest:count} say too little.", n=d, fewest=FEWEST),
+        )
+        return
+    if not possible(explainer):
+        yield gate.none(
+            "randomised_similarity",
+            message("The parameters of this kind of model cannot be drawn again without the rows that it was trained on."),
+        )
+        return
+    seeds = ctx.rng("models").integers(0, 2**31, models).tolist()
+    found = measured.against_random_models(tried, [stacked(randomised(explainer, seed)(tried.frame)) for seed in seeds])
+    none = message("There are no rows to explain.")
+    similarity = gate.quantile("randomised_similarity", found.similarity, 0.5, none)
+    yield similarity
+    level = ctx.level("randomised_similarity", "difference")
+    own, null = (quantile(v, q, level=level, clamped=True) for v, q in ((found.similarity, 0.5), (found.null, 0.95)))
+    assert own is not None
+    assert null is not None
+    beyond = own.model_copy(update={"value": own.value - null.value, "low": own.low - null.value, "high": own.high - null.value})
+    yield Measurement(
+        metric="randomised_similarity", compare="difference", slice=gate.slice, against={"(method)": "(random model)"}, estimate=beyond, computed_in=similarity.computed_in
+    )  # fmt: skip
+    if d >= 20:
+        yield gate.mean("attribution_entropy_rise", found.entropy_rise)
+    yield message(
+        "Over models that learned nothing, {method} ranks the inputs of a row alike to {similarity:ratio} (median over {n:count} rows of the absolute rank correlation); "
+        "95 of 100 pairs of such models stay below {null:ratio}.",
+        method=message(METHODS[tried.method]), similarity=own.value, n=len(found.similarity), null=float(np.quantile(found.null, 0.95)),
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""Would the explanation say the same again, and nearly the same of a neighbour?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+from audit.registry import Field, check
+
+if TYPE_CHECKING:
+    from audit.context import Context
+    from audit.result import Measurement, Message
+
+
+@check(
+    "explanation.stability",
+    title="Whether the explanation stays the same",
+    meaning=(
+        "Again: the same rows are explained with other random numbers; the overlap of each row's largest attributions, corrected for chance, is 1 where they are the same and 0 where they "
+        "are a matter of chance. Nearby: each number of a row moves by up to a tenth of its standard deviation while the class stays; the largest relative move of the attributions "
+        "over such neighbours is their sensitivity. Judged is what exceeds five times the relative move of the answer: where the model jumps, so must its explanation."
+    ),
+    limits=("The largest move over a sample of neighbours is a lower bound. Words and categories are not moved. The limits are policy."),
+    unit="overlap corrected for chance; relative move of attributions",
+    direction="none",
+    needs=["model", "features", "table"],
+    references=["Yeh et al. 2019", "Kuncheva 2007", "Kendall and Gibbons 1990"],
+    about="evidence",
+    probing=True,
+)
+def stability(
+    ctx: Context,
+    *,
+    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 50,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 20,
+    seeds: Annotated[int, Field(ge=2, le=1000)] = 3,
+    neighbours: Annotated[int, Field(ge=1, le=10_000)] = 5,
+    top: Annotated[int, Field(ge=1, le=1000)] = 5,
+    budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+) -> Iterable[Measurement | Message]:
+    """Mean corrected overlap over seeds, concordance of all ranks, median sensitivity, and how far it exceeds what the answer explains."""
+    from audit.explain.gap import METHODS
+    from audit.explain.gates import measured
+    from audit.explain.gates.findings import Gate
+    from audit.explain.gates.trial import SAMPLED, trial
+    from audit.text import message
+
+    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=seeds + neighbours)
+    gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
+    if d < 2:
+        yield gate.none("seed_overlap", message("There is one input only, so there is nothing to share out."))
+        return
+    again = measured.over_seeds(tried, seeds if tried.method in SAMPLED else 2, max(1, min(top, d // 2)))
+    overlap = gate.mean("seed_overlap", again.overlap)
+    yield overlap
+    yield gate.mean("seed_concordance", again.concordance)
+    decide = None if ctx.settled.task == "regression" else lambda frame: ctx.interpreted(frame)[0]
+    spread = measured.spreads(ctx.sample(ctx.plan.audit.sample).frame)
+    moves = measured.near(tried, neighbours, 0.1, spread, decide, ctx.rng("neighbours"))
+    reason = (
+        message("No input holds numbers that could move, or no neighbour kept its class.")
+        if spread
+        else message("No input holds numbers that could move.")
+    )
+    sensitivity = gate.quantile("sensitivity", moves.sensitivity if spread else moves.sensitivity[:0], 0.5, reason)
+    yield sensitivity
+    yield gate.quantile("excess_sensitivity", moves.excess if spread else moves.excess[:0], 0.5, reason)
+    assert overlap.estimate is not None
+    if sensitivity.estimate is not None:
+        yield message(
+            "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance); for neighbours of a row they move by at most {moved:percent} (median of {n:count} rows; {method}).",
+            overlap=overlap.estimate.value, moved=sensitivity.estimate.value, n=sensitivity.estimate.n, method=message(METHODS[tried.method]),
+        )  # fmt: skip
+    else:
+        yield message(
+            "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance; {n:count} rows; {method}).",
+            overlap=overlap.estimate.value, n=overlap.estimate.n, method=message(METHODS[tried.method]),
+        )  # fmt: skip

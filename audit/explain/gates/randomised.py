@@ -1,0 +1,96 @@
+"""The same explainer over a model whose parameters mean nothing: weights drawn again beside the model, or a random function in its place."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audit.explain.attribute import Explainer
+from audit.subject.frame import Array, Categories, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from audit.explain.explained import Explained
+
+    Floats = NDArray[np.float64]
+
+#: Hidden units of the random function.
+HIDDEN = 32
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """An explainer beside the model (`randomise` goes with each request), whose weights are drawn again for the call and put back."""
+
+    explainer: Explainer
+    seed: int
+
+    def explain(self, frame: Frame, *, stream: str = "") -> list[Explained]:
+        """Attributions of the randomised model."""
+        return self.explainer.explain(frame, stream=stream, randomise=self.seed)
+
+
+@dataclass(frozen=True)
+class RandomFunction:
+    """A net that was never trained: one hidden layer of tanh over columns that are centred and scaled by `background`, weights normal.
+
+    Words get a random number each, by what they say; what is missing counts as 0. Answers lie in (0, 1), as those of a model that gives
+    probabilities, and every input is used alike.
+    """
+
+    background: Frame
+    outputs: int
+    seed: int
+
+    def __call__(self, frame: Frame) -> Floats:
+        """Answers (n, outputs)."""
+        x = np.concatenate([self._number(name, column) for name, column in frame.items()], axis=1)
+        rng = np.random.default_rng(self.seed)
+        hidden = np.tanh(x @ rng.normal(size=(x.shape[1], HIDDEN)) / np.sqrt(x.shape[1]) + rng.normal(size=HIDDEN))
+        answer: Floats = 1 / (1 + np.exp(-3 * hidden @ rng.normal(size=(HIDDEN, self.outputs)) / np.sqrt(HIDDEN)))
+        return answer
+
+    def _number(self, name: str, column: Array | Categories) -> Floats:
+        """A column as numbers (n, width) of about unit size."""
+        if isinstance(column, Categories):
+            words = np.array([*(self._word(name, w) for w in column.vocabulary), 0.0])
+            return words[column.codes][:, None]
+        near = self.background[name]
+        assert not isinstance(near, Categories)
+        known, own = (c.reshape(len(c), -1).astype(np.float64) for c in (near, column))
+        centre = np.nan_to_num(np.nanmean(known, axis=0)) if np.isfinite(known).any() else np.zeros(known.shape[1])
+        spread = np.nanstd(known) if np.isfinite(known).any() else 1.0
+        return np.nan_to_num((own - centre) / (spread if spread > 0 else 1.0))
+
+    def _word(self, name: str, word: str) -> float:
+        digest = hashlib.sha256(f"{self.seed}/{name}/{word}".encode()).digest()
+        return float(np.random.default_rng(int.from_bytes(digest[:8], "little")).normal())
+
+
+@dataclass(frozen=True)
+class Impostor(Explainer):
+    """An explainer from answers alone that is given a random function's answers for the model's."""
+
+    seed: int = 0
+
+    def answer(self, frame: Frame) -> Floats:
+        """Answers of the random function, (n, outputs)."""
+        return RandomFunction(self.background, len(self.outputs), self.seed)(frame)
+
+
+def possible(explainer: Explainer) -> bool:
+    """Whether there is a model without meaning for this method: trees have no weights to draw."""
+    return not explainer.beside or "tree" not in explainer.method
+
+
+def randomised(explainer: Explainer, seed: int) -> Callable[..., list[Explained]]:
+    """`explain` of the same method over a randomised model."""
+    if explainer.beside:
+        return Redrawn(explainer, seed).explain
+    return Impostor(**{f.name: getattr(explainer, f.name) for f in fields(explainer)}, seed=seed).explain
