@@ -29,13 +29,14 @@ PER_CHANGE = 5.0
 
 
 def completeness(trial: Trial) -> Floats:
-    """The relative miss of each row, (n,): of the worst output, where there are several."""
+    """The relative miss of each row, (n,): of the worst output, where there are several.
+
+    Values by a tree's own paths have no background to be asked about: their base is their own, and one for all rows.
+    """
     answer = trial.explainer.answer(trial.frame)
-    base = trial.explainer.answer(trial.background).mean(axis=0)
-    per = [
-        gaps(e.values.sum(axis=1), answer[:, i], float(base[i]), log_odds=e.unit in ("log-odds", "logit"))
-        for i, e in enumerate(trial.found)
-    ]
+    asked = trial.explainer.answer(trial.background).mean(axis=0)
+    base = [float(np.median(e.base)) if e.estimand == "path_dependent" else float(b) for e, b in zip(trial.found, asked, strict=True)]
+    per = [gaps(e.values.sum(axis=1), answer[:, i], base[i], log_odds=e.unit in ("log-odds", "logit")) for i, e in enumerate(trial.found)]
     worst: Floats = np.max(per, axis=0)
     return worst
 
