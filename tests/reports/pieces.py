@@ -337,6 +337,11 @@ def explanation() -> list[CheckResult]:
     )
     id_ = "explanation.global"
     gap = Estimate(value=0.34, low=0.21, high=0.47, level=0.95, method="bootstrap", n=2000)
+    apart = Estimate(value=0.31, low=0.22, high=0.4, level=0.9, method="normal", n=50)
+    limit = Criterion(min=0.6, soft=0.8, role="warns", severity="major", source="largest attributions mostly the same when explained again")
+    gate = finding("explanation.stability", "seed_overlap", apart, slice_={"(method)": "(leverage_shap)"}, criterion=limit, verdict="fail")
+    why = message("Evidence rejected: {reasons}.", reasons=[message("{what} ({value:number}, limit {limit:number})", what=message("the explanation does not stay the same"), value=0.31, limit=0.6)])  # fmt: skip
+    rejected = {"rejected": render(why), "rejected_msg": why, "rejected_by": [gate.key]}
     return [
         check(
             id_,
@@ -347,6 +352,15 @@ def explanation() -> list[CheckResult]:
             unit="probability",
             needs=["model"],
             direction="higher",
+        ).model_copy(update=rejected),
+        check(
+            "explanation.stability",
+            "Whether the explanation stays the same",
+            "Explained again, a row has other reasons.",
+            [gate],
+            verdict="fail",
+            about="evidence",
+            needs=["model"],
         ),
         check(
             "explanation.local",
