@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from untrue import Plain, at_random, exact, itself, kernel, tried
 
+from audit.explain.explained import Method
+from audit.explain.gap import METHODS
 from audit.explain.gates import controls, measured, randomised
-from audit.explain.gates.trial import Trial, stacked
+from audit.explain.gates.trial import APPROXIMATE, SAMPLED, Trial, stacked
 from audit.plan import load
 from audit.result import Criterion, Estimate
 from audit.stats.losses import from_influence, mean_loss
 from audit.stats.quantiles import quantile
+from audit.text import LEVELS
 
 LEVEL = 0.9
 WEIGHTS = np.array([2.0, -1.0, 1.0, 0.5, -0.5, 0.25])
@@ -149,6 +152,13 @@ def test_a_constant_model_has_nothing_to_predict() -> None:
     rng = np.random.default_rng(0)
     assert np.isnan(measured.faithfulness(trial, {}, 20, rng).infidelity[""]).all()
     assert np.isfinite(measured.deleted(trial, {}, rng).areas[""]).all()
+
+
+def test_every_method_has_a_name_in_a_sentence_and_in_a_table() -> None:
+    for method in get_args(Method):
+        assert LEVELS[f"({method})"] == METHODS[method]
+    assert set(METHODS) >= SAMPLED - {"gradient_shap"}
+    assert set(METHODS) >= APPROXIMATE - {"gradient_shap"}
 
 
 def test_one_background_row_and_two_inputs() -> None:
