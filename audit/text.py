@@ -26,7 +26,7 @@ LEVELS = {
     "(rest)": "everybody else",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP",
-    "(random)": "random attributions", "(gradient)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
+    "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {

@@ -20,7 +20,7 @@ RANDOM = "(random)"
 #: What the answer loses when one part alone is taken away.
 ALONE = "(one at a time)"
 #: The gradient times the input, where the model has one.
-GRADIENT = "(gradient)"
+GRADIENT = "(gradient_x_input)"
 
 
 def at_random(trial: Trial, rng: np.random.Generator) -> Floats:
