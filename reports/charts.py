@@ -277,6 +277,9 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
     """Numbers in cells, shaded by their share of the row; of a map, by their share of its greatest."""
     whole_numbers = all(v == int(v) for line_ in evidence.values for v in line_)
     greatest = max(v for line_ in evidence.values for v in line_)
+    decimals = (
+        max(0, 1 - math.floor(math.log10(greatest))) if greatest > 0 else 0
+    )  # two digits of the greatest, as many places in all cells
     rows, columns = unique(evidence.rows), unique(evidence.columns)
     cells = []
     for r, line_ in enumerate(evidence.values):
@@ -288,7 +291,7 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
                     "row": rows[r],
                     "column": columns[c],
                     "share": share,
-                    "text": f"{v:.2g}" if evidence.unit else number(v, "count" if whole_numbers else "percent"),
+                    "text": f"{v:.{decimals}f}" if evidence.unit else number(v, "count" if whole_numbers else "percent"),
                     "ink": "#ffffff" if share > 0.55 else "#10202e",
                     "fill": shade(share),
                 }

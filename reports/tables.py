@@ -256,9 +256,9 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
             )
     elif evidence.kind == "heatmap":
         heads = [say.stored(evidence.row_label, None), *(clean(c, 80) for c in evidence.columns)]
-        whole = all(v == int(v) for line in evidence.values for v in line)
+        kind = "number" if evidence.unit else "count" if all(v == int(v) for line in evidence.values for v in line) else "percent"
         for r, name in enumerate(evidence.rows):
-            cells = [figure(v, "count" if whole else "percent", f"{path}.values[{r}][{c}]") for c, v in enumerate(evidence.values[r])]
+            cells = [figure(v, kind, f"{path}.values[{r}][{c}]") for c, v in enumerate(evidence.values[r])]
             rows.append([quoted(name, f"{path}.rows[{r}]"), *cells])
     else:
         heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]

@@ -58,22 +58,24 @@ def deep_shap(net: Net, x: Any, references: Any, target: Any) -> Attributed:
     if lacking:
         raise ContractError(f"the rescale rule does not cover {', '.join(lacking)}")
     stem = _Stem(net, x, references)
-    values, base, explained = [], [], []
     with torch.no_grad():
         begin = stem.features(references)
         recorded = _Recorded(net, lambda: stem.outputs(begin))
-        told = stem.outputs(begin)
+        told = stem.outputs(begin).double().mean(dim=0)
+        explained = torch.zeros(len(x), dtype=torch.float64)
+    values = torch.zeros(
+        len(x), x[0].numel(), dtype=torch.float64
+    )  # whole from the start: small pieces would keep freed memory from going back
     rows = max(1, NUMBERS // max(1, len(references) * begin[0].numel()))
     for i in range(0, len(x), rows):
-        part, wanted = x[i : i + rows], target[i : i + rows]
+        some = slice(i, i + rows)
         with torch.no_grad():
-            own = stem.features(part)
-            explained.append(stem.outputs(own).gather(1, wanted.unsqueeze(1)).squeeze(1).double())
-            base.append(told[:, wanted].double().mean(dim=0))
-        slope = _slopes(stem, recorded, own, wanted, len(references)).reshape(len(part), len(references), *begin.shape[1:])
+            own = stem.features(x[some])
+            explained[some] = stem.outputs(own).gather(1, target[some].unsqueeze(1)).squeeze(1)
+        slope = _slopes(stem, recorded, own, target[some], len(references)).reshape(len(own), len(references), *begin.shape[1:])
         way = own.unsqueeze(1) - begin.unsqueeze(0)
-        values.append(stem.booked((slope * way).double().mean(dim=1).reshape(len(part), -1)))
-    return Attributed(torch.cat(values).numpy(), torch.cat(base).numpy(), torch.cat(explained).numpy())
+        values[some] = stem.booked((slope * way).double().mean(dim=1).reshape(len(own), -1))
+    return Attributed(values.numpy(), told[target].numpy(), explained.numpy())
 
 
 def _slopes(stem: _Stem, recorded: _Recorded, own: Any, target: Any, references: int) -> Any:
