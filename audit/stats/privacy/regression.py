@@ -1,0 +1,45 @@
+"""Membership without reference models: what score a row like this would have if it had not been in (Bertran et al. 2023, quantile regression)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+FOLDS = 5
+
+
+def _regressor(seed: int, **settings: Any) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        max_iter=200, learning_rate=0.05, max_leaf_nodes=15, min_samples_leaf=20, early_stopping=True, random_state=seed, **settings
+    )
+
+
+def quantile(inputs: ArrayLike, scores: ArrayLike, *, fpr: float, seed: int) -> Any:
+    """A fitted regressor of the (1 − fpr) quantile of the others' scores (n,) on their inputs (n, d), by the pinball loss.
+
+    A row whose score exceeds its own quantile is called a member; of others a share `fpr` are. ValueError for fewer than 20 / fpr rows.
+    """
+    x, s = np.asarray(inputs, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if len(s) < 20 / fpr:
+        raise ValueError(f"expected at least {20 / fpr:.0f} rows for a quantile at {fpr}, got {len(s)}")
+    return _regressor(seed, loss="quantile", quantile=1 - fpr).fit(x, s)
+
+
+def expected(inputs: ArrayLike, scores: ArrayLike, *, seed: int) -> Any:
+    """A fitted regressor of the others' mean score (n,) on their inputs (n, d): what is above it is a member's surplus."""
+    return _regressor(seed).fit(np.asarray(inputs, dtype=np.float64), np.asarray(scores, dtype=np.float64))
+
+
+def surplus_out_of_fold(inputs: ArrayLike, scores: ArrayLike, *, seed: int) -> Floats:
+    """The others' own surplus (n,), each by a regressor that was fitted without the row, so that it compares with that of members."""
+    x, s = np.asarray(inputs, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    fold = np.arange(len(s)) % FOLDS
+    out = np.empty(len(s))
+    for k in range(FOLDS):
+        out[fold == k] = s[fold == k] - expected(x[fold != k], s[fold != k], seed=seed).predict(x[fold == k])
+    return out
