@@ -15,6 +15,7 @@ TITLES = {
     "fairness_selection": "Do groups get the favourable decision about equally often?",
     "fairness_opportunity": "Do those with the favourable outcome get the favourable decision about equally often in each group?",
     "calibration_large": "Do probabilities match what happened, overall and for each group?",
+    "privacy_claim": "Does the privacy claim logged with the model withstand what could be checked?",
 }
 #: What a group that is too small was not judged for.
 JUDGED_FOR = {
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     errored: frozenset[str]
     repeats: tuple[str, ...] = ()  # columns that look like identifiers and repeat, where nobody said what that means
     cluster: str | None = None  # the column whose equal values mark rows that belong together
+    claim: bool = False  # whether a claim of differential privacy was logged with the model
     undeclared: Message | None = None  # how decisions were made where nobody said and no model has a cutoff of its own
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from audit import columns
 from audit.bins import binned
+from audit.claims import Privacy, find_privacy
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
@@ -68,6 +69,7 @@ class Facts(Frozen):
     recorded: Recorded | None = None
     period: Groups | None = None
     training: Training | None = None
+    privacy: Privacy | None = None
 
     def divisions(self) -> list[tuple[str, Groups]]:
         """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
@@ -128,7 +130,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
-        period=period, training=training,
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target),
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -13,6 +13,7 @@ from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW_CLUSTERS, Answer, inside, margin_p
 from audit.measure import SKILLS
 from audit.pairing import FEWEST, too_few
+from audit.promise import privacy_claim
 from audit.result import Criterion, Estimate, Finding, Message, Test
 from audit.screens import opportunity, selection
 from audit.text import message, render, who
@@ -25,6 +26,8 @@ def answer_all(case: Case, findings: dict[str, list[Finding]]) -> list[Answer]:
     ]  # fmt: skip
     if case.label_source == "outcome" and case.task != "regression":
         asked += [("fairness_opportunity", opportunity), ("calibration_large", _calibration)]
+    if case.claim:
+        asked.append(("privacy_claim", privacy_claim))
     alpha = case.plan.judge.alpha_fail / len(asked)
     return [ask(case, findings, alpha) for _, ask in asked]
 

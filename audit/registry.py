@@ -41,6 +41,7 @@ NEEDS: dict[str, str] = {
     "columns": "Not declared: the plan does not name the columns that this check is about.",
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
+    "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
 }
 
 
@@ -56,7 +57,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "table": all(f["kind"] in SINGLE for f in facts["features"]), "favourable": bool(settled["favourable"]),
         "factors": bool(facts["factors"]), "forecasts": settled["score_of"] == "outcome",
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
-        "training": facts.get("training") is not None, "time": facts.get("period") is not None,
+        "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None,
     }  # fmt: skip
 
 

@@ -46,6 +46,22 @@ def training_rows(ctx: Context, size: int) -> Rows:
     return Rows(chosen, frame, outcome)
 
 
+def canary_rows(ctx: Context, path: str) -> tuple[Rows, NDArray[np.bool_]]:
+    """All canaries of a file, and whether each of them was in training, (m,)."""
+    import numpy as np
+
+    from audit.dataset import open_dataset
+
+    dataset, target = open_dataset(path), ctx.facts.roles.target
+    assert target is not None, "canaries without an outcome are left aside when they are found"
+    every = np.arange(dataset.rows)
+    frame, outcome = _read(dataset, readable(dataset, ctx.facts.features), every, coded(dataset.text(target), ctx.settled.classes))
+    included = np.concatenate(
+        [b.column(0).to_numpy(zero_copy_only=False).astype(np.bool_) for b in dataset.stream({"i": "included IS TRUE"})]
+    )
+    return Rows(every, frame, outcome), included
+
+
 def readable(dataset: Dataset, features: list[FeatureSpec]) -> list[FeatureSpec]:
     """The inputs as this data set can give them: whole numbers and booleans that it stores as something else are read as numbers."""
     stored = {

@@ -117,6 +117,7 @@ class Audit:
             "given": request.given | {"columns": request.plan["columns"]},
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
+            "privacy": self.resolved["privacy"],
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         for id_, check in checks().items():
@@ -125,10 +126,11 @@ class Audit:
 
     def _found(self, uri: str) -> tuple[Json, Inspection]:
         """Where the model is and what it is made of, as far as that can be known without running it."""
-        unregistered = {
+        unregistered: Json = {
             "uri": uri,
             "path": "",
             **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training")),
+            "privacy": {},
         }
         if uri == URI:
             none = Inspection(flavor="predictions", loader="predictions", serialization="none", model_file="", files=[], sha256=None, sha256_reason=UNKNOWN)  # fmt: skip

@@ -12,6 +12,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from audit.errors import AuditError
 from audit.result import Frozen
 
@@ -22,6 +24,8 @@ ROLES = "audit_data/roles.json"
 EVALUATION = "audit_data/evaluation.parquet"
 EXPERIMENT = "witnessmark"
 TRAINING = "audit_data/train.parquet"
+#: What training logged for privacy audits, by the name under which the audit knows it.
+PRIVACY = {"canaries": "privacy/canaries.parquet"}
 
 
 #: Nothing leaves the machine, a dead server is given up after seconds, and stderr is ours.
@@ -43,6 +47,7 @@ class Resolved(Frozen):
     logged: dict[str, Any] | None
     evaluation: str | None
     training: str | None = None
+    privacy: dict[str, str] = Field(default_factory=dict)
 
 
 def named_uri(uri: str | None) -> str | None:
@@ -120,13 +125,16 @@ def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Reso
     described = described if isinstance(described, dict) else {}
     run_id = described.get("run_id")
     logged = evaluation = training = None
+    privacy: dict[str, str] = {}
     present = not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).is_file()
     if isinstance(run_id, str) and run_id and present:
-        logged, evaluation, training = _beside(client_of(tracking_uri), run_id, destination.parent)
+        client = client_of(tracking_uri)
+        logged, evaluation, training = _beside(client, run_id, destination.parent)
+        privacy = _privacy(client, run_id, destination.parent)
     model_id = described.get("model_id")
     return Resolved(
         path=str(destination), uri=uri, name=None, version=None, model_id=model_id if logged else None, run_id=run_id if logged else None,
-        logged=logged, evaluation=evaluation, training=training,
+        logged=logged, evaluation=evaluation, training=training, privacy=privacy,
     )  # fmt: skip
 
 
@@ -158,6 +166,7 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
         logged=logged,
         evaluation=evaluation,
         training=training,
+        privacy=_privacy(client, run_id, destination.parent) if run_id else {},
     )
 
 
@@ -198,6 +207,19 @@ def _beside(client: MlflowClient, run_id: str, folder: Path) -> tuple[dict[str, 
         client.download_artifacts(run_id, path, str(kept)) if path in names else None for path in (EVALUATION, TRAINING)
     )
     return logged, evaluation, training
+
+
+def _privacy(client: MlflowClient, run_id: str, folder: Path) -> dict[str, str]:
+    """The paths of what the run logged for privacy audits, by name, where it is there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        names = {item.path for item in client.list_artifacts(run_id, "privacy")}
+    except MlflowException:
+        return {}
+    kept = folder / "privacy"
+    kept.mkdir(exist_ok=True)
+    return {name: client.download_artifacts(run_id, path, str(kept)) for name, path in PRIVACY.items() if path in names}
 
 
 def experiment_of(client: MlflowClient) -> str:

@@ -159,6 +159,19 @@ METRICS = {
     "single_input_v": mark("how strongly one input alone goes with the outcome (single-input Cramér's V)"),
     "cramers_v": mark("how strongly an input goes with membership (Cramér's V)"),
     "membership_auc": mark("how well all inputs together tell a group (membership ROC AUC)"),
+    "claimed_epsilon": mark("how much one row can change, as claimed (claimed epsilon)"),
+    "accounted_epsilon": mark("how much one row can change, counted again (accounted epsilon)"),
+    "renyi_epsilon": mark("the same by Rényi divergences (upper bound)"),
+    "unamplified_epsilon": mark("the same for fixed or shuffled batches, which nothing amplifies"),
+    "approximate_epsilon": mark("the same by the central-limit approximation (no bound)"),
+    "unsupported_epsilon": mark("counted again minus claimed (unsupported epsilon)"),
+    "broken_assumptions": mark("assumptions of the claim that the record breaks"),
+    "unknown_assumptions": mark("assumptions of the claim that the record leaves open"),
+    "canary_auc": mark("how well the model tells canaries that trained (canary ROC AUC)"),
+    "canary_guesses_right": mark("right guesses which canaries trained"),
+    "epsilon_at_least": mark("what the canaries show at least (lower bound of epsilon)"),
+    "epsilon_at_least_if_gaussian": mark("what they show at least if leakage is Gaussian (lower bound of epsilon)"),
+    "attainable_epsilon": mark("what so many guesses could show at most"),
     "roc_auc_spread": mark("how much ROC AUC differs between periods (standard deviation)"),
     "accuracy_spread": mark("how much accuracy differs between periods (standard deviation)"),
     "mean_absolute_error_spread": mark("how much the mean absolute error differs between periods (standard deviation)"),
@@ -209,6 +222,7 @@ RATES = {
     "debiased_calibration_error",
     "smooth_calibration_error",
     "multicalibration_error",
+    "canary_guesses_right",
 }
 POINTS = {"calibration_in_the_large", "multiaccuracy_error", "widest_cell_gap", "share_minus_population"}
 COUNTS = {
@@ -223,6 +237,8 @@ COUNTS = {
     "constant_columns",
     "bytes_on_disk",
     "flops_per_row",
+    "broken_assumptions",
+    "unknown_assumptions",
 }
 
 

@@ -147,6 +147,13 @@ METHODS = {
     "cochran_q": mark("Cochran's Q"),
     "chi_square": mark("χ² test"),
     "multinomial_draws": mark("draws from the declared shares"),
+    "pld": mark("privacy loss distribution, rounded against the claim"),
+    "renyi": mark("Rényi divergences"),
+    "gaussian_composition": mark("composed Gaussian mechanisms"),
+    "central_limit": mark("central-limit approximation"),
+    "one_run": mark("one-run bound from canaries"),
+    "one_run_gaussian": mark("one-run bound for a Gaussian trade-off"),
+    "order_statistics_clopper_pearson": mark("order statistics and Clopper–Pearson"),
 }
 
 REASONS = {
@@ -251,6 +258,24 @@ CELLS = {
             mark("all inputs but one equal"),
         )
     },
+    **{
+        ("assumption", a): a
+        for a in (
+            mark("the record is whole and says one thing"),
+            mark("noise is added to every step"),
+            mark("each row is drawn by itself (Poisson sampling)"),
+            mark("the accountant gives an upper bound"),
+            mark("no more steps were taken than were counted"),
+            mark("the sampling rate is batch size over rows"),
+            mark("the claim is about the rows that were logged as training rows"),
+            mark("each row's gradient is clipped"),
+            mark("delta is below one over the rows"),
+            mark("what is protected is named"),
+            mark("the noise cannot be drawn again"),
+            mark("the noise is cryptographically secure"),
+        )
+    },
+    **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),
     ("type", "varchar"): mark("text"),
     ("type", "date"): mark("date"),
