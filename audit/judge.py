@@ -74,6 +74,7 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
         held += [
             (i, criterion) for i, f in enumerate(found)
             if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and (len(f.slice) <= 1 or _searched(f))
+            and not (f.estimate is not None and f.reason)  # a check that says why its value is not to be judged is believed
             and not {MISSING, "*"} & set(f.slice.values())  # unknown membership and extremes over groups are shown, never judged
         ]  # fmt: skip
     tested = [(i, f.test.p_value) for i, _ in held if (f := found[i]).test is not None and f.compare != "value" and not _searched(f)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.coding import coded, codes
@@ -24,6 +26,7 @@ class Rows(NamedTuple):
     row: NDArray[np.int64]
     frame: Frame
     y: NDArray[Any] | None
+    groups: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
 
 
 def evaluation_rows(ctx: Context, size: int) -> Rows:
@@ -33,8 +36,9 @@ def evaluation_rows(ctx: Context, size: int) -> Rows:
     return Rows(chosen, frame, ctx.scored.y[chosen] if ctx.facts.target_sql else None)
 
 
-def training_rows(ctx: Context, size: int) -> Rows:
-    """At most `size` of the training rows, by their hash order; all of them where there are no more."""
+def training_rows(ctx: Context, size: int, *, groups: bool = False) -> Rows:
+    """At most `size` of the training rows, by their hash order; all of them where there are no more. With `groups` also the codes (k,) of the
+    sensitive columns that the training rows have, by the audited rows' levels; −1 for others."""
     training = ctx.facts.training
     assert training is not None, "a check that needs the training rows declares it"
     dataset, sql = training.dataset(), None
@@ -43,7 +47,21 @@ def training_rows(ctx: Context, size: int) -> Rows:
         sql = dataset.number(training.target) if regression else coded(training.target_sql, ctx.settled.classes)
     chosen = sample_rows(training.rows, size, ctx.seed)
     frame, outcome = _read(dataset, readable(dataset, ctx.facts.features), chosen, sql)
-    return Rows(chosen, frame, outcome)
+    return Rows(chosen, frame, outcome, _groups(ctx, dataset, training.sizes, chosen) if groups else {})
+
+
+def _groups(ctx: Context, dataset: Dataset, known: Iterable[str], chosen: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Codes (k,) of the sensitive columns in `known`, for the rows at `chosen`."""
+    import numpy as np
+
+    levels = {g.name: g.levels for g in ctx.facts.groups if g.name in known}
+    if not levels:
+        return {}
+    found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in levels}
+    for batch in dataset.stream({f"g{i}": coded(dataset.text(name), levels[name]) for i, name in enumerate(levels)}):
+        for i, name in enumerate(levels):
+            found[name].append(codes(batch.column(i)).astype(np.int64))
+    return {name: np.concatenate(parts)[chosen] for name, parts in found.items()}
 
 
 def canary_rows(ctx: Context, path: str) -> tuple[Rows, NDArray[np.bool_]]:

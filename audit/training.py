@@ -11,6 +11,9 @@ from audit.features import FeatureSpec
 from audit.result import Frozen, Message
 from audit.text import message
 
+#: Where training rows come from that nobody had to name.
+LOGGED = "the training data logged with the model"
+
 
 class Training(Frozen):
     """The training rows; `target_sql` is the outcome as text, None where no outcome is known for the audited rows.
@@ -74,7 +77,7 @@ def _read(path: str, given: bool, features: list[FeatureSpec], target: str | Non
             f"the training rows hold {dataset.types[strange[0]]} values in {strange[0]!r}", "name rows with one value a column"
         )
     return Training(
-        source="the training data named with --training" if given else "the training data logged with the model",
+        source="the training data named with --training" if given else LOGGED,
         files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=dataset.rows, types=dataset.types, target=target,
         target_sql=dataset.text(target) if target else None,
         sizes={name: _sizes(dataset, name) for name in sensitive if name in dataset.types and dataset.is_scalar(name)},

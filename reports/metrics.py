@@ -171,6 +171,11 @@ METRICS = {
     "canary_guesses_right": mark("right guesses which canaries trained"),
     "epsilon_at_least": mark("what the canaries show at least (lower bound of epsilon)"),
     "epsilon_at_least_if_gaussian": mark("what they show at least if leakage is Gaussian (lower bound of epsilon)"),
+    "attack_auc": mark("how well an attack tells members of the training data (attack ROC AUC)"),
+    "tpr_at_fpr_1": mark("members found where 1 % of others are taken for members"),
+    "tpr_at_fpr_5": mark("members found where 5 % of others are taken for members"),
+    "tpr_at_fpr_01": mark("members found where 0.1 % of others are taken for members"),
+    "implied_epsilon": mark("what such an attack would need of a private model (implied epsilon)"),
     "attainable_epsilon": mark("what so many guesses could show at most"),
     "roc_auc_spread": mark("how much ROC AUC differs between periods (standard deviation)"),
     "accuracy_spread": mark("how much accuracy differs between periods (standard deviation)"),
@@ -223,6 +228,9 @@ RATES = {
     "smooth_calibration_error",
     "multicalibration_error",
     "canary_guesses_right",
+    "tpr_at_fpr_1",
+    "tpr_at_fpr_5",
+    "tpr_at_fpr_01",
 }
 POINTS = {"calibration_in_the_large", "multiaccuracy_error", "widest_cell_gap", "share_minus_population"}
 COUNTS = {

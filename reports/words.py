@@ -275,6 +275,7 @@ CELLS = {
             mark("the noise is cryptographically secure"),
         )
     },
+    **{("attack", a): a for a in (mark("loss of the row"), mark("log odds above those of rows like it"))},
     **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),
     ("type", "varchar"): mark("text"),

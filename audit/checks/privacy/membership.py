@@ -1,0 +1,175 @@
+"""Whether the model tells who was in its training data: membership inference, by one half of the rows chosen and on the other measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from audit.registry import Field, check
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audit.attacks import Attack, Side
+    from audit.context import Context
+    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+
+#: Rows a side below which nothing is judged; others in the measured half for a false-positive rate of 0.1 %; rows a side of a group.
+ENOUGH, FOR_RARE, OF_GROUP = 1000, 10_000, 500
+NAMES = {"loss": "loss of the row", "surplus": "log odds above those of rows like it"}
+
+
+@check(
+    "privacy.membership",
+    title="Does the model tell who was in its training data?",
+    meaning=(
+        "Rows that trained the model and audited rows that did not are told apart by what the model says of them: by the loss, and by how far the log odds of the outcome exceed what rows like it have. "
+        "One half of the rows chooses the attack, and the other half measures it: how many members are found where 1 % of the others are taken for members, and the area under the ROC curve. "
+        "An attack that finds nothing has 1 % and one half. Rows that were planted as canaries are left out."
+    ),
+    limits=(
+        "The attacks know the model's answers only, and no other models trained beside it: stronger attacks find more, and that these find nothing does not show that nothing leaks. Members and others must be "
+        "drawn alike: audited rows of another time or place are told from members by that. The implied epsilon is what the attack would need of a private model; it is no property of this one."
+    ),
+    unit="share of members",
+    direction="lower",
+    needs=["labels", "classes", "scores", "training", "features"],
+    references=[
+        "Yeom, Giacomelli, Fredrikson and Jha 2018",
+        "Bertran et al. 2023",
+        "Carlini et al. 2022",
+        "Clopper and Pearson 1934",
+        "DeLong, DeLong and Clarke-Pearson 1988",
+    ],
+    probing=True,
+)
+def membership(ctx: Context, *, rows: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000) -> Iterable[Measurement | Message]:
+    """Attacks on at most `rows` members and as many others, overall and for each group that is large enough."""
+    from audit.attacks import attacks, sides, why_not
+    from audit.text import message
+
+    if reason := why_not(ctx):
+        yield reason
+        return
+    members, others = sides(ctx, rows)
+    halves = [int((side.half == k).sum()) for side in (members, others) for k in (0, 1)]
+    if min(halves) < 2:
+        yield message(
+            "There are too few rows on one side to tell members from others: {members:count} members, {others:count} others.",
+            members=len(members),
+            others=len(others),
+        )
+        return
+    tried = attacks(members, others, seed=int(ctx.rng("regression").integers(2**31)))
+    fpr = 0.01 if min(len(members), len(others)) >= ENOUGH else 0.05
+    inside, outside = members.half == 1, others.half == 1
+    best = _best(tried, ~inside, ~outside, fpr)
+    told = yield from _overall(ctx, best, inside, outside, fpr, _table(tried, members, others, fpr))
+    yield from _groups(ctx, best, members, others)
+    yield told or message("It is not defined on these rows.")
+
+
+def _best(tried: list[Attack], inside: NDArray[np.bool_], outside: NDArray[np.bool_], fpr: float) -> tuple[Attack, Attack]:
+    """The attack with the largest area, and that with the most members found, on the half that chooses."""
+    return max(tried, key=lambda a: _area(a, inside, outside)), max(tried, key=lambda a: _found(a, inside, outside, fpr))
+
+
+def _area(attack: Attack, inside: NDArray[np.bool_], outside: NDArray[np.bool_]) -> float:
+    from audit.stats.auc import roc_auc
+
+    found = roc_auc(attack.members[inside], attack.others[outside], level=0.9)
+    return found.value if found else 0.0
+
+
+def _found(attack: Attack, inside: NDArray[np.bool_], outside: NDArray[np.bool_], fpr: float) -> float:
+    from audit.stats.privacy.membership import tpr_at
+
+    found = tpr_at(attack.members[inside], attack.others[outside], fpr=fpr, level=0.9)
+    return found.value if found else 0.0
+
+
+def _overall(
+    ctx: Context, best: tuple[Attack, Attack], inside: NDArray[np.bool_], outside: NDArray[np.bool_], fpr: float, table: Evidence
+) -> Generator[Measurement, None, Message | None]:
+    from audit.measure import undefined, value
+    from audit.stats.auc import roc_auc
+    from audit.stats.privacy.membership import implied_epsilon, tpr_at
+    from audit.text import message
+
+    few = message("Fewer than {n:count} members or others: reported and not judged.", n=ENOUGH) if fpr > 0.01 else None
+    ranked, rare = best
+    name = "tpr_at_fpr_5" if few else "tpr_at_fpr_1"
+    area = roc_auc(ranked.members[inside], ranked.others[outside], level=ctx.level("attack_auc"))
+    hit = tpr_at(rare.members[inside], rare.others[outside], fpr=fpr, level=ctx.level("tpr_at_fpr_1"))
+    yield _unjudged(value("attack_auc", area, evidence=[table]), few)
+    yield _unjudged(value(name, hit), few)
+    if hit is not None:
+        yield value("implied_epsilon", implied_epsilon(hit, fpr))
+    if int(outside.sum()) >= FOR_RARE:
+        yield value("tpr_at_fpr_01", tpr_at(rare.members[inside], rare.others[outside], fpr=0.001, level=ctx.level("tpr_at_fpr_01")))
+    else:
+        yield undefined(
+            "tpr_at_fpr_01",
+            message("A false-positive rate of 0.1 % needs {n:count} rows that did not train in the half that measures.", n=FOR_RARE),
+        )
+    if area is None or hit is None:
+        return None
+    return _sentence(area, hit, fpr, int(inside.sum()), int(outside.sum()))
+
+
+def _sentence(area: Estimate, hit: Estimate, fpr: float, members: int, others: int) -> Message:
+    from audit.text import message
+
+    return message(
+        "Where {fpr:percent} of the rows that did not train are taken for members, {hit:percent} of the members are found ({level:percent} interval {low:percent} to {high:percent}, the threshold's own error "
+        "included); ROC AUC {auc:number} ({auc_low:number} to {auc_high:number}). Measured on {members:count} members and {others:count} others; the attack was chosen on as many further rows.",
+        fpr=fpr, hit=hit.value, low=hit.low, high=hit.high, level=hit.level, auc=area.value, auc_low=area.low, auc_high=area.high, members=members, others=others,
+    )  # fmt: skip
+
+
+def _unjudged(m: Measurement, why: Message | None) -> Measurement:
+    """The measurement with the reason why no criterion is to be held against it."""
+    from audit.text import render
+
+    return m if why is None or m.estimate is None else m.model_copy(update={"reason": render(why), "reason_msg": why})
+
+
+def _groups(ctx: Context, best: tuple[Attack, Attack], members: Side, others: Side) -> Iterator[Measurement]:
+    """Each group with enough rows on both sides of the measured half: its own others give its threshold."""
+    from audit.measure import value
+    from audit.stats.auc import roc_auc
+    from audit.stats.privacy.membership import tpr_at
+
+    ranked, rare = best
+    for group in ctx.facts.groups:
+        if group.name not in members.groups:
+            continue
+        for code, level in enumerate(group.levels):
+            inside, outside = ((side.groups[group.name] == code) & (side.half == 1) for side in (members, others))
+            if min(int(inside.sum()), int(outside.sum())) < OF_GROUP:
+                continue
+            slice_: Slice = {group.name: level}
+            yield value("attack_auc", roc_auc(ranked.members[inside], ranked.others[outside], level=ctx.level("attack_auc")), slice_=slice_)
+            hit = tpr_at(rare.members[inside], rare.others[outside], fpr=0.01, level=ctx.level("tpr_at_fpr_1"))
+            yield value("tpr_at_fpr_1", hit, slice_=slice_)
+
+
+def _table(tried: list[Attack], members: Side, others: Side, fpr: float) -> Evidence:
+    """Every attack on the half that chose and on the half that measured."""
+    from audit.result import Cell, Column, Table
+    from audit.text import message, render
+
+    caption = message(
+        "Attacks, on the half of the rows that chooses and on the half that measures (members found at {fpr:percent} false positives)",
+        fpr=fpr,
+    )
+    columns = [
+        Column(name="attack", label="attack"), Column(name="auc_first", label="ROC AUC, choosing", kind="number"), Column(name="tpr_first", label="members found, choosing", kind="percent"),
+        Column(name="auc", label="ROC AUC, measuring", kind="number"), Column(name="tpr", label="members found, measuring", kind="percent"),
+    ]  # fmt: skip
+    figures: list[Callable[..., float]] = [_area, lambda a, i, o: _found(a, i, o, fpr)]
+    rows: list[list[Cell]] = [
+        [NAMES[a.name], *(f(a, members.half == k, others.half == k) for k in (0, 1) for f in figures)] for a in tried
+    ]  # fmt: skip
+    return Table(caption=render(caption), caption_msg=caption, columns=columns, rows=rows)
