@@ -38,7 +38,8 @@ EXTREMES = {
     ),
     limits=(
         "A difference is not yet a cause: it is not adjusted for what may legitimately differ between the groups, and no difference found is not proof of none. Error rates take "
-        "the recorded outcomes at their word. Extremes over all groups grow with the number of groups by chance alone; they are shown with what chance gives and never judged."
+        "the recorded outcomes at their word. Extremes over all groups grow with the number of groups by chance alone; they are shown with what chance gives and never judged. Intervals and tests are "
+        "methods of their own: with few rows an interval can leave equality out where Fisher's exact test does not reject it."
     ),
     unit="share of rows; ratios against the reference",
     direction="target",
