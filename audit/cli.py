@@ -1,4 +1,4 @@
-"""`witnessmark train|mitigate|compress|run|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|mitigate|compress|run|explain|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ COMMANDS = {
     "mitigate": "models.mitigate",
     "compress": "models.compress",
     "run": "audit.run",
+    "explain": "audit.explain.__main__",
     "verify": "audit.verify",
     "commit": "audit.commit",
     "compare": "audit.compare",

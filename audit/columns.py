@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,10 +19,6 @@ from pydantic import (
 )
 
 from audit.errors import AuditError
-
-if TYPE_CHECKING:
-    from audit.features import FeatureSpec
-    from audit.roles import Roles
 
 Lang = Literal["en", "zh"]
 Words = str | dict[Lang, str]
@@ -91,10 +87,10 @@ def overlaid(logged: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, d
     return {name: {**logged.get(name, {}), **given.get(name, {})} for name in dict.fromkeys([*logged, *given])}
 
 
-def rules(roles: Roles) -> dict[str, ColumnRule]:
+def rules(declared: Mapping[str, Mapping[str, Any]]) -> dict[str, ColumnRule]:
     """The declared columns; AuditError where the two sources contradict each other, or training logged what is no rule."""
     found = {}
-    for name, said in roles.columns.items():
+    for name, said in declared.items():
         try:
             found[name] = ColumnRule.model_validate(said)
         except ValidationError as error:
@@ -104,12 +100,22 @@ def rules(roles: Roles) -> dict[str, ColumnRule]:
     return found
 
 
-def refuse(roles: Roles, columns: Sequence[str], features: Sequence[FeatureSpec]) -> None:
-    """AuditError where a declared column is not there, or is not what the declaration needs it to be."""
-    declared, kinds = rules(roles), {f.name: f.kind for f in features}
+def refuse(
+    declared: Mapping[str, Mapping[str, Any]],
+    sensitive: Collection[str],
+    given: Collection[str],
+    columns: Sequence[str],
+    kinds: Mapping[str, str],
+) -> None:
+    """AuditError where a column that the plan has `given` is not there, or a declared one is not what the declaration needs it to be.
+
+    `kinds` are those of the model's inputs. What training logged of columns that these data lack is of no use here, and no mistake.
+    """
     groups: dict[str, list[str]] = {}
-    for name, rule in declared.items():
+    for name, rule in rules(declared).items():
         if name not in columns:
+            if name not in given:
+                continue
             raise AuditError(f"[columns.{name}] names no column of the data", f"its columns are {', '.join(columns[:40])}")
         for key in ("monotone", "range", "integer", "one_hot"):
             if getattr(rule, key) not in (None, False, "none") and kinds.get(name, "number") != "number":
@@ -117,7 +123,7 @@ def refuse(roles: Roles, columns: Sequence[str], features: Sequence[FeatureSpec]
                     f"[columns.{name}] says {key}, and the column holds no numbers but is of kind {kinds[name]}",
                     f"leave {key} out, or say immutable = true",
                 )
-        if rule.prohibited is False and name in roles.sensitive:
+        if rule.prohibited is False and name in sensitive:
             raise AuditError(
                 f"[columns.{name}] says prohibited = false, and {name!r} is a sensitive column",
                 "take it out of --sensitive, or leave prohibited out",

@@ -116,7 +116,9 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
             f"the target {roles.target!r} is one of the model's inputs", "name another target, or the input columns with --features"
         )
     notes += assumed + unreadable_numbers(dataset, features)
-    columns.refuse(roles, dataset.columns, features)
+    columns.refuse(
+        roles.columns, roles.sensitive, arguments["given"].get("columns", {}), dataset.columns, {f.name: f.kind for f in features}
+    )
     target_sql, labels, is_number, missing = _target(dataset, roles.target)
     factors, not_columns = _factors(dataset, roles, arguments["bins"])
     notes += not_columns

@@ -80,6 +80,13 @@ def canary_rows(ctx: Context, path: str) -> tuple[Rows, NDArray[np.bool_]]:
     return Rows(every, frame, outcome), included
 
 
+def single_row(ctx: Context, row: int) -> Frame:
+    """The inputs of one audited row, by its place from 0."""
+    import numpy as np
+
+    return _read(ctx.dataset, ctx.facts.features, np.array([row], dtype=np.int64))[0]
+
+
 def readable(dataset: Dataset, features: list[FeatureSpec]) -> list[FeatureSpec]:
     """The inputs as this data set can give them: whole numbers and booleans that it stores as something else are read as numbers."""
     stored = {

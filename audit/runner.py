@@ -333,6 +333,12 @@ class Audit:
         kept: Json | None = journal.read("scoring")
         if kept and table.exists() and sample.exists():
             return kept
+        result = self._scored(table, sample)
+        if result is not None:
+            journal.write("scoring", result)
+        return result
+
+    def _scored(self, table: Path, sample: Path) -> Json | None:
         progress = self.scratch / "rows"
         arguments = {
             "facts": self.facts, "settled": self.settled, "table": str(table), "sample": str(sample), "sample_rows": self.request.sample, "seed": self.request.seed,
@@ -348,9 +354,19 @@ class Audit:
         result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, not self.facts["recorded"], tick)
         if result is None:
             self.failure = f"The rows could not be scored: {failure}"
-            return None
-        journal.write("scoring", result)
         return result
+
+    def score_aside(self) -> Json | None:
+        """The rows scored for a command that keeps no audit; None, with `failure`, where the model does not answer."""
+        return self._scored(self.scratch / "scored.parquet", self.scratch / "sample.parquet")
+
+    def ask(self, target: str, arguments: Json, scoring: Json) -> tuple[Json | None, str]:
+        """A job beside the model that sees what a check sees; (None, reason) where it gave no result."""
+        seen = {
+            "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.plan.model_dump(mode="json"), "seed": self.request.seed,
+            "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
+        }  # fmt: skip
+        return self._attempt(target, seen | arguments, self.request.check_timeout, True)
 
     def _tables(self) -> tuple[Path, Path]:
         """The scored table and the sample in the private cache, named by model, data and what decides a score."""

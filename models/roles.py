@@ -32,6 +32,7 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float | None, privacy:
         "reference": dict(data.reference),
         "row_key": None,
         "cluster": cluster(dataset),
+        "columns": dict(data.columns),
         "context": preset.context.model_dump(mode="json"),
         **({} if privacy is None else {"privacy": privacy}),
         **({"canaries": canaries(dataset)} if dataset.canaries is not None else {}),

@@ -76,6 +76,7 @@ class DataSettings(Settings):
     `exclude` maps a column that is no input to the reason; `missing` maps a column to the codes that mean "not known" there;
     `sensitive` maps a name to columns, and each of these to the label that each of its codes stands for; without columns it is the column of
     that name itself. `classes` and `positive` left empty are taken from the data: the labels in order, and the last of two.
+    `columns` says what each column is called and what a person can change of it, for the audit's [columns].
     So many `canaries` are planted for a privacy audit (models/canaries.py), drawn with `canary_seed`.
     """
 
@@ -94,6 +95,7 @@ class DataSettings(Settings):
     missing: dict[str, tuple[float, ...]] = {}
     sensitive: dict[str, dict[str, dict[int, str]]] = {}
     reference: dict[str, str] = {}
+    columns: dict[str, dict[str, Any]] = {}
     split: Split
     ranking: Ranking | None = None
     rows: Annotated[int, Field(ge=0)] = 0

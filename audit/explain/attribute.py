@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.outputs import Settled
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -87,9 +88,11 @@ class Explainer:
         ctx = self.ctx
         column = output if ctx.settled.positive is None else (output if ctx.settled.task != "binary" else _raw_column(ctx, frame, output))
         found = ctx.client.attribute(frame, self.background, method=self.method, output=column, **params)
-        answer = _in_unit(ctx, ctx.client.predict(frame).values, output, found.unit)
+        # A net's worker tells a logit by its numbers, and one row's may lie in [0, 1]: what was settled over many rows is known better.
+        unit = found.unit if found.unit == "log-odds" or ctx.settled.outputs == "label" else ctx.settled.outputs
+        answer = _in_unit(ctx, ctx.client.predict(frame).values, output, unit)
         against = rows(self.background) if found.estimand == "background" else 0
-        return Explained(list(frame), found.values, found.base, answer, found.unit, self.method, against, estimand=found.estimand)
+        return Explained(list(frame), found.values, found.base, answer, unit, self.method, against, estimand=found.estimand)
 
     def _from_answers(self, frame: Frame, stream: str) -> list[Explained]:
         """SHAP over answers: every coalition of up to 12 parts, else drawn ones. A part that never differs gets 0 without being asked about."""
@@ -123,20 +126,29 @@ def explainer(
     From answers: all coalitions of up to 12 parts; above that Leverage SHAP, which at the same number of coalitions has had about half the squared
     error of Kernel SHAP on every game that was tried; `kernel` takes the latter.
     """
-    settled, together = ctx.settled, groups or {}
-    if settled.task == "regression" or not settled.has_scores:
-        outputs: tuple[int, ...] = (0,)
-    elif settled.positive is not None:
-        outputs = (settled.classes.index(settled.positive),)
-    else:
-        outputs = tuple(range(len(settled.classes)))
+    settled, together, outputs = ctx.settled, groups or {}, _outputs(ctx.settled)
     if "tree_shap" in settled.methods:
         return Explainer(ctx, "tree_shap", background, outputs, together)
     if "integrated_gradients" in settled.methods:
         return Explainer(ctx, "integrated_gradients", take(background, slice(0, STARTS)), outputs, together)
+    return from_answers(ctx, background, groups=groups, coalitions=coalitions, kernel=kernel)
+
+
+def from_answers(
+    ctx: Context, background: Frame, *, groups: Mapping[str, Sequence[str]] | None = None, coalitions: int = 0, kernel: bool = False
+) -> Explainer:
+    """As `explainer`, from the model's answers alone, whatever else it offers."""
+    outputs, together = _outputs(ctx.settled), groups or {}
     if len(together or ctx.facts.features) <= MOST_EXACT:
         return Explainer(ctx, "exact_shap", background, outputs, together)
     return Explainer(ctx, "kernel_shap" if kernel else "leverage_shap", background, outputs, together, coalitions)
+
+
+def _outputs(settled: Settled) -> tuple[int, ...]:
+    """What is explained: the value, the event, or each class in turn."""
+    if settled.task == "regression" or not settled.has_scores:
+        return (0,)
+    return (settled.classes.index(settled.positive),) if settled.positive is not None else tuple(range(len(settled.classes)))
 
 
 def draw(ctx: Context, size: int, background: int) -> tuple[Frame, Frame]:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from audit.columns import ColumnRule
+from audit.explain.explained import FLOOR
 from audit.explain.space import forbidden
 from audit.subject.frame import Frame, rows, take
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from audit.explain.decisions import Decided, Decider
+    from audit.context import Context
+    from audit.explain.decisions import Decided
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -50,8 +52,9 @@ class Band(NamedTuple):
 @dataclass(frozen=True)
 class Shortfalls:
     """`parts` (parts, n, factors) are shortfalls against each part of the background, positive = below its average; `miss` (n,) is what the attributions
-    leave unexplained, in their own `unit`, and `gaps` (n,) the same as a share of what they explain.
+    leave unexplained, in their own `unit`, and `gaps` (n,) the same as a share of what they explain (of a hundredth of their sizes, where these cancel).
 
+    `base` and `answer` (n,) are the mean answer to the background and the answer to the row, as the model gives them.
     `left` is the variance that the background leaves: 1 where it is a small sample, 0 where it holds everybody it stands for and nothing else was drawn.
     """
 
@@ -63,6 +66,8 @@ class Shortfalls:
     method: str
     background: int
     left: float
+    base: Floats
+    answer: Floats
 
     @property
     def mean(self) -> Floats:
@@ -171,28 +176,30 @@ def factors_of(names: Sequence[str], rules: Mapping[str, ColumnRule]) -> dict[st
     return out
 
 
-def shortfalls(decider: Decider, frame: Frame, pool: Frame, size: int, name: str) -> Shortfalls:
-    """Shortfalls of rows (n, ·) against up to `size` of the applicants in `pool`, drawn and dealt into parts by the stream `name`."""
+def shortfalls(ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *, output: int = 0, sign: int = 1) -> Shortfalls:
+    """Shortfalls of rows (n, ·) against up to `size` of the applicants in `pool`, drawn and dealt into parts by the stream `name`.
+
+    `output` is the place of the explained output; `sign` is −1 where a smaller answer is better.
+    """
     from audit.columns import rules
-    from audit.explain.attribute import explainer
+    from audit.explain.attribute import explainer, from_answers
     from audit.explain.decisions import split
 
-    rng, everybody = decider.ctx.rng(f"background/{name}"), rows(pool)
+    rng, everybody = ctx.rng(f"background/{name}"), rows(pool)
     background = split(take(pool, np.sort(rng.permutation(everybody)[:size])), PARTS, rng)
-    factors = factors_of(list(frame), rules(decider.ctx.facts.roles))
+    factors = factors_of(list(frame), rules(ctx.facts.roles.columns))
     groups = factors if len(factors) < len(frame) else None
-    parts, whole, answer, used = [], [], None, 0
-    for i, part in enumerate(background):
-        found = explainer(decider.ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[decider.output]
-        parts.append(-decider.sign * found.values)
-        whole.append(found.values.sum(axis=1) + found.base)
-        answer, used = found.answer, used + found.background
-    assert answer is not None
-    total = np.stack(parts)
-    miss = np.abs(np.mean(whole, axis=0) - answer)
-    moved = np.maximum(np.abs(total.mean(axis=0).sum(axis=1)), 1e-12)
-    left = 1.0 if found.error is not None else max(0.0, 1 - used / everybody)
-    return Shortfalls(tuple(factors), total, miss, miss / moved, found.unit, found.method, used, left)
+    ready = explainer
+    if explainer(ctx, background[0]).explain(take(frame, slice(0, 1)))[0].estimand != "background":
+        ready = from_answers  # values that hold against the training rows alone say nothing of these applicants
+    found = [ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output] for i, part in enumerate(background)]
+    first, used = found[0], sum(e.background for e in found)
+    parts = np.stack([-sign * e.values for e in found])
+    base = np.asarray(np.mean([e.base for e in found], axis=0))
+    miss = np.abs(-sign * parts.mean(axis=0).sum(axis=1) + base - first.answer)
+    moved = np.maximum(np.abs(first.answer - base), np.maximum(FLOOR * np.abs(parts.mean(axis=0)).sum(axis=1), 1e-12))
+    left = 1.0 if first.error is not None else max(0.0, 1 - used / everybody)
+    return Shortfalls(tuple(factors), parts, miss, miss / moved, first.unit, first.method, used, left, base, first.answer)
 
 
 def barred(

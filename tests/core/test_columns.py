@@ -10,11 +10,9 @@ from audit import columns
 from audit import plan as plans
 from audit.columns import ColumnRule
 from audit.errors import AuditError
-from audit.features import FeatureSpec
-from audit.roles import Roles, merge
+from audit.roles import merge
 
-NUMBER = FeatureSpec(name="age", kind="number", read="float64")
-JOB = FeatureSpec(name="job", kind="category", read="text")
+KINDS = {"age": "number", "job": "category"}
 
 
 def test_words_fall_back_to_english_then_to_any_then_to_the_name() -> None:
@@ -32,13 +30,13 @@ def test_the_plan_overrules_what_training_logged_key_by_key(tmp_path: Path) -> N
     given = plans.load(path).model_dump(mode="json")["columns"]
     assert given == {"age": {"immutable": False, "monotone": "increasing"}}, "defaults are not written out, so they overrule nothing"
     roles = merge(logged, {"columns": given})
-    assert columns.rules(roles)["age"] == ColumnRule(immutable=False, monotone="increasing", label="age")
-    assert columns.rules(roles)["job"].label == "work"
+    assert columns.rules(roles.columns)["age"] == ColumnRule(immutable=False, monotone="increasing", label="age")
+    assert columns.rules(roles.columns)["job"].label == "work"
 
 
-def refused(declared: dict[str, object], **roles: object) -> str:
+def refused(declared: dict[str, dict[str, object]], sensitive: list[str] | None = None) -> str:
     with pytest.raises(AuditError) as error:
-        columns.refuse(Roles.model_validate({"columns": declared, **roles}), ["age", "job", "sex"], [NUMBER, JOB])
+        columns.refuse(declared, sensitive or [], declared, ["age", "job", "sex"], KINDS)
     return str(error.value)
 
 
@@ -50,12 +48,11 @@ def test_declarations_that_do_not_fit_the_data_are_refused_by_name() -> None:
     assert "is no input of the model" in refused({"age": {"one_hot": "g"}, "sex": {"one_hot": "g"}})
     assert "'sex' is a sensitive column" in refused({"sex": {"prohibited": False}}, sensitive=["sex"])
     assert "columns.age.range is not valid" in refused({"age": {"range": [2, 1]}})
-    columns.refuse(
-        Roles(columns={"age": {"range": [1, 2]}, "job": {"immutable": True}, "sex": {"label": "sex"}}), ["age", "job", "sex"], [NUMBER, JOB]
-    )
+    fitting = {"age": {"range": [1, 2]}, "job": {"immutable": True}, "sex": {"label": "sex"}, "gone": {"label": "logged"}}
+    columns.refuse(fitting, [], [], ["age", "job", "sex"], KINDS)
 
 
 def test_both_sources_together_may_contradict_each_other() -> None:
     roles = merge({"columns": {"age": {"monotone": "increasing"}}}, {"columns": {"age": {"immutable": True}}})
     with pytest.raises(AuditError, match="contradict each other"):
-        columns.rules(roles)
+        columns.rules(roles.columns)

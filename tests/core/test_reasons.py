@@ -36,7 +36,18 @@ def test_never_more_than_four_and_never_what_is_no_shortfall() -> None:
 
 def made(parts: Any, left: float = 1.0, miss: float = 0.0) -> Shortfalls:
     array = np.asarray(parts, dtype=float)[:, None, :]
-    return Shortfalls(tuple("abcdef")[: array.shape[2]], array, np.array([miss]), np.array([0.0]), "probability", "tree_shap", 50, left)
+    return Shortfalls(
+        tuple("abcdef")[: array.shape[2]],
+        array,
+        np.array([miss]),
+        np.array([0.0]),
+        "probability",
+        "tree_shap",
+        50,
+        left,
+        np.zeros(1),
+        np.zeros(1),
+    )
 
 
 def test_reasons_that_the_background_cannot_tell_apart_are_tied() -> None:
@@ -121,7 +132,7 @@ def test_of_an_additive_score_the_shortfalls_are_the_commentarys_own(tmp_path: P
     near = band(frame, decided, judge.cutoff)
     assert near is not None
     applicant = {name: column[:3] for name, column in frame.items()}
-    found = shortfalls(judge, applicant, near.frame, 10_000, "passing")
+    found = shortfalls(context, applicant, near.frame, 10_000, "passing", output=judge.output, sign=judge.sign)
     weights = {"income": 0.4, "debt": -0.1, "history": 0.3, "noise": 0.0}
     for j, (name, weight) in enumerate(weights.items()):
         expected = shortfall(weight * applicant[name], np.array(weight * near.frame[name].mean()))

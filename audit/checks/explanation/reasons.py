@@ -77,7 +77,10 @@ def reasons(
     size = affordable(ctx, rows, 2 * background, budget)
     chosen = np.sort(ctx.rng("rows").permutation(refused)[:size])
     adverse = take(frame, chosen)
-    found = {name: shortfalls(judge, adverse, pool, background, name) for name, pool in (("passing", passing.frame), ("everybody", frame))}
+    found = {
+        name: shortfalls(ctx, adverse, pool, background, name, output=judge.output, sign=judge.sign)
+        for name, pool in (("passing", passing.frame), ("everybody", frame))
+    }
     first, second = found[method], found["everybody" if method == "passing" else "passing"]
     usable = np.flatnonzero((first.gaps <= completeness) & (second.gaps <= completeness))
     where: Literal["parent", "worker"] = "parent" if first.method in FROM_ANSWERS else "worker"
@@ -86,7 +89,7 @@ def reasons(
         yield message("No attribution of a refused row adds up to its answer, so no reason can be named.")
         return
     names = [named(first, int(i)) for i in usable]
-    declared, sensitive = rules(ctx.facts.roles), ctx.facts.roles.sensitive
+    declared, sensitive = rules(ctx.facts.roles.columns), ctx.facts.roles.sensitive
     stand_ins = [p.name for p in flagged(ctx, frame, groups, proxy)]
     may_not = np.array([[barred(f, adverse, int(i), declared, sensitive, stand_ins) for f in first.factors] for i in usable], dtype=bool)
     told = _Told(

@@ -68,7 +68,7 @@ def recourse(
     if not len(refused):
         yield message("Every sampled row gets the favourable decision, so nobody needs a way to it.")
         return
-    space = space_of(frame, rules(ctx.facts.roles), ctx.facts.roles.sensitive)
+    space = space_of(frame, rules(ctx.facts.roles.columns), ctx.facts.roles.sensitive)
     size = max(2, min(rows, budget // evaluations(space, depth)))
     chosen = np.sort(ctx.rng("rows").permutation(refused)[:size])
     search = Search(space, lambda matrix: judge(space.coding.frame(matrix)).asked, space.reference[decided.favourable], depth)

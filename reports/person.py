@@ -1,0 +1,381 @@
+"""One decision on one page, for the person concerned: drawn from `explanation.json` alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.columns import ColumnRule
+from audit.explain.document import Document, Explanation, Method, Reason, Value, Way
+from audit.result import Attribution
+from audit.text import render
+from reports import charts
+from reports.charts import Chart
+from reports.html import TEMPLATES, style
+from reports.said import Said, quoted
+from reports.svg import svg
+from reports.words import Speaker, clean, mark, number, together
+
+METHODS = {
+    "tree_shap": mark("SHAP values of trees"), "integrated_gradients": mark("Integrated Gradients"), "exact_shap": mark("Shapley values of all combinations"),
+    "deep_shap": mark("DeepLIFT-SHAP"), "kernel_shap": mark("Kernel SHAP"), "leverage_shap": mark("Leverage SHAP"),
+}  # fmt: skip
+GATES = {
+    "completeness": mark("The parts do not add up to the answer: {value} of it is left, and {limit} is allowed."),
+    "stability": mark("The parts depend too much on whom the row is compared with: {value} of their size, and {limit} is allowed."),
+}
+MOST_PARTS = 12
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page; what it holds depends on the template."""
+
+    title: str
+    alert: str = ""
+    rejected: bool = False
+    items: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    figure: str = ""
+    alt: str = ""
+
+
+def file_name(lang: str) -> str:
+    """`explanation.html`; the language stands in the name of any but English."""
+    return "explanation.html" if lang == "en" else f"explanation.{lang}.html"
+
+
+class Page:
+    """The texts of one page in one language."""
+
+    def __init__(self, document: Document, lang: str) -> None:
+        self.d, self.lang, self.say = document, lang, Speaker(lang)
+
+    # --- words ------------------------------------------------------------------------------------------------------------------------
+
+    def rule(self, column: str) -> ColumnRule:
+        return self.d.glossary.get(column, ColumnRule())
+
+    def called(self, factor: str) -> str:
+        """A column or a one-hot group in words."""
+        return clean(self.rule(factor).called(factor, self.lang), 120)
+
+    def written(self, column: str, value: Value) -> str:
+        """One value in words: those of the glossary, else the number as it is."""
+        if value is None:
+            return self.say.t("not known")
+        text = str(value).lower() if isinstance(value, bool) else plain(value) if isinstance(value, float) else value
+        key = text.replace(",", "") if isinstance(value, float) else text
+        said = self.rule(column).value(key, self.lang)
+        return clean(said if said != key else text, 200)
+
+    def label(self, label: str) -> str:
+        """A class in the words of the target column."""
+        return clean(self.rule(self.d.target or "").value(label, self.lang), 120)
+
+    # --- parts of the page ------------------------------------------------------------------------------------------------------------
+
+    def title(self) -> str:
+        label = self.d.decision.label
+        return self.say.t("The decision: {label}", label=self.label(label)) if label else self.say.t("The model gives no answer")
+
+    def about(self) -> list[str]:
+        s, say = self.d.subject, self.say
+        named = say.t("{name}, version {version}", name=s.name, version=s.version) if s.name and s.version else s.name or s.model
+        if s.row is None:
+            where = say.t("values that were typed in")
+        elif s.changed:
+            where = say.t("row {row} with changed values: {names}", row=s.row, names=say.list(self.called(n) for n in s.changed))
+        else:
+            where = say.t("row {row} of the data, counted from 0", row=s.row)
+        return [say.pair(say.t("Model"), clean(named, 120)), where, self.d.made[:10]]
+
+    def lead(self) -> list[str]:
+        d, say, out = self.d.decision, self.say, []
+        if d.score is not None and d.wanted is not None:
+            wanted = self.label(d.wanted)
+            if d.cutoff is None:
+                out.append(say.t("The model's score for {wanted} is {score}.", wanted=wanted, score=shares(d.score)[0]))
+            else:
+                score, cutoff = shares(d.score, d.cutoff)
+                out.append(
+                    say.t("The model's score for {wanted} is {score}; {cutoff} is needed.", wanted=wanted, score=score, cutoff=cutoff)
+                )
+        return out
+
+    def notes(self) -> list[str]:
+        """The document's notes, columns in the words of the glossary."""
+        out = []
+        for note in self.d.notes:
+            values = dict(note.values)
+            if isinstance(values.get("name"), str):
+                if isinstance(values.get("value"), str):
+                    values["value"] = self.written(str(values["name"]), str(values["value"]))
+                values["name"] = self.called(str(values["name"]))
+            if isinstance(values.get("names"), list):
+                values["names"] = [self.called(str(n)) for n in values["names"]]  # type: ignore[union-attr]
+            out.append(together(clean(render(note.model_copy(update={"values": values}), self.lang))))
+        return out
+
+    def why(self) -> Section | None:
+        """The principal reasons, or why there are none to give."""
+        found, say = self.d.reasons, self.say
+        if found is None:
+            return None
+        title = say.t("The principal reasons")
+        if found.state in ("not_needed", "impossible") and found.why is not None:
+            return Section(title, notes=[clean(render(found.why, self.lang))])
+        if found.state == "none":
+            return Section(title, notes=[say.t("No input lies below that of others in the score, so no single one is a reason.")])
+        first = found.methods[0]
+        if found.state == "blocked":
+            barred = dict.fromkeys(self.called(r.factor) for m in found.methods for r in m.reasons if r.barred)
+            alert = say.t(
+                "No notice is issued. Among the principal reasons is what may be no reason for a decision: {names}. This decision must be looked at by somebody who can change it.",
+                names=say.list(barred),
+            )  # fmt: skip
+            return Section(title, alert=alert)
+        if found.state == "rejected":
+            alert = say.t("The explanation behind these reasons failed a test, so they must not be used. A person must state the reasons.")
+            return Section(title, alert=alert, rejected=True, items=[self._reason(r) for r in first.reasons])
+        notes = [self._compared(first), *self._ties(first)]
+        if len(found.methods) > 1:
+            other = found.methods[1]
+            same = {r.factor for r in other.reasons} == {r.factor for r in first.reasons}
+            names = say.list(self.called(r.factor) for r in other.reasons)
+            notes.append(
+                say.t("The other method, {method}, names the same.", method=self._against(other)) if same
+                else say.t("The other method, {method}, names: {names}.", method=self._against(other), names=names)
+            )  # fmt: skip
+        return Section(title, items=[self._reason(r) for r in first.reasons], notes=notes)
+
+    def _reason(self, reason: Reason) -> dict[str, str]:
+        inputs = {i.column: i for i in self.d.inputs}
+        if reason.factor not in inputs:
+            return {"label": self.called(reason.factor), "detail": ""}
+        own = inputs[reason.factor]
+        here = self.written(reason.factor, own.value)
+        coded = own.kind != "number" or bool(self.rule(reason.factor).values)
+        if coded and reason.same is not None:
+            detail = self.say.t(
+                "here: {here}; the same for {share} of those compared with", here=here, share=number(reason.same, "percent")
+            )
+        elif not coded and reason.mean is not None:
+            detail = self.say.t("here: {here}; on average {mean} among those compared with", here=here, mean=number(reason.mean, "number"))
+        else:
+            detail = self.say.t("here: {here}", here=here)
+        return {"label": self.called(reason.factor), "detail": detail}
+
+    def _usual(self, column: str) -> str:
+        found = next(i for i in self.d.inputs if i.column == column)
+        if found.low is not None and found.high is not None:
+            low, high = number(found.low, "number"), number(found.high, "number")
+            return low if low == high else self.say.t("{low} to {high}", low=low, high=high)
+        return self.written(column, found.most) if found.most is not None else ""
+
+    def _against(self, method: Method) -> str:
+        return self.say.t("against all applicants") if method.against == "everybody" else self.say.t("against those who just got it")
+
+    def _compared(self, method: Method) -> str:
+        low, high = shares(method.score_low or 0.0, method.score_high or 0.0)
+        if method.against == "everybody":
+            return self.say.t(
+                "In the order of how far they pull the score below the average of {n:count} applicants drawn from all.", n=method.applicants
+            )
+        if self.d.decision.score is None:
+            return self.say.t("In the order of how far they pull the score below the average of the {n:count} applicants who just got the other decision.", n=method.applicants)  # fmt: skip
+        return self.say.t(
+            "In the order of how far they pull the score below the average of the {n:count} applicants who just got the other decision (scores {low} to {high}).",
+            n=method.applicants, low=low, high=high,
+        )  # fmt: skip
+
+    def _ties(self, method: Method) -> list[str]:
+        out = []
+        for place, reason in enumerate(method.reasons):
+            if not reason.tied:
+                continue
+            if place + 1 < len(method.reasons):
+                one, other = self.called(reason.factor), self.called(method.reasons[place + 1].factor)
+                out.append(self.say.t("Which weighs more is not settled, as they are too close: {one}, or {other}.", one=one, other=other))
+            else:
+                out.append(
+                    self.say.t("The last place is not settled, as another input is too close: {one}.", one=self.called(reason.factor))
+                )
+        return out
+
+    def ways(self) -> Section | None:
+        """What would change the decision, or that nothing does and which limit stands against it."""
+        found, say = self.d.recourse, self.say
+        if found is None:
+            return None
+        title = say.t("What would change the decision")
+        if found.state in ("not_needed", "impossible") and found.why is not None:
+            return Section(title, lines=[clean(render(found.why, self.lang))])
+        if found.state == "none":
+            lines = [say.t("Nothing that may change was found that would change this decision.")]
+            if found.binding:
+                lines.append(
+                    say.t("What stands against it: {names}. Any one of them would open a way if it could change.", names=say.list(self.called(n) for n in found.binding))
+                )  # fmt: skip
+            elif found.unlimited:
+                lines.append(say.t("No single limit stands against it; several together do."))
+            else:
+                lines.append(say.t("Not even without the declared limits was a way found."))
+            return Section(title, lines=lines, notes=self._fixed())
+        tables = [self._way(way, i, len(found.ways)) for i, way in enumerate(found.ways)]
+        lines = [
+            say.t(
+                "With these values, and everything else as it is, the model would give the other decision. It was asked again with exactly these values."
+            )
+        ]
+        notes = [
+            say.t("This is no promise. It holds for this version of the model, until {date} at the latest, and whoever decides may weigh other things.", date=self.d.valid_until),
+            say.t("Inputs were changed one by one; in life they move together. Found by search: an easier way may exist."), *self._fixed(),
+        ]  # fmt: skip
+        return Section(title, lines=lines, tables=tables, notes=notes)
+
+    def _fixed(self) -> list[str]:
+        fixed = self.d.recourse.fixed if self.d.recourse else ()
+        return [self.say.t("Taken as unchangeable: {names}.", names=self.say.list(self.called(n) for n in fixed))] if fixed else []
+
+    def _way(self, way: Way, place: int, n: int) -> dict[str, Any]:
+        say = self.say
+        rows = [
+            {"what": self.called(c.column), "before": self.written(c.column, c.before), "after": self.written(c.column, c.after)}
+            for c in way.changes
+        ]
+        notes = []
+        if way.score is not None and self.d.decision.cutoff is not None:
+            score, cutoff = shares(way.score, self.d.decision.cutoff)
+            notes.append(say.t("The score would be {score}; {cutoff} is needed.", score=score, cutoff=cutoff))
+        if not way.plausible:
+            notes.append(say.t("Few people in the data are like this, so it may be hard to reach."))
+        caption = say.t("One way") if n == 1 else say.t("Way {k} of {n}", k=place + 1, n=n)
+        return {"caption": caption, "rows": rows, "note": say.sentences(notes)}
+
+    def made(self) -> Section:
+        """How the answer comes about: a chart of the largest parts."""
+        e, say = self.d.explanation, self.say
+        title = say.t("How much each input counted")
+        if e is None:
+            return Section(title, notes=[clean(render(self.d.explanation_why, self.lang))] if self.d.explanation_why else [])
+        chart = self._chart(e)
+        alert = say.sentences(
+            say.t(GATES[g.name], value=number(g.value, "percent"), limit=number(g.limit, "percent")) for g in e.gates if not g.passed
+        )
+        notes = [
+            say.t("Right of the line an input raised the score for {wanted}, left of it it lowered it; the whiskers are 95 % intervals. It says what this model used, not what causes anything.", wanted=self.label(self._towards(e))),
+            say.t("{method}, against {n:count} applicants; unit: {unit}.", method=say.name(e.method, METHODS), n=e.background, unit=say.t(e.unit)),
+        ]  # fmt: skip
+        if alert:
+            alert = say.sentences([say.t("This explanation failed a test and must not be used."), alert])
+        return Section(title, alert=alert, figure=svg(chart, 1), alt=chart.alt, notes=notes)
+
+    def _towards(self, e: Explanation) -> str:
+        return self.d.decision.wanted or e.output
+
+    def _chart(self, e: Explanation) -> Chart:
+        sign = -1 if self._towards(e) != e.output else 1
+        parts = e.parts[:MOST_PARTS]
+        ends = [sorted((sign * p.low, sign * p.high)) for p in parts]
+        labels = charts.unique([self.called(p.factor)[:60] for p in parts])
+        values = [sign * p.value for p in parts]
+        shown = Attribution(caption="", unit=e.unit, features=labels, values=values, low=[a for a, _ in ends], high=[b for _, b in ends])
+        alt = self.say.join([f"{name} {number(v, 'signed')}" for name, v in zip(labels, values, strict=True)])
+        return Chart("", "", alt, charts.attribution(shown, self.say.t(e.unit), MOST_PARTS), "explanation.parts")
+
+    def values(self) -> list[dict[str, str]]:
+        return [
+            {"what": self.called(i.column), "value": self.written(i.column, i.value), "usual": self._usual(i.column)} for i in self.d.inputs
+        ]
+
+    def rights(self) -> list[str]:
+        """What the person can do; what the sender has not stated is said to be missing."""
+        say, contact = self.say, self.d.context.get("contact", "")
+        owner = self.d.context.get("owner", "")
+        lines = [
+            say.t("These values came from {source}. If one is wrong, ask for it to be corrected and for a new decision.", source=self._source()),
+            say.t("You can ask that a person looks at this decision."),
+            say.t("Write to: {contact}.", contact=clean(contact, 300)) if contact
+            else say.t("Where to write is not stated here: the sender must add it as contact to the context before this page is handed over."),
+        ]  # fmt: skip
+        if owner and owner != "not stated":
+            lines.append(say.t("Responsible for the model: {owner}.", owner=clean(owner, 300)))
+        return lines
+
+    def _source(self) -> str:
+        source = self.d.subject.data
+        return (
+            self.say.t("the evaluation data logged with the model")
+            if source == "the evaluation data logged with the model"
+            else clean(source, 300)
+        )
+
+    def record(self) -> list[tuple[str, Said]]:
+        """What a file about an adverse decision must hold (12 CFR 1002.9, and our regulation page, 5.3)."""
+        d, say = self.d, self.say
+        rows: list[tuple[str, Said]] = [
+            (say.t("Decision"), quoted(d.id, "id")), (say.t("Made"), quoted(d.made, "made")), (say.t("Model"), quoted(d.subject.model, "subject.model")),
+            (say.t("SHA-256 of the model"), quoted(d.subject.model_sha256 or "–", "subject.model_sha256")),
+            (say.t("SHA-256 of the values"), quoted(d.subject.inputs_sha256, "subject.inputs_sha256")),
+            (say.t("SHA-256 of the data"), quoted(d.subject.data_sha256, "subject.data_sha256")),
+            (say.t("Decision rule"), quoted(d.decision.rule, "decision.rule")),
+        ]  # fmt: skip
+        if d.reasons is not None and d.reasons.methods:
+            for i, method in enumerate(d.reasons.methods):
+                told = say.list(
+                    f"{r.factor} {number(r.shortfall, 'number')} ({number(r.low, 'number')} … {number(r.high, 'number')})"
+                    for r in method.reasons
+                )
+                rows.append((say.t("Shortfalls {method}", method=self._against(method)), quoted(told, f"reasons.methods[{i}]")))
+            if d.reasons.agreement is not None:
+                rows.append(
+                    (
+                        say.t("Reasons that both methods name"),
+                        Said(number(d.reasons.agreement, "percent"), "reasons.agreement", numeric=True),
+                    )
+                )
+        for i, gate in enumerate(d.explanation.gates if d.explanation else []):
+            name = {"completeness": say.t("Left unexplained"), "stability": say.t("Owed to the draw of applicants")}[gate.name]
+            rows.append((name, Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True)))
+        if d.recourse is not None:
+            rows.append(
+                (say.t("Rows that the search asked about"), Said(number(d.recourse.asked, "count"), "recourse.asked", numeric=True))
+            )
+        return rows
+
+
+def plain(value: float) -> str:
+    """A value of a row, exact to ten digits: what stands here must be what was asked."""
+    text = f"{value:,.10g}" if abs(value) < 1e9 else f"{value:.10g}"
+    short = f"{value:,.7g}" if abs(value) < 1e6 else text  # 17.629999 of a single-precision column is 17.63
+    return (short if abs(float(short.replace(",", "")) - value) <= 1e-6 * abs(value) else text).replace("-", "−")
+
+
+def shares(*values: float) -> Sequence[str]:
+    """Shares in percent with as many decimals as tell them apart, two at most needed for most: 71.07 % and 71.12 %."""
+    for digits in range(1, 7):
+        texts = [f"{100 * v:.{digits}f}\u00a0%".replace("-", "−") for v in values]
+        if len(set(texts)) == len(set(values)):
+            return texts
+    return texts
+
+
+def page(document: Document, lang: str = "en") -> str:
+    """The page in English ("en") or Chinese ("zh")."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    p = Page(document, lang)
+    css = style() + (TEMPLATES / "person.css").read_text("utf-8")
+    env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    owner = document.context.get("owner", "")
+    return env.get_template("person.html").render(
+        t=p.say.t, lang="zh-Hans" if lang == "zh" else "en", css=css, style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        sender=clean(owner, 120) if owner and owner != "not stated" else "Witnessmark", draft=not document.attested, title=p.title(), about=p.about(), lead=p.lead(), notes=p.notes(), why=p.why(),
+        ways=p.ways(), made=p.made(), values=p.values(), rights=p.rights(), record=p.record(),
+    )  # fmt: skip
