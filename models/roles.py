@@ -14,7 +14,14 @@ def task(settings: DataSettings) -> str:
     return "regression" if not settings.classes else "binary" if len(settings.classes) == 2 else "multiclass"
 
 
-def roles(preset: Preset, dataset: Dataset, *, threshold: float | None, privacy: dict[str, Any] | None = None) -> dict[str, Any]:
+def roles(
+    preset: Preset,
+    dataset: Dataset,
+    *,
+    threshold: float | None,
+    privacy: dict[str, Any] | None = None,
+    references: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """`audit_data/roles.json`: the role of each column, the decision rule on the score of `positive` (two classes only), and the context; and
     what the training promised of single rows (models/privacy.py)."""
     data = dataset.settings
@@ -35,6 +42,7 @@ def roles(preset: Preset, dataset: Dataset, *, threshold: float | None, privacy:
         "columns": dict(data.columns),
         "context": preset.context.model_dump(mode="json"),
         **({} if privacy is None else {"privacy": privacy}),
+        **({} if references is None else {"references": references}),
         **({"canaries": canaries(dataset)} if dataset.canaries is not None else {}),
     }
 

@@ -97,7 +97,8 @@ def log(training: Training, *, name: str, alias: str | None) -> str:
     with mlflow.start_run(run_name=name) as run:
         _log_settings(training, threshold)
         _log_history(run.info.run_id, training.history)
-        evaluation = _log_data(training, roles(preset, dataset, threshold=threshold, privacy=fitted.privacy))
+        told = None if fitted.references is None else fitted.references.record()
+        evaluation = _log_data(training, roles(preset, dataset, threshold=threshold, privacy=fitted.privacy, references=told))
         model_id = fitted.log(metadata(fitted, dataset)).model_id
         for part in MEASURED:
             linked = evaluation if part == "evaluation" else None
@@ -167,8 +168,8 @@ def _log_data(training: Training, record: dict[str, Any]) -> Any:
             training.dataset.parts[part].to_parquet(Path(folder, f"{part}.parquet"), index=False)
         Path(folder, "roles.json").write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         mlflow.log_artifacts(folder, "audit_data")
-    if training.dataset.canaries is not None:
-        _log_canaries(training.dataset, training.dataset.canaries)
+    if training.dataset.canaries is not None or training.fitted.references is not None:
+        _log_for_privacy(training)
     return log_evaluation(training.dataset.parts["evaluation"], training.preset.data.source, training.preset.data.target)
 
 
@@ -184,14 +185,22 @@ def log_evaluation(rows: pd.DataFrame, source: str, target: str) -> Any:
     return evaluation
 
 
-def _log_canaries(dataset: Dataset, canaries: pd.DataFrame) -> None:
-    """`privacy/canaries.parquet`, and `privacy/members.parquet`: each row of audit_data by its place in the file of its part."""
+def _log_for_privacy(training: Training) -> None:
+    """`privacy/members.parquet`: each row of audit_data by its place in the file of its part; `privacy/canaries.parquet`, and what
+    models/references.py writes, where there are any."""
     import mlflow
     import pandas as pd
 
-    rows = [pd.DataFrame({"row": range(len(frame)), "split": part}) for part, frame in dataset.parts.items()]
+    dataset, fitted = training.dataset, training.fitted
+    rows = [pd.DataFrame({"row": range(len(dataset.parts[part])), "split": part}) for part in PARTS]
     with tempfile.TemporaryDirectory() as folder:
-        canaries.to_parquet(Path(folder, "canaries.parquet"), index=False)
+        if dataset.canaries is not None:
+            dataset.canaries.to_parquet(Path(folder, "canaries.parquet"), index=False)
+        if fitted.references is not None:
+            from models.references import write
+
+            assert fitted.example is not None, "what has reference models is a net"
+            write(fitted.references, Path(folder), fitted.example())
         pd.concat(rows, ignore_index=True).to_parquet(Path(folder, "members.parquet"), index=False)
         mlflow.log_artifacts(folder, "privacy")
 

@@ -55,7 +55,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     private.add_argument(
         "--canaries", type=int, metavar="M", help="plant M rows with wrong labels, each with chance 1/2, for the one-run audit"
     )
+    private.add_argument(
+        "--references", type=int, default=0, metavar="K", help="train K more models on random halves of the rows, for membership inference"
+    )
     options = parser.parse_args(arguments)
+    if not 0 <= options.references <= 1000:
+        raise TrainingError(f"--references expects a number from 0 to 1000, got {options.references}", "write for example --references 16")
     if options.epsilon is not None and options.noise_multiplier is not None:
         raise TrainingError("--epsilon and --noise-multiplier are both given", "leave one out: epsilon finds the noise")
     if options.preset is None and not options.list:
@@ -90,13 +95,17 @@ def _train(options: argparse.Namespace) -> str | None:
         from models.privacy import require_opacus
 
         require_opacus()
+    if options.references and preset.training.learner != "net":
+        raise TrainingError(f"preset {options.preset} trains trees, and reference models are nets", "leave out --references")
     device = pick_device(options.device) if preset.training.learner == "net" else "cpu"  # a missing GPU is known before anything is written
     with joined(device) as world:
         uri = store_uri(options.tracking_uri)
         if world.first:
             connect(uri)
         checkpoint = _checkpoint(preset, options)
-        training = _fit(preset, device, world, checkpoint)
+        if options.references and world.size > 1:
+            raise TrainingError("--references trains one model a process of its own", "leave out the launcher, or --references")
+        training = _fit(preset, device, world, checkpoint, options.references)
         if not world.first:
             return None
         try:
@@ -201,7 +210,7 @@ def _checkpoint(preset: Any, options: argparse.Namespace) -> Any:
     return Checkpoint(path, key, options.checkpoint_every)
 
 
-def _fit(preset: Any, device: str, world: Any, checkpoint: Any) -> Any:
+def _fit(preset: Any, device: str, world: Any, checkpoint: Any, references: int) -> Any:
     """Load the rows, train, and keep what each epoch measured."""
     from models import data
     from models.learners import net, trees
@@ -221,7 +230,7 @@ def _fit(preset: Any, device: str, world: Any, checkpoint: Any) -> Any:
             show(epoch, measured)
 
         if preset.training.learner == "net":
-            fitted = net.train(preset, dataset, device=device, around=Around(on_epoch, world, checkpoint))
+            fitted = net.train(preset, dataset, device=device, around=Around(on_epoch, world, checkpoint), references=references)
         else:
             fitted = trees.train(preset, dataset, on_epoch=on_epoch)
     return Training(preset, dataset, fitted, history, time.perf_counter() - started)

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from models.references import References
+
 
 @dataclass(frozen=True)
 class Fitted:
     """A trained model. `scores` gives the probabilities (rows, classes) for a part of its dataset, or the values (rows, 1); `log` stores it as a
-    model of the current run; `columns` are what the logged model says of its inputs, `privacy` what was promised of the training rows, if anything."""
+    model of the current run; `columns` are what the logged model says of its inputs, `privacy` what was promised of the training rows, if anything;
+    `references` are reference models for a membership audit, and `example` a few rows as the net takes them."""
 
     scores: Callable[[Part], NDArray[np.float64]]
     log: Callable[[dict[str, Any]], Any]
@@ -26,6 +29,8 @@ class Fitted:
     best_epoch: int
     figures: dict[str, float] = field(default_factory=dict)
     privacy: dict[str, Any] | None = None
+    references: References | None = None
+    example: Callable[[], tuple[NDArray[Any], ...]] | None = None
 
 
 def installed(*names: str) -> list[str]:

@@ -50,8 +50,11 @@ class Net:
     prepared: Prepared
 
 
-def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> Fitted:
-    """Fit the net of the preset on the training rows, stopped early on the validation rows. `device` is torch's name of one."""
+def train(preset: Preset, dataset: Dataset, *, device: str, around: Around, references: int = 0) -> Fitted:
+    """Fit the net of the preset on the training rows, stopped early on the validation rows. `device` is torch's name of one.
+
+    So many `references` are trained after it, on halves of the rows (models/references.py).
+    """
     settings = preset.training
     assert isinstance(settings, NetTraining)
     if settings.augment.noise and any(column.kind == "category" for column in dataset.columns):
@@ -59,18 +62,23 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around) -> F
     with deterministic(preset.seed, threads=preset.threads):
         prepared = _prepare(preset, dataset, device)
         net = assemble(preset, dataset, prepared)
-        privacy = _privacy(preset, len(dataset.parts["train"]), around, device)
+        privacy = private(preset, len(dataset.parts["train"]), around, device)
         net, best, learning = learn(preset, dataset, net, device, around, privacy)
     if settings.rivals and privacy is None:
         from models.learners.rivals import compared
 
         found = compared(preset, dataset, prepared, net, learning, device=device, world=around.world)
         net = replace(net, prepared=replace(prepared, figures=prepared.figures | found))
-    promised = None if privacy is None else privacy.record(uncovered(preset, dataset, net))
-    return replace(fitted(net, dataset, best), privacy=promised)
+    others = None
+    if references:
+        from models.references import trained
+
+        others = trained(preset, dataset, prepared, count=references, device=device)
+    promised = None if privacy is None else privacy.record(uncovered(preset, dataset, net, references))
+    return replace(fitted(net, dataset, best), privacy=promised, references=others)
 
 
-def _privacy(preset: Preset, rows: int, around: Around, device: str) -> Any:
+def private(preset: Preset, rows: int, around: Around, device: str) -> Any:
     """What draws, clips and adds noise where the preset wants a private training; None elsewhere."""
     settings = preset.training
     assert isinstance(settings, NetTraining)
@@ -83,7 +91,7 @@ def _privacy(preset: Preset, rows: int, around: Around, device: str) -> Any:
     return Privacy(settings.private, rows=rows, batch_size=settings.batch_size, epochs=preset.epochs, world=around.world, device=device)
 
 
-def uncovered(preset: Preset, dataset: Dataset, net: Net) -> list[str]:
+def uncovered(preset: Preset, dataset: Dataset, net: Net, references: int = 0) -> list[str]:
     """What this net has of the training rows without noise, in sentences for an auditor."""
     settings = preset.training
     assert isinstance(settings, NetTraining)
@@ -95,6 +103,8 @@ def uncovered(preset: Preset, dataset: Dataset, net: Net) -> list[str]:
         "the vocabularies of categories, which name every value that the training rows hold": any(c.vocabulary for c in every),
         "the class weights, which tell how many training rows each class has": settings.class_weights,
         "what the pre-training read, for it ran without noise": bool(settings.pretraining),
+        f"{references} reference models for the membership audit, which learned from these rows too: they are not for release": references
+        > 0,
         f"a group as a whole: rows of equal {preset.data.split.group} are protected one by one": preset.data.split.group is not None,
     }
     return [sentence for sentence, applies in found.items() if applies]
@@ -171,6 +181,7 @@ def fitted(net: Net, dataset: Dataset, best: int) -> Fitted:
         log=lambda metadata: log(net, net.encoder.arrays(dataset.parts["train"].head(4)), metadata),
         outputs="logit" if dataset.classes else "value",
         architecture=net.architecture,
+        example=lambda: net.encoder.arrays(dataset.parts["train"].head(4)),
         columns=net.encoder.record(),
         best_epoch=best,
         figures={"parameters": float(sum(p.numel() for p in net.module.parameters()))} | net.prepared.figures,
