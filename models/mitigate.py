@@ -49,8 +49,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the intervals by resampling (default: %(default)s)")
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else mlflow.db in this directory)")
     options = parser.parse_args(arguments)
-    if options.method == "adversarial":
-        raise TrainingError("the method adversarial comes with a later version", f"use one of {', '.join(METHODS[:-1])}")
     if not 0 <= options.max_cost < 1:
         raise TrainingError(f"--max-cost expects a number from 0 to 1, got {options.max_cost:g}", "write for example --max-cost 0.02")
     return options

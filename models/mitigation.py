@@ -31,6 +31,9 @@ BOUNDS = (0.005, 0.01, 0.02, 0.05, 0.1)
 TOLERANCES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 GRID = 40
+#: Weights of the adversary against the outcome; rounds over the training rows, and how they are taken.
+ALPHAS = (0.2, 0.5, 1.0, 1.5, 2.0)
+ROUNDS, BATCH, RATE = 40, 128, 0.01
 ITERATIONS = 30
 FAR = 1e30
 
@@ -217,10 +220,6 @@ def correlation_remover(what: Task) -> Iterator[Candidate]:
     import torch
     from fairlearn.preprocessing import CorrelationRemover
 
-    from models.loop import outputs_of
-    from models.metrics import softmax
-    from models.tracking import cutoff
-
     heads = _Heads(what)
     codes = what.codes()
     belongs = np.zeros((len(what.y), len(codes)))
@@ -236,10 +235,55 @@ def correlation_remover(what: Task) -> Iterator[Candidate]:
             net.module.remover.shares.copy_(torch.from_numpy(remover.sensitive_mean_))
             net.module.remover.slopes.copy_(torch.from_numpy(strength * remover.beta_ * heads.spread))
             _two_rows(net.module.head, weight, bias, what.base.positive)
-        rows = what.base.dataset.parts["validation"]
-        threshold = cutoff(what.base.dataset, softmax(outputs_of(net.module, net.encoder.arrays(rows))))
-        assert threshold is not None, "there are two classes"
-        yield Candidate({"strength": strength}, net, "logit", threshold, score_of="outcome")
+        yield Candidate({"strength": strength}, net, "logit", _observed_rate(what, net), score_of="outcome")
+
+
+def adversarial(what: Task) -> Iterator[Candidate]:
+    """Zhang, Lemoine and Mitchell 2018 (arXiv:1801.07593), over weights of the adversary, who guesses the group from the score (and, for equalized
+    odds, from score and outcome); the predictor is a linear layer in place of the last, and starts where the outcome alone would have it."""
+    import torch
+    from fairlearn.adversarial import AdversarialFairnessClassifier
+    from torch import nn
+
+    if what.constraint not in ("demographic_parity", "equalized_odds"):
+        raise TrainingError(f"the method adversarial knows no {what.constraint}", "use --constraint demographic_parity or equalized_odds")
+    heads = _Heads(what)
+    start = _logistic().fit(heads.scaled, what.y)
+    for alpha in ALPHAS:
+        predictor = nn.Sequential(nn.Linear(heads.scaled.shape[1], 1), nn.Sigmoid())
+        with torch.no_grad():
+            predictor[0].weight.copy_(torch.from_numpy(start.coef_))
+            predictor[0].bias.copy_(torch.from_numpy(start.intercept_))
+        method = AdversarialFairnessClassifier(
+            backend="torch", predictor_model=predictor, adversary_model=[8, "leaky_relu"], constraints=what.constraint, alpha=alpha,
+            epochs=ROUNDS, batch_size=min(BATCH, len(what.y)), learning_rate=RATE, shuffle=True, random_state=0,
+        )  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fairlearn's own use of scikit-learn
+            method.fit(heads.scaled, what.y, sensitive_features=what.group)
+        if not all(bool(torch.isfinite(p).all()) for p in predictor.parameters()):
+            raise TrainingError(f"the adversary of weight {alpha:g} drove the predictor to infinity", "use another --method")
+        net = heads.replaced(_Linear(predictor[0]))
+        yield Candidate({"adversary": alpha}, net, "logit", _observed_rate(what, net), score_of="outcome")
+
+
+class _Linear:
+    """A trained linear layer of one output, with the names that a logistic regression has for its weights."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.coef_, self.intercept_ = layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
+
+
+def _observed_rate(what: Task, net: Net) -> float:
+    """Where the score is cut so that as many validation rows get the positive decision as have the positive label."""
+    from models.loop import outputs_of
+    from models.metrics import softmax
+    from models.tracking import cutoff
+
+    rows = what.base.dataset.parts["validation"]
+    threshold = cutoff(what.base.dataset, softmax(outputs_of(net.module, net.encoder.arrays(rows))))
+    assert threshold is not None, "there are two classes"
+    return threshold
 
 
 #: Method (fairlearn's name) → its candidates, and what a reader must know of how it uses the group.
@@ -248,6 +292,7 @@ METHODS: dict[str, Callable[[Task], Iterator[Candidate]]] = {
     "grid_search": grid_search,
     "threshold_optimizer": threshold_optimizer,
     "correlation_remover": correlation_remover,
+    "adversarial": adversarial,
 }
 #: Methods whose net needs the group of each person whom it decides on.
 NEED_GROUP = ("threshold_optimizer", "correlation_remover")

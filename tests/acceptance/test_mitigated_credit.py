@@ -216,7 +216,7 @@ def test_refusals_are_one_line_each_and_register_nothing(store: tuple[dict[str, 
     ("command", "arguments", "says"),
     [
         ("mitigate", ["models:/credit/1"], "--sensitive"),
-        ("mitigate", ["models:/credit/1", "--sensitive", "race", "--method", "adversarial"], "adversarial comes with a later version"),
+        ("mitigate", ["models:/credit/1", "--sensitive", "race", "--method", "magic"], "--method"),
         ("mitigate", ["models:/credit/1", "--sensitive", "race", "--constraint", "parity"], "--constraint"),
         ("mitigate", ["models:/credit/1", "--sensitive", "race", "--max-cost", "2"], "--max-cost expects"),
         ("mitigate", ["models:/credit/1", "--sensitive", "race"], "no MLflow store at"),

@@ -15,7 +15,7 @@ from variant_scene import CUT, registered, rows
 from models import frontier, mitigation
 from models.errors import TrainingError
 from models.frontier import Sample
-from models.loop import outputs_of
+from models.loop import deterministic, outputs_of
 from models.mitigate import _rows, _variant
 from models.registered import Registered
 
@@ -112,6 +112,40 @@ def test_the_heads_of_grid_search_replace_the_last_layer(monkeypatch: pytest.Mon
     before, after = (dict(net.module.named_parameters()) for net in (BASE.net, candidates[0].net))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed <= {"body.3.weight", "body.3.bias"}
+
+
+def test_the_adversary_s_predictor_is_the_last_layer_of_the_net_and_says_less_of_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fairlearn.adversarial import AdversarialFairnessClassifier
+
+    fitted = []
+    real = AdversarialFairnessClassifier.fit
+    monkeypatch.setattr(AdversarialFairnessClassifier, "fit", lambda self, *a, **k: fitted.append(real(self, *a, **k)) or fitted[-1])
+    monkeypatch.setattr(mitigation, "ALPHAS", (0.0, 1.0))
+    what = task()
+    with deterministic(0, threads=1):
+        plain, against = mitigation.adversarial(what)
+    heads = mitigation._Heads(what)
+    margins = []
+    for candidate, method in zip((plain, against), fitted, strict=True):
+        outputs = outputs_of(candidate.net.module, candidate.net.encoder.arrays(what.train))
+        margin = outputs[:, 1] - outputs[:, 0]
+        theirs = method.backendEngine_.evaluate(heads.scaled)[:, 0]
+        assert 1 / (1 + np.exp(-margin)) == pytest.approx(theirs, abs=1e-4)
+        margins.append(margin)
+    apart = [m[what.group == "a"].mean() - m[what.group == "b"].mean() for m in margins]
+    assert apart[0] > 0.3
+    assert abs(apart[1]) < 0.5 * apart[0]
+    assert (against.outputs, against.score_of) == ("logit", "outcome")
+    with deterministic(0, threads=1):
+        again = list(mitigation.adversarial(what))[1]
+    assert all(torch.equal(value, again.net.module.state_dict()[name]) for name, value in against.net.module.state_dict().items())
+
+
+def test_the_adversary_knows_two_constraints() -> None:
+    with pytest.raises(TrainingError, match="knows no true_positive_rate_parity"):
+        next(mitigation.adversarial(task("true_positive_rate_parity")))
+    with deterministic(0, threads=1):
+        assert next(mitigation.adversarial(task("equalized_odds"))).point == {"adversary": mitigation.ALPHAS[0]}
 
 
 def test_a_point_by_hand() -> None:
