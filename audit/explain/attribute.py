@@ -58,7 +58,7 @@ class Explainer:
     def explain(self, frame: Frame, *, stream: str = "", randomise: int | None = None) -> list[Explained]:
         """Attributions of rows (n, ·), one entry for each output. `stream` names the random numbers of a method that samples.
 
-        `randomise`: a seed with which the model's weights are drawn again for this call; only for methods beside the model. Rows for some variant
+        `randomise`: a seed with which the model is made meaningless for this call; only for methods beside the model. Rows for some variant
         of which the model gives no answer have NaN for values: see `defined`.
         """
         if not self.beside:

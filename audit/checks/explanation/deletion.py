@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def deletion(
     ctx: Context,
     *,
-    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 100,
-    background: Annotated[int, Field(ge=1, le=10_000)] = 20,
-    budget: Annotated[int, Field(ge=1_000)] = 500_000,
+    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 50,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 10,
+    budget: Annotated[int, Field(ge=1_000)] = 200_000,
 ) -> Iterable[Measurement | Message]:
     """Area under the deletion curve against a random order and other orders, and the gain's share of the best order's gain."""
     import numpy as np

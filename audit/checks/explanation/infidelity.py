@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 def infidelity(
     ctx: Context,
     *,
-    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 100,
-    background: Annotated[int, Field(ge=1, le=10_000)] = 20,
+    rows: Annotated[int, Field(ge=10, le=1_000_000)] = 50,
+    background: Annotated[int, Field(ge=1, le=10_000)] = 10,
     masks: Annotated[int, Field(ge=10, le=100_000)] = 100,
-    budget: Annotated[int, Field(ge=1_000)] = 500_000,
+    budget: Annotated[int, Field(ge=1_000)] = 200_000,
 ) -> Iterable[Measurement | Message]:
     """Median infidelity, its mean difference from random attributions and other controls, and the faithfulness correlation."""
     import numpy as np

@@ -1,4 +1,5 @@
-"""The same explainer over a model whose parameters mean nothing: weights drawn again beside the model, or a random function in its place."""
+"""The same explainer over a model that learned nothing: weights drawn again or trees grown on shuffled answers, beside the model, or a random
+function in its place."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ HIDDEN = 32
 
 @dataclass(frozen=True)
 class Redrawn:
-    """An explainer beside the model (`randomise` goes with each request), whose weights are drawn again for the call and put back."""
+    """An explainer beside the model; `randomise` goes with each request, and the model is itself again after it."""
 
     explainer: Explainer
     seed: int
@@ -82,11 +83,6 @@ class Impostor(Explainer):
     def answer(self, frame: Frame) -> Floats:
         """Answers of the random function, (n, outputs)."""
         return RandomFunction(self.background, len(self.outputs), self.seed)(frame)
-
-
-def possible(explainer: Explainer) -> bool:
-    """Whether there is a model without meaning for this method: trees have no weights to draw."""
-    return not explainer.beside or "tree" not in explainer.method
 
 
 def randomised(explainer: Explainer, seed: int) -> Callable[..., list[Explained]]:

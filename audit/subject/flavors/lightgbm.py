@@ -69,11 +69,26 @@ class Lightgbm(Subject):
         return ["tree_shap"]
 
     def attribute(
-        self, rows: Rows, background: Rows | None, *, method: str, output: int, perturbation: str = "auto", **params: Any
+        self,
+        rows: Rows,
+        background: Rows | None,
+        *,
+        method: str,
+        output: int,
+        perturbation: str = "auto",
+        randomise: int | None = None,
+        **params: Any,
     ) -> Explained:
-        """SHAP values against the background; the library's own path-dependent ones where asked for, or where trees split by categories."""
+        """SHAP values against the background; the library's own path-dependent ones where asked for, or where trees split by categories.
+
+        With the seed `randomise` of trees grown on these rows with shuffled answers.
+        """
         table = self._table(rows)
         margin = self._margins(table)
+        if randomise is not None:
+            column = min(output, margin.shape[1] - 1)
+            grown = Lightgbm(self._regrown(table, trees.shuffled(margin[:, column], randomise), randomise))
+            return grown.attribute(rows, background, method=method, output=output, perturbation=perturbation)
         unit = "value" if self.regression is not False else "log-odds" if margin.shape[1] == 1 else "logit"
         if trees.asked(perturbation, background) == trees.PATHS:
             return self._by_paths(table, margin, output, unit)
@@ -86,6 +101,14 @@ class Lightgbm(Subject):
         x, reference = (np.asarray(t, dtype=np.float64) for t in (table, self._table(background)))  # type: ignore[arg-type]
         found, whole = trees.against(self._booster, self._margins, x, reference, output, unit)
         return found if whole or perturbation != "auto" else self._by_paths(table, margin, output, unit)
+
+    def _regrown(self, table: Any, answers: Array, seed: int) -> Any:
+        """As many trees, fifty at most, grown to these answers (n,)."""
+        import lightgbm
+
+        settings = {"objective": "regression", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 5, "seed": seed % 2**31}
+        data = lightgbm.Dataset(table, label=answers, params={"verbose": -1})
+        return lightgbm.train(settings, data, num_boost_round=min(50, max(1, self._booster.num_trees())))
 
     def _margins(self, table: Any) -> Array:
         return numeric(self._booster.predict(table, raw_score=True, num_threads=1), len(table))

@@ -134,10 +134,15 @@ class Estimator(Subject):
         """Tree SHAP where the estimator is a tree model that takes the raw columns."""
         return ["tree_shap"] if self._before is None and trees.explainable(self._model) else []
 
-    def attribute(self, rows: Rows, background: Rows | None, *, method: str, output: int, **params: Any) -> Explained:
-        """Tree SHAP over the raw columns."""
+    def attribute(
+        self, rows: Rows, background: Rows | None, *, method: str, output: int, randomise: int | None = None, **params: Any
+    ) -> Explained:
+        """Tree SHAP over the raw columns; with the seed `randomise` of the same estimator fitted to these rows with shuffled answers."""
+        model = (
+            self._model if randomise is None else trees.refitted(self._model, np.asarray(self._inputs(rows), dtype=np.float64), randomise)
+        )
         reference = None if background is None else np.asarray(self._inputs(background), dtype=np.float64)
-        return trees.shap_values(self._model, np.asarray(self._inputs(rows), dtype=np.float64), reference, output, **params)
+        return trees.shap_values(model, np.asarray(self._inputs(rows), dtype=np.float64), reference, output, **params)
 
 
 def _is(estimator: Any, kind: str) -> bool | None:

@@ -168,3 +168,26 @@ def pick(values: Array, base: Array, margin: Array, output: int, unit: str, esti
         raise ContractError(f"output {output} is not one of {outputs}")
     column, sign = _column(output, min(outputs, margin.shape[1]), unit)
     return Explained(sign * values[:, :, column], sign * base[:, column], sign * margin[:, column], unit, estimand)
+
+
+def shuffled(answers: Array, seed: int) -> Array:
+    """Answers (n,) in an order that has nothing to do with the rows."""
+    return np.random.default_rng(seed).permutation(answers)
+
+
+def refitted(model: Any, x: Array, seed: int) -> Any:
+    """The same estimator of scikit-learn, fitted to rows (n, d) with shuffled answers of the model: what it can tell of them is chance.
+
+    The data randomisation test of Adebayo et al. 2018, for models whose parameters cannot be drawn. Every class keeps a row.
+    """
+    from sklearn.base import clone
+
+    answers = np.asarray(model.predict(x))
+    if hasattr(model, "classes_"):
+        k = min(len(model.classes_), len(answers))
+        answers = answers.copy()
+        answers[:k] = model.classes_[:k]
+    fresh = clone(model)
+    if "random_state" in fresh.get_params():
+        fresh.set_params(random_state=seed % 2**32)
+    return fresh.fit(x, shuffled(answers, seed))

@@ -88,11 +88,26 @@ class Xgboost(Subject):
         return ["tree_shap"] if self.parameters() is not None else []
 
     def attribute(
-        self, rows: Rows, background: Rows | None, *, method: str, output: int, perturbation: str = "auto", **params: Any
+        self,
+        rows: Rows,
+        background: Rows | None,
+        *,
+        method: str,
+        output: int,
+        perturbation: str = "auto",
+        randomise: int | None = None,
+        **params: Any,
     ) -> Explained:
-        """SHAP values against the background; the library's own path-dependent ones where asked for, or where trees split by categories."""
+        """SHAP values against the background; the library's own path-dependent ones where asked for, or where trees split by categories.
+
+        With the seed `randomise` of trees grown on these rows with shuffled answers.
+        """
         table = self._table(rows)
         margin = numeric(self._booster.predict(self._dmatrix(table), output_margin=True), rows.n)
+        if randomise is not None:
+            column = min(output, margin.shape[1] - 1)
+            grown = Xgboost(self._regrown(table, trees.shuffled(margin[:, column], randomise), randomise))
+            return grown.attribute(rows, background, method=method, output=output, perturbation=perturbation)
         unit = "value" if self.regression is not False else "log-odds" if margin.shape[1] == 1 else "logit"
         if trees.asked(perturbation, background) == trees.PATHS:
             return self._by_paths(table, margin, output, unit)
@@ -105,6 +120,15 @@ class Xgboost(Subject):
         x, reference = (trees.single(np.asarray(t)) for t in (table, self._table(background)))  # type: ignore[arg-type]
         found, whole = trees.against(self._booster, self._margins, x, reference, output, unit)
         return found if whole or perturbation != "auto" else self._by_paths(table, margin, output, unit)
+
+    def _regrown(self, table: Any, answers: Array, seed: int) -> Any:
+        """Fifty trees at most, grown to these answers (n,)."""
+        import xgboost
+
+        data = self._dmatrix(table)
+        data.set_label(answers)
+        settings = {"objective": "reg:squarederror", "nthread": 1, "seed": seed % 2**31, "verbosity": 0}
+        return xgboost.train(settings, data, num_boost_round=min(50, max(1, self._booster.num_boosted_rounds())))
 
     def _margins(self, x: Array) -> Array:
         import xgboost
