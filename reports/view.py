@@ -83,9 +83,12 @@ def context_of(document: AuditResult) -> dict[str, Any]:
 
 
 def words_of(value: object) -> str:
-    """A declared value as one line."""
+    """A declared value as one line; texts that hold commas of their own are numbered."""
     if isinstance(value, list):
-        return ", ".join(words_of(v) for v in value)
+        texts = [words_of(v) for v in value]
+        if len(texts) > 1 and any(c in text for text in texts for c in ",;，；"):
+            return " ".join(f"({i}) {text}" for i, text in enumerate(texts, 1))
+        return ", ".join(texts)
     if isinstance(value, dict):
         return ", ".join(f"{k}: {words_of(v)}" for k, v in value.items())
     return clean(value, 400)
@@ -294,7 +297,7 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
     context = context_of(document)
     lines = [Said(say.t(STANDING if document.data.sensitive else STANDING_ROWS))]  # rows with sensitive columns are people
     if context.get("known_limits") not in UNSTATED:
-        lines.append(Said(say.t("Known limits, as declared: {limits}", limits=say.points(context["known_limits"])), "context.known_limits"))
+        lines.append(Said(say.t("Known limits, as declared: {limits}", limits=words_of(context["known_limits"])), "context.known_limits"))
     if document.history.models_on_this_data is not None:
         lines.append(Said(say.t(KEPT_OFF), "history"))
     if context.get("sampling") == "census" and context.get("period") not in UNSTATED:

@@ -351,10 +351,6 @@ class Speaker:
         """Names in a row."""
         return ("、" if self.lang == "zh" else ", ").join(parts)
 
-    def points(self, value: object) -> str:
-        """A declared text, or several one after the other, which may hold commas of their own."""
-        return self.join([clean(v, 400) for v in value]) if isinstance(value, list) else clean(value, 400)
-
     def pair(self, name: str, value: str) -> str:
         """What a thing is called, and what it is."""
         return f"{name}：{value}" if self.lang == "zh" else f"{name}: {value}"

@@ -149,7 +149,7 @@ def test_page_one_says_no_sentence_twice(lang: str) -> None:
 
 def test_several_declared_limits_are_told_apart() -> None:
     document = sample(context={"known_limits": ["one city, one year", "few rows"]})
-    assert any("as declared: one city, one year; few rows" in str(line) for line in first_screen(document, Speaker("en")).not_shown)
+    assert any("as declared: (1) one city, one year (2) few rows" in str(line) for line in first_screen(document, Speaker("en")).not_shown)
 
 
 @pytest.mark.parametrize(("sensitive", "said"), [(["race"], "people like these"), ([], "rows like these")])
