@@ -275,6 +275,19 @@ CELLS = {
             mark("the noise is cryptographically secure"),
         )
     },
+    **{
+        ("sign", t): t
+        for t in (
+            mark("e-mail address"),
+            mark("telephone number"),
+            mark("social security number"),
+            mark("national identity number"),
+            mark("bank account (IBAN)"),
+            mark("network address"),
+            mark("its name"),
+            mark("a value for every row"),
+        )
+    },
     **{("attack", a): a for a in (mark("loss of the row"), mark("log odds above those of rows like it"))},
     **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),
