@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.asking import predict
-from audit.explain.attribute import STARTS, draw, wanted
+from audit.explain.attribute import draw, wanted
 from audit.explain.explained import Explained, Method
 from audit.explain.gap import METHODS
 from audit.explain.parts import Game, game
-from audit.explain.pieces import Pieces, Regions, Stretches, Words, pieces_of
+from audit.explain.pieces import Piece, Pieces, Regions, Single, Stretches, Words, pieces_of, usual
 from audit.explain.shapley import MOST_EXACT, exact, sampled
 from audit.outputs import interpret
 from audit.subject.client import Prediction, WorkerError
-from audit.subject.frame import Categories, Frame, rows, take
+from audit.subject.frame import Array, Categories, Frame, rows, take
 from audit.text import message
 
 if TYPE_CHECKING:
@@ -101,16 +101,22 @@ def _seen(ctx: Context, found: Explained, frame: Frame, base: Frame, instead: Me
 
 
 def _start(ctx: Context, method: Method, background: Frame) -> Frame:
-    """What the lines start from: background rows; for Integrated Gradients the mean picture, silence, and up to ten rows beside a text."""
-    parts = pieces_of(ctx.facts.features, background, background)
-    if method == "deep_shap" or len(parts.inputs) > 1:
-        return background if method == "deep_shap" else take(background, slice(0, STARTS))
-    piece = parts.inputs[0]
+    """What the lines start from: background rows; for Integrated Gradients one row that is usual: the mean picture, silence, medians and the
+    commonest categories. (A text starts from itself without its words, whatever stands here.)"""
+    if method == "deep_shap":
+        return background
+    return {piece.name: _usual(piece, background[piece.name]) for piece in pieces_of(ctx.facts.features, background, background).inputs}
+
+
+def _usual(piece: Piece, column: Array | Categories) -> Array | Categories:
     if isinstance(piece, Regions):
-        return {piece.name: piece.mean[None]}
+        return piece.mean[None]
     if isinstance(piece, Stretches):
-        return {piece.name: np.zeros_like(piece.column[:1])}
-    return take(background, slice(0, 1))
+        return np.zeros_like(piece.column[:1])
+    if isinstance(column, Categories):
+        known = column.codes[column.codes >= 0]
+        return Categories(np.array([np.bincount(known).argmax() if len(known) else -1], dtype=np.int32), column.vocabulary)
+    return np.array([usual(column, category=False)], dtype=column.dtype) if isinstance(piece, Single) else column[:1]
 
 
 def _misses(ctx: Context, method: Method, frame: Frame, start: Frame, parts: Pieces) -> Message | None:

@@ -206,8 +206,8 @@ class Events:
 
     @property
     def places(self) -> list[str]:
-        """1 is the last event, 2 the one before."""
-        return [str(i + 1) for i in range(self.shape[0])]
+        """t is the last event, t − 1 the one before."""
+        return [f"t − {i}" if i else "t" for i in range(self.shape[0])]
 
     def at(self, row: int) -> Places:
         """As `Piece` says."""
@@ -252,7 +252,7 @@ class Fields:
         steps = self.background.reshape(-1, *self.spec.shape[1:])
         steps = steps[~np.isnan(steps).all(axis=1)]
         return np.array(
-            [_usual(steps[:, j], field.kind == "category") for j, field in enumerate(self.spec.fields)], dtype=self.column.dtype
+            [usual(steps[:, j], category=field.kind == "category") for j, field in enumerate(self.spec.fields)], dtype=self.column.dtype
         )
 
     def at(self, row: int) -> Places:
@@ -382,7 +382,8 @@ def _repeated(column: Array | Categories, copies: int) -> Array | Categories:
     return np.repeat(column, copies, axis=0)
 
 
-def _usual(values: Array, category: bool) -> float:
+def usual(values: Array, *, category: bool) -> float:
+    """The median, or the commonest value, of what is known; NaN where nothing is."""
     known = values[~np.isnan(values)]
     if not len(known):
         return float("nan")

@@ -40,7 +40,7 @@ MOVE_MOST = {
     "Words": "The words that move the answers most: {names}",
     "Regions": "The regions of the picture that move the answers most, as row and column from the top left: {names}",
     "Stretches": "The stretches of the recording that move the answers most: {names}",
-    "Events": "The events that move the answers most, counted from the last: {names}",
+    "Events": "The events that move the answers most, where t is the last: {names}",
     "Fields": "The fields of the events that move the answers most: {names}",
     "Single": "The inputs that move the answers most: {names}",
 }
@@ -48,11 +48,13 @@ NONE = "Nothing could be shown that at least {least:count} rows share"
 #: What stands in for what is switched off.
 STARTS = {
     "Words": "the text without its words",
-    "Regions": "background pictures",
+    "Regions": "the mean background picture",
+    "Pictures": "background pictures",
     "Stretches": "silence",
     "Events": "no events",
     "Fields": "the usual value of each field",
     "Single": "background rows, and the text without its words",
+    "Usual": "the usual value of each column, and the text without its words",
 }
 
 
@@ -90,10 +92,16 @@ def _sentence(ctx: Context, seen: Seen, names: list[str]) -> Message:
     kind = "Single" if len(parts.inputs) > 1 else type(parts.inputs[0]).__name__
     first = message(MOVE_MOST[kind], names=names) if names else message(NONE, least=ctx.plan.disclosure.min_group_size)
     own = ctx.settled.task != "regression" and ctx.settled.positive is None
-    target = message("each row's own answer") if own else message("the event or value")
+    start = {
+        "Single": "Usual" if found.method == "integrated_gradients" else kind,
+        "Regions": "Pictures" if found.method == "deep_shap" else kind,
+    }
+    target = message("each row's own answer") if own else message("the quantity")
+    if ctx.settled.positive is not None:
+        target = message("class {value}", value=ctx.settled.positive)
     said = message(
         HOW, first=first, method=message(METHODS[found.method]), target=target,
-        start=message(STARTS[kind]), n=len(found.values), unit=message(found.unit),
+        start=message(STARTS[start.get(kind, kind)]), n=len(found.values), unit=message(found.unit),
     )  # fmt: skip
     return _with_notes(said, seen)
 
@@ -231,12 +239,20 @@ def _comparable(seen: Seen) -> tuple[Floats, list[str], list[str]]:
 
 
 def one_sentence(told: Iterable[Measurement | Message]) -> Iterator[Measurement | Message]:
-    """The measurements of several accounts, and last their sentences as one."""
+    """The measurements of several accounts, the worse of two of the same metric and slice, and last their sentences as one."""
     said: Message | None = None
+    found: dict[tuple[str, str], Measurement] = {}
     for one in told:
         if isinstance(one, Message):
             said = one if said is None else message("{first} {rest}", first=said, rest=one)
         else:
-            yield one
+            key = (one.metric, str(one.slice))
+            if key not in found or _at(one) > _at(found[key]):
+                found[key] = one
+    yield from found.values()
     assert said is not None, "every account ends with a sentence"
     yield said
+
+
+def _at(measured: Measurement) -> float:
+    return -np.inf if measured.estimate is None else measured.estimate.value

@@ -109,7 +109,7 @@ def test_pictures_are_divided_evenly_where_they_can_be(size: int, grid: int) -> 
 def test_events_move_up_and_count_from_the_last() -> None:
     rows_ = np.array([[1, 0, 2, 1, 3, 0], [4, 1, np.nan, np.nan, np.nan, np.nan], [np.nan] * 6], dtype=np.float32)
     parts = pieces_of([EVENTS], {"events": rows_}, {"events": rows_})
-    assert [parts.names(i) for i in range(3)] == [["3", "2", "1"], ["1"], []]
+    assert [parts.names(i) for i in range(3)] == [["t − 2", "t − 1", "t"], ["t"], []]
     kept = parts.mixed(0, np.array([[False, True, True], [True, False, False]]))["events"]
     assert np.array_equal(kept, np.array([[2, 1, 3, 0, np.nan, np.nan], [1, 0, *[np.nan] * 4]]), equal_nan=True)
     pooled = parts.pooled(np.array([[1, 1, 2, 2, 3, 3], [5, 5, 0, 0, 0, 0], [0] * 6], dtype=float), [6])

@@ -77,19 +77,23 @@ class Lookups:
 
     def __init__(self, net: Net, inputs: list[Any]) -> None:
         found: dict[str, Any] = {}
+        sizes: dict[str, int] = {}
 
         def watch(name: str) -> Callable[..., None]:
             def seen(layer: Any, args: Any, out: Any) -> None:
                 asked = args[0] if len(args) == 1 and isinstance(args[0], torch.Tensor) else None
                 if asked is not None and not asked.is_floating_point() and isinstance(out, torch.Tensor) and out.shape[:-1] == asked.shape:
                     found[name] = layer
+                    sizes[name] = sizes.get(name, 0) + out.numel() // min(2, len(inputs[0]))
 
             return seen
 
         layers = [(name, layer) for name, layer in net.module.named_modules() if name]
         hooked([(layer, watch(name)) for name, layer in layers], lambda: net.outputs([x[:2] for x in inputs]))
         self.net = net
-        self.layers = [layer for name, layer in found.items() if not any(other.startswith(f"{name}.") for other in found)]
+        inner = [name for name in found if not any(other.startswith(f"{name}.") for other in found)]
+        self.layers = [found[name] for name in inner]
+        self.width = sum(sizes[name] for name in inner)  # numbers looked up for one row
 
     def asked(self, inputs: list[Any]) -> list[tuple[Any, Any]]:
         """What the layers were asked and answered, call by call."""
@@ -304,7 +308,7 @@ def integrated_gradients(
     pending = np.arange(n)
     while len(pending) and steps <= max_steps:
         alpha = ((torch.arange(steps) + 0.5) / steps).unsqueeze(1)
-        for part in blocks(len(pending), values.shape[1]):
+        for part in blocks(len(pending), values.shape[1] + lookups.width):
             some = pending[part]
             values[some], base[some] = 0.0, 0.0
             for reference in references:
@@ -327,7 +331,7 @@ def gradient_shap(net: Net, x: list[Any], references: list[list[Any]], target: A
     n, lookups = len(x[0]), Lookups(net, x)
     random = torch.Generator().manual_seed(seed)
     values, base = np.zeros((n, sum(a[0].numel() for a in x))), np.zeros(n)
-    for some in blocks(n, values.shape[1]):
+    for some in blocks(n, values.shape[1] + lookups.width):
         own, starts = [a[some] for a in x], [[r[some] for r in reference] for reference in references]
         base[some] = np.mean([Line(net, lookups, own, start, target[some]).base().numpy() for start in starts], axis=0)
         rows = torch.arange(len(own[0]))
