@@ -55,8 +55,9 @@ def _stepped(client: Client, frame: Frame, settled: Settled, facts: Facts, timeo
     if GRADIENTS not in settled.methods or any(f.kind not in SINGLE for f in facts.features) or rows(frame) < 2:
         return False
     few, starts = take(frame, slice(0, 16)), take(frame, slice(max(0, rows(frame) - 4), None))
+    event = settled.classes.index(settled.positive) if settled.positive is not None else 0  # the other class's logit may be a constant
     try:
-        found = client.attribute(few, starts, method=GRADIENTS, output=0, timeout=timeout, steps=50, max_steps=50)
+        found = client.attribute(few, starts, method=GRADIENTS, output=event, timeout=timeout, steps=50, max_steps=50)
     except WorkerError as error:
         if error.kind not in ("model", "contract"):
             raise

@@ -66,6 +66,14 @@ def test_steps_are_told_from_slopes() -> None:
     assert not stepped(lambda rows: steps(rows) + torch.relu(rows[:, 2] - 1))  # flat almost everywhere, not everywhere
 
 
+def test_the_event_is_asked_about_and_not_a_constant_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sigmoid unit is a softmax over 0 and it: the first of the two logits never moves."""
+    asked = []
+    monkeypatch.setattr(Client, "attribute", lambda self, *a, output, **k: asked.append(output) or SimpleNamespace(values=np.ones((16, 3))))
+    assert not stepped(steps)
+    assert asked == [1]
+
+
 def test_gradients_are_asked_for_where_a_check_would_use_them() -> None:
     def refused(rows: Any) -> Any:
         raise AssertionError

@@ -265,6 +265,9 @@ def test_steps_have_no_gradient() -> None:
 def test_each_rows_greatest_output(mlp: Any) -> None:
     x = torch.randn(20, 6)
     assert net(mlp).targets([x], -1).tolist() == mlp(x).argmax(dim=1).tolist()
+    assert net(mlp).targets([x], 2).tolist() == [2] * 20
+    one = nn.Linear(6, 1).eval()  # one score, of whichever class
+    assert net(one).targets([x], 1).tolist() == [0] * 20
 
 
 @pytest.mark.parametrize(

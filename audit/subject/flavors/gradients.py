@@ -64,10 +64,11 @@ class Net:
         return self.outputs(inputs).gather(1, target.unsqueeze(1)).squeeze(1).double()
 
     def targets(self, inputs: list[Any], output: int) -> Any:
-        """The output to explain for each row (n,): `output`, or with -1 each row's greatest."""
-        if output >= 0:
-            return torch.full((len(inputs[0]),), output)
+        """The output to explain for each row (n,): `output`, or with -1 each row's greatest; the only one where there is one."""
         with torch.no_grad():
+            if output >= 0:
+                single = self.outputs([a[:1] for a in inputs]).shape[1] == 1
+                return torch.full((len(inputs[0]),), 0 if single else output)
             parts = blocks(len(inputs[0]), sum(a[0].numel() for a in inputs))
             return torch.cat([self.outputs([a[some] for a in inputs]).argmax(dim=1) for some in parts])
 
