@@ -46,7 +46,14 @@ CONTEXT = (
     "human_role", "legitimate_factors", "allowed_inputs", "cost_of_errors", "known_limits",
 )  # fmt: skip
 #: Checks whose findings take the recorded outcome for the truth: judged only where the label is an observed outcome.
-LABEL_BASED = ("calibration.overall", "calibration.groups", "calibration.multi", "performance.groups", "performance.slices")
+LABEL_BASED = (
+    "calibration.overall",
+    "calibration.groups",
+    "calibration.multi",
+    "performance.groups",
+    "performance.slices",
+    "performance.error_tree",
+)
 #: Checks that judge rates of decisions on any rows, and rates of errors on outcomes only.
 MIXED = ("fairness.group", "fairness.subgroups")
 #: What they measure without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.

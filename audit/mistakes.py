@@ -196,24 +196,57 @@ def _over_clusters(
     None where a side has fewer than two clusters. Liang and Zeger 1986.
     """
     import numpy as np
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
+
+    pull = np.where(inside, (second.errors - own.mean) / own.n, -(second.errors - rest.mean) / rest.n)
+    spread, within, without = _spread(pull, inside, second)
+    difference, fewest = own.mean - rest.mean, min(within, without)
+    made = _student(difference, spread, fewest, level, own.n + rest.n)
+    return made, (float(stdtr(fewest - 1, -difference / spread)), "sandwich_clusters") if made else None
+
+
+def _spread(pull: Floats, inside: Bools, second: Rows) -> tuple[float, int, int]:
+    """The standard error of a sum of `pull` (n,) over clusters, and the clusters that have rows inside and outside."""
+    import numpy as np
+
+    _, place = np.unique(second.number, return_inverse=True)
+    sums = np.bincount(place, weights=pull)
+    error = float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)))
+    return error, len(np.unique(place[inside])), len(np.unique(place[~inside]))
+
+
+def _student(value: float, spread: float, clusters: int, level: float, n: int) -> Estimate | None:
+    from scipy.special import stdtrit
 
     from audit.stats._inputs import estimate
 
-    pull = np.where(inside, (second.errors - own.mean) / own.n, -(second.errors - rest.mean) / rest.n)
-    _, place = np.unique(second.number, return_inverse=True)
-    sums = np.bincount(place, weights=pull)
-    fewest = min(len(np.unique(place[inside])), len(np.unique(place[~inside])))
-    spread = float(np.sqrt((sums**2).sum() * len(sums) / max(len(sums) - 1, 1)))
-    if fewest < 2 or spread == 0:
-        return None, None
-    difference, half = own.mean - rest.mean, spread * float(stdtrit(fewest - 1, (1 + level) / 2))
-    made = estimate(difference, difference - half, difference + half, level=level, method="sandwich_clusters", n=own.n + rest.n)
-    return made, (float(stdtr(fewest - 1, -difference / spread)), "sandwich_clusters")
+    if clusters < 2 or spread == 0:
+        return None
+    half = spread * float(stdtrit(clusters - 1, (1 + level) / 2))
+    return estimate(value, value - half, value + half, level=level, method="sandwich_clusters", n=n)
 
 
-def measured(found: Sequence[Compared], metric: str, caption: Message) -> Iterator[Measurement]:
-    """The difference of each suspect from all other rows, the first with a table of all of them."""
+def mean_of(second: Rows, inside: Bools, level: float) -> tuple[float, Estimate | None]:
+    """The mean error of some rows of the second half with its interval; None where they do not show their spread. There is one row at least."""
+    import numpy as np
+
+    from audit.stats.compare import mean_interval
+    from audit.stats.rates import wilson
+    from audit.stats.sums import moments
+
+    own = moments(second.errors[inside])
+    assert own is not None, "a part has rows"
+    if second.clustered:
+        mean = float(own.mean)
+        spread, clusters, _ = _spread(np.where(inside, (second.errors - mean) / own.n, 0.0), inside, second)
+        return mean, _student(mean, spread, clusters, level, own.n)
+    if second.metric == "zero_one_loss":
+        return own.mean, wilson(round(own.n * own.mean), own.n, level=level)
+    return own.mean, mean_interval(*own, level=level)
+
+
+def measured(found: Sequence[Compared], metric: str, caption: Message | None = None) -> Iterator[Measurement]:
+    """The difference of each suspect from all other rows, the first with a table of all of them under this caption."""
     rest = {"(rows)": REST}
     reason = message("Errors that do not vary show no interval.")
     for place, c in enumerate(found):
@@ -224,7 +257,7 @@ def measured(found: Sequence[Compared], metric: str, caption: Message) -> Iterat
         yield Measurement(
             metric=metric, compare="difference", slice=c.suspect.slice, against=rest, estimate=c.estimate, test=c.test, parts=parts,
             reason=None if c.estimate else render(reason), reason_msg=None if c.estimate else reason,
-            evidence=[] if place else [_table(found, metric, caption)],
+            evidence=[_table(found, metric, caption)] if caption and not place else [],
         )  # fmt: skip
 
 

@@ -172,7 +172,7 @@ class Heatmap(Frozen):
 
 
 class Attribution(Frozen):
-    """How much each feature moved the output: one value per feature with its interval, in the unit of the output."""
+    """How much each feature moved the output: one value per feature with its interval, in the unit of the output; or what it tells of the error."""
 
     kind: Literal["attribution"] = "attribution"
     caption: str
@@ -182,9 +182,37 @@ class Attribution(Frozen):
     values: list[Real]
     low: list[Real] | None = None
     high: list[Real] | None = None
+    of: Literal["output", "error"] = "output"
 
 
-Evidence = Annotated[Table | Curve | Histogram | Heatmap | Attribution, Field(discriminator="kind")]
+class TreeNode(Frozen):
+    """A part of the rows, those of its parent with one of these levels of a column, and its value with its interval; the root has no parent.
+
+    `low` and `high` are None where the rows do not show their spread.
+    """
+
+    parent: int | None = None
+    column: str | None = None
+    levels: list[str] = []
+    n: Annotated[int, Field(ge=0)]
+    value: Real
+    low: Real | None = None
+    high: Real | None = None
+
+
+class Tree(Frozen):
+    """The rows divided step by step; parents stand before their children. `level` and `method` are those of the intervals of `metric`."""
+
+    kind: Literal["tree"] = "tree"
+    caption: str
+    caption_msg: Message | None = None
+    metric: str
+    level: Annotated[float, Field(gt=0, lt=1)]
+    method: str
+    nodes: list[TreeNode]
+
+
+Evidence = Annotated[Table | Curve | Histogram | Heatmap | Attribution | Tree, Field(discriminator="kind")]
 
 
 class Measurement(Frozen):

@@ -23,7 +23,7 @@ LEVELS = {
     "(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups", "(seen)": "rows seen in training", "(unseen)": "rows not seen in training",
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
-    "(rest)": "everybody else",
+    "(rest)": "everybody else", "(others)": "other values",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",

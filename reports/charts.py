@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -124,11 +125,14 @@ def ratio_scale(values: Sequence[float]) -> tuple[Spec, Spec]:
     return {"type": "log", "domain": ends, "nice": False}, axis("ratio", values=apart) | {"labelOverlap": "greedy"}
 
 
-def forest(dots: Sequence[Dot], kind: str, limits: Sequence[float], neutral: float | None) -> Spec:
-    """Dot and whisker, one row per group; limits are dashed lines, the value of equality a thin one, n stands at the right."""
+def forest(dots: Sequence[Dot], kind: str, limits: Sequence[float], neutral: float | None, *, outline: int = 0) -> Spec:
+    """Dot and whisker, one row per group; limits are dashed lines, the value of equality a thin one, n stands at the right.
+
+    `outline`: names of up to so many letters stand one under the other at the left, as those of an outline do.
+    """
     spread = [v for d in dots for v in (d.low, d.high, d.value)] + list(limits) + ([] if neutral is None else [neutral])
     scale, marks = ratio_scale(spread) if kind == "ratio" else ({"domain": domain(spread, kind), "nice": False}, axis(kind))
-    labels = unique([d.label for d in dots])
+    labels = unique([d.label for d in dots], outline or 40)
     rows = [
         {
             "label": name,
@@ -141,7 +145,10 @@ def forest(dots: Sequence[Dot], kind: str, limits: Sequence[float], neutral: flo
         }
         for name, d in zip(labels, dots, strict=True)
     ]
-    y = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None, "grid": False, "ticks": False, "domain": False}}
+    y: Spec = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None, "grid": False, "ticks": False, "domain": False}}
+    if outline:
+        room = 6.2 * max(map(len, labels), default=0) + 10  # points of the axis's letters, on average
+        y["axis"] |= {"labelAlign": "left", "labelPadding": room, "labelLimit": room}
     colour = {"field": "colour", "type": "nominal", "scale": None, "legend": None}
     x = {"field": "value", "type": "quantitative", "scale": scale, "axis": marks}
     lines = [line(v, x, [5, 3], INK, 1.2) for v in limits] + ([] if neutral is None else [line(neutral, x, [1, 0], MUTED, 1)])
@@ -171,11 +178,19 @@ def line(value: float, x: Spec, dash: list[int], colour: str, width: float) -> S
     }
 
 
-def unique(labels: Sequence[str]) -> list[str]:
-    """Labels of at most 40 characters that differ, since rows with one label would fall together."""
+INTERVAL = re.compile(r"\[(-?[\d.]+(?:e[-+]\d+)?), (-?[\d.]+(?:e[-+]\d+)?)([\])])")
+
+
+def shortened(text: str) -> str:
+    """A label whose intervals have ends of four digits: [48.51964381, 79.45549687] as [48.52, 79.46]; the table has them in full."""
+    return INTERVAL.sub(lambda m: f"[{float(m[1]):.4g}, {float(m[2]):.4g}{m[3]}", text)
+
+
+def unique(labels: Sequence[str], most: int = 40) -> list[str]:
+    """Labels of at most `most` characters that differ, since rows with one label would fall together."""
     seen: dict[str, int] = {}
     made = []
-    for label in (clean(text, 40) for text in labels):
+    for label in (clean(text, most) for text in labels):
         seen[label] = seen.get(label, 0) + 1
         made.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
     return made

@@ -92,6 +92,9 @@ def safe_evidence(e: Evidence, least: int, *, lost: bool) -> Evidence | None:
     if e.kind == "heatmap":
         counted = all(v == int(v) for line in e.values for v in line)
         return None if counted and any(0 < v < LEAST_COUNT or 0 < sum(line) < least for line in e.values for v in line) else e
+    if e.kind == "tree":
+        wrong = [round(n.value * n.n) if e.metric == "zero_one_loss" else None for n in e.nodes]
+        return None if lost or any(small(node.n, own, least) for node, own in zip(e.nodes, wrong, strict=True)) else e
     if e.kind == "table":
         whole = [k for k, c in enumerate(e.columns) if c.kind == "integer"]
         thin = any(k < len(r) and isinstance(r[k], (int, float)) and 0 < float(r[k] or 0) < LEAST_COUNT for r in e.rows for k in whole)

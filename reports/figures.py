@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 
-from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram
+from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram, Tree
 from audit.text import speaks
-from reports import charts, curves
-from reports.charts import Chart, Dot
+from reports import charts, curves, trees
+from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.tables import limit_text, line_name, rows_of
 from reports.view import capital, method_name
@@ -111,12 +111,20 @@ def forest_chart(
         parts.insert(0, say.t("against {against}", against=say.slice(first.against)))
     title = forest_title(measured, kind, say, own, by_metric=by_metric)
     told = say.join([say.pair(name(f), interval_text(f, kind, own.get(f.key), say)) for f in measured])
-    spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare))
+    outline = trees.LETTERS if _searched(first) else 0
+    spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare), outline=outline)
     return Chart(title, say.join(parts), brief(say.told(title, told)), spec, path)
+
+
+def _searched(f: Finding) -> bool:
+    """Whether a search found the slice: held against everybody else, by whatever columns it is defined."""
+    return f.against is not None and REST in f.against.values()
 
 
 def label_of(f: Finding, found: Sequence[Finding], say: Speaker) -> str:
     """The values alone where all rows are about the same columns."""
+    if _searched(f):
+        return shortened(say.slice(f.slice))
     same = len({tuple(g.slice) for g in found}) == 1 and f.slice and all(speaks(v) for g in found for v in g.slice.values())
     return " · ".join(say.level(v) for v in f.slice.values()) if same else say.slice(f.slice)
 
@@ -164,7 +172,7 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
             key: tuple[str, ...] = (f.metric, f.compare, *sorted(f.slice))
             if not f.slice and kind_of(f.metric, f.compare) == "percent":
                 key = ("", "everybody")
-            elif f.against is not None and REST in f.against.values():
+            elif _searched(f):
                 key = (f.metric, f.compare, REST)
             sets.setdefault(key, []).append((i, f))
     judged = {(k[0], *k[2:]) for k, m in sets.items() if k[1] != "value" and any(f.criterion for _, f in m)}
@@ -237,7 +245,7 @@ def short(name: str) -> str:
 
 def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette, say: Speaker) -> Chart | None:
     """The chart of a stored curve, histogram, matrix or attribution; None where a table says it better."""
-    title = say.stored(e.caption, e.caption_msg) if e.kind != "table" else ""
+    title = "" if e.kind in ("table", "tree") else say.stored(e.caption, e.caption_msg)
     if isinstance(e, Curve) and e.series:
         return curve_chart(
             e, next((b for b in beside if isinstance(b, Histogram) and e.name == "reliability"), None), title, path, palette, say
@@ -269,9 +277,17 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
         told = say.join([f"{clean(f, 60)} {number(v, kind)}" for f, v in zip(e.features[:15], e.values, strict=False)])
         subtitle = say.join([title, say.t("whiskers: intervals") if e.low else "", say.t("unit: {unit}", unit=say.stored(e.unit, None))])
         top = max(zip(e.features, e.values, strict=False), key=lambda p: abs(p[1]))
-        name = say.t("{feature} moves the output most ({value})", feature=clean(top[0], 60), value=number(top[1], kind))
+        named = {"feature": clean(top[0], 60), "value": number(top[1], kind)}
+        name = say.t("{feature} moves the output most ({value})", **named) if e.of == "output" else _telling(e, named, say)
         return Chart(name, subtitle, brief(say.told(name, told)), charts.attribution(e, say.stored(e.unit, None)), path)
-    return None
+    return trees.tree_chart(e, path, say) if isinstance(e, Tree) else None
+
+
+def _telling(e: Attribution, named: Mapping[str, str], say: Speaker) -> str:
+    """Which column tells most of the errors, if one does beyond chance."""
+    if e.low and max(e.low) <= 0:
+        return say.t("No column alone tells where the errors are")
+    return say.t("{feature} tells most of where the errors are ({value})", **named)
 
 
 def curve_chart(

@@ -137,6 +137,7 @@ METRICS = {
     "flip_rate_over_input": mark("flip rate beyond that of the least used input"),
     "repeat_rate": mark("decisions that change when the same rows are asked again (repeat rate)"),
     "flip_score_change": mark("how far the answer moves with the column alone (mean absolute change)"),
+    "error_explained_share": mark("variation of the error that columns foretell (explained share)"),
     "r2": mark("share of the variation explained (R²)"),
     "duplicate_rows": mark("rows equal to an earlier row (duplicate rows)"),
     "repeating_identifiers": mark("columns that look like identifiers and repeat (repeating identifiers)"),

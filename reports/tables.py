@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from audit.result import CheckResult, Criterion, Evidence, Finding, Table
 from audit.text import LEVELS, PARTS
+from reports import trees
 from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
@@ -260,6 +261,14 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
         for r, name in enumerate(evidence.rows):
             cells = [figure(v, kind, f"{path}.values[{r}][{c}]") for c, v in enumerate(evidence.values[r])]
             rows.append([quoted(name, f"{path}.rows[{r}]"), *cells])
+    elif evidence.kind == "tree":
+        kind, deep = kind_of(evidence.metric, "value"), trees.depths(evidence.nodes)
+        heads = [say.t("Part of the rows"), say.t("Rows"), capital(metric_name(evidence.metric, say)), say.t("Low"), say.t("High")]
+        for j, node in enumerate(evidence.nodes):
+            here = f"{path}.nodes[{j}]"
+            ends = [figure(b, kind, f"{here}.{k}") for k, b in (("low", node.low), ("high", node.high))]
+            part = Said(trees.INDENT * deep[j] + trees.part_name(evidence.nodes, j, say), f"{here}.levels")
+            rows.append([part, figure(node.n, "count", f"{here}.n"), figure(node.value, kind, f"{here}.value"), *ends])
     else:
         heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]
         kind = "signed" if min(evidence.values, default=0) < 0 else "number"
