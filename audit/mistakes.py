@@ -31,6 +31,8 @@ Kind = Literal["auto", "zero_one", "log_loss", "squared"]
 WORDS = {"zero_one_loss": "wrong predictions", "log_loss": "log loss", "mean_squared_error": "mean squared error"}
 #: Levels of all rows and columns that are held at a time, a byte or two each; of more rows those with the smallest hash are taken.
 HELD = 400_000_000
+#: Columns of a slice that are ours, as heads of a table.
+OWN = {"(words)": "typical words", "(texts)": "kind of texts", "(pictures)": "kind of pictures"}
 NULL = "no difference in the direction found"
 #: So many are named in a sentence; all are in the table.
 NAMED = 3
@@ -79,7 +81,7 @@ def errors(ctx: Context, kind: Kind) -> Errors:
 
 
 class Rows(NamedTuple):
-    """Rows whose error is known: errors (n,), the level in each attribute (n,), whether a row is of the second half, and its cluster's number.
+    """Rows whose error is known: errors (n,), the level in each attribute (n,), whether a row is of the second half, and its cluster's or its own number.
 
     `all` are the rows there were with a known error, of which these were taken.
     """
@@ -89,6 +91,7 @@ class Rows(NamedTuple):
     levels: list[NDArray[np.unsignedinteger]]
     second: Bools
     number: NDArray[np.int64]
+    row: NDArray[np.int64]
     clustered: bool
     all: int
 
@@ -98,23 +101,28 @@ class Rows(NamedTuple):
 
         kept = np.flatnonzero(self.second == second)
         return self._replace(
-            errors=self.errors[kept], levels=[v[kept] for v in self.levels], second=self.second[kept], number=self.number[kept]
+            errors=self.errors[kept],
+            levels=[v[kept] for v in self.levels],
+            second=self.second[kept],
+            number=self.number[kept],
+            row=self.row[kept],
         )
 
 
-def read(ctx: Context, divided: Sequence[Attribute], kind: Kind) -> Rows:
-    """The rows with their errors and levels, in one pass; of more than memory suffices for, those with the smallest hash."""
+def read(ctx: Context, divided: Sequence[Attribute], kind: Kind, most: int | None = None) -> Rows:
+    """The rows with their errors and levels, in one pass; of more than `most` or than memory suffices for, those with the smallest hash."""
     import numpy as np
 
     from audit.scored import sample_rows
     from audit.slicing import levelled
 
     error = errors(ctx, kind)
-    size = HELD // (len(divided) + 17)
+    size = min(HELD // (len(divided) + 25), most or HELD)
     drawn = np.zeros(ctx.scored.rows, np.bool_)
     drawn[sample_rows(ctx.scored.rows, size, ctx.seed)] = True
     parts: list[tuple[Floats, list[NDArray[np.unsignedinteger]], Bools, NDArray[np.int64]]] = []
     types = [np.uint8 if a.size <= 256 else np.uint16 for a in divided]
+    rows: list[NDArray[np.int64]] = []
     known = start = 0
     for block, levels, half, number in levelled(ctx, divided, error.names):
         found = error.of(block)
@@ -122,10 +130,11 @@ def read(ctx: Context, divided: Sequence[Attribute], kind: Kind) -> Rows:
         known += int(usable.sum())
         kept = np.flatnonzero(usable & drawn[start : start + len(found)])
         parts.append((found[kept], [v[kept].astype(t) for v, t in zip(levels, types, strict=True)], half[kept] == 1, number[kept]))
+        rows.append(kept + start)
         start += len(found)
     columns = [np.concatenate([p[1][i] for p in parts]) for i in range(len(divided))]
     e, second, number = (np.concatenate([p[k] for p in parts]) for k in (0, 2, 3))
-    return Rows(error.metric, e, columns, second, number, ctx.facts.cluster is not None, known)
+    return Rows(error.metric, e, columns, second, number, np.concatenate(rows), ctx.facts.cluster is not None, known)
 
 
 class Suspect(NamedTuple):
@@ -275,8 +284,7 @@ def _table(found: Sequence[Compared], metric: str, caption: Message) -> Table:
         levels: list[Cell] = [c.suspect.slice.get(name) for name in used]
         p = c.test.adjusted_p_value if c.test else None
         rows.append([*levels, c.suspect.n + c.own.n, c.suspect.error, c.suspect.score, c.own.n, c.own.mean, c.rest.mean, p])
-    labels = {"(words)": "words", "(looks)": "looks"}
-    columns = [Column(name=name, label=labels.get(name, name)) for name in used]
+    columns = [Column(name=name, label=OWN.get(name, name)) for name in used]
     return Table(caption=render(caption), caption_msg=caption, columns=[*columns, *heads], rows=rows)
 
 

@@ -33,6 +33,7 @@ PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
     "(column)": "column {value}", "(model)": None, "(method)": None, "(score)": "scores {value}",
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value}", "(field)": None,
+    "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 

@@ -198,7 +198,7 @@ def set_scene(
     facts = facts.model_copy(update={"training": _training(folder, facts, training)})
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)
-    sample = {f"x{i}": v[rows] for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
+    sample = {f"x{i}": _stored(v[rows]) for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
     pq.write_table(pa.table(sample), folder / "sample.parquet")
     defined = np.isfinite(predicted) if regression else predicted >= 0
     known = np.zeros(n, bool) if outcome is None else np.isfinite(outcome) if regression else outcome >= 0
@@ -249,6 +249,20 @@ def _training(folder: Path, facts: Facts, given: Mapping[str, ArrayLike] | None)
     )  # fmt: skip
 
 
+def _spec(name: str, values: NDArray[Any]) -> FeatureSpec:
+    """Texts are texts, rows of (channels, height, width) pictures, all else numbers."""
+    if values.dtype.kind in "OU":
+        return FeatureSpec(name=name, kind="text", read="text")
+    if values.ndim == 4:
+        return FeatureSpec(name=name, kind="image", read="decoded", shape=values.shape[1:])
+    return FeatureSpec(name=name, kind="number", read="float64")
+
+
+def _stored(values: NDArray[Any]) -> Any:
+    """As a column of a table: pictures as lists."""
+    return values.reshape(len(values), -1).tolist() if values.ndim > 1 else values
+
+
 def _facts(
     folder: Path,
     inputs: Mapping[str, NDArray[Any]],
@@ -260,14 +274,14 @@ def _facts(
     roles: dict[str, Any],
     factors: list[Groups],
 ) -> Facts:
-    data: dict[str, Any] = dict(inputs)
+    data: dict[str, Any] = {name: _stored(values) for name, values in inputs.items()}
     data |= {name: [None if v == MISSING else v for v in values] for name, values in members.items() if name not in data}
     if outcome is not None:
         texts = [None if v < 0 else names[v] for v in outcome] if not regression else [v if np.isfinite(v) else None for v in outcome]
         data["outcome"] = texts
     pq.write_table(pa.table(data), folder / "data.parquet")
     dataset = open_dataset(str(folder / "data.parquet"))
-    specs = [FeatureSpec(name=name, kind="number", read="float64") for name in inputs]
+    specs = [_spec(name, values) for name, values in inputs.items()]
     return Facts(
         source="scene", files=[str(f) for f in dataset.files], sha256=data_digest(dataset.files), rows=len(next(iter(data.values()))),
         columns=dataset.columns, types=dataset.types, roles=Roles.model_validate(roles), decision=parse_decision(roles["decision"] or "predict"),

@@ -153,6 +153,12 @@ def quantity(n: int = 400) -> dict[str, Any]:
     }
 
 
+def texts(n: int = 200) -> dict[str, Any]:
+    rng = np.random.default_rng(3)
+    words = np.array(["good", "bad", "late", "cheap", "loud", "small"])
+    return ordinary(n) | {"features": {"text": np.array([" ".join(rng.choice(words, 4)) for _ in range(n)])}}
+
+
 def undefined_but(kept: int, given: dict[str, Any]) -> dict[str, Any]:
     pred = np.array(given["pred"], dtype=float)
     pred[kept:] = np.nan if given.get("task") == "regression" else -1
@@ -225,6 +231,9 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "costs of errors below those of right decisions": lambda: ordinary() | {
         "context": {"cost_of_errors": {"false_positive": 0, "false_negative": 0, "true_positive": 3}}
     },
+    "texts": texts,
+    "texts without a word": lambda: texts() | {"features": {"text": np.array(["", "?"] * 100)}},
+    "pictures of one colour": lambda: ordinary(200) | {"features": {"picture": np.zeros((200, 3, 4, 4), np.float32)}},
     "one row": lambda: ordinary(1),
     "two rows": lambda: ordinary(2),
     "declared factors": lambda: ordinary() | {"factors": {"grade": ["x", "y", "z", "y"] * 100, "area": ["n", None] * 200}},
@@ -297,7 +306,7 @@ KINDS = ["ordinary", "several classes", "a quantity"]
 
 def test_every_check_is_asked_of_some_rows(tmp_path: Path) -> None:
     """A check that no scene suits would be covered by nothing here."""
-    assert {id_ for kind in KINDS for id_ in asked(set_scene(tmp_path, **SCENES[kind]() | declared(kind)))} == set(DIRECT)
+    assert {id_ for kind in [*KINDS, "texts"] for id_ in asked(set_scene(tmp_path, **SCENES[kind]() | declared(kind)))} == set(DIRECT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -315,7 +324,7 @@ def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
 
 
 #: What divides the rows by their ids, which are positions: another order is another division (decisions.md 11).
-BY_ROW_ID = {"fairness.subgroups", "performance.slices", "performance.error_tree"}
+BY_ROW_ID = {"fairness.subgroups", "performance.slices", "performance.error_tree", "performance.error_clusters"}
 
 
 def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, subtests: pytest.Subtests) -> None:

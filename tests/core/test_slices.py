@@ -165,7 +165,7 @@ def test_a_column_of_many_values_is_divided_by_its_frequent_ones(tmp_path: Path)
 
 
 def test_of_more_rows_than_memory_holds_some_are_drawn_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mistakes, "HELD", 5000 * (4 + 17))
+    monkeypatch.setattr(mistakes, "HELD", 5000 * (4 + 25))
     scene = planted(tmp_path)
     said = render(scene.summary(CHECK))
     assert said.startswith("Of 20,000 rows 5,000 were drawn at random")
