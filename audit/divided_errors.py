@@ -161,7 +161,7 @@ def _third(first: Rows, seed: int) -> NDArray[np.bool_]:
 
 def _order(ctx: Context, attribute: Attribute) -> NDArray[np.int64] | None:
     """The ranks of a number column's levels, unknown and pooled ones last; None for other columns."""
-    if not ctx.dataset.is_number(attribute.name):
+    if attribute.name not in ctx.dataset.types or not ctx.dataset.is_number(attribute.name):
         return None
     keys = [*(np.inf if level == MISSING else start(level) for level in attribute.levels), np.inf]
     place = np.empty(attribute.size, np.int64)

@@ -31,8 +31,6 @@ Kind = Literal["auto", "zero_one", "log_loss", "squared"]
 WORDS = {"zero_one_loss": "wrong predictions", "log_loss": "log loss", "mean_squared_error": "mean squared error"}
 #: Levels of all rows and columns that are held at a time, a byte or two each; of more rows those with the smallest hash are taken.
 HELD = 400_000_000
-#: Columns of a slice that are ours, as heads of a table.
-OWN = {"(words)": "typical words", "(texts)": "kind of texts", "(pictures)": "kind of pictures"}
 NULL = "no difference in the direction found"
 #: So many are named in a sentence; all are in the table.
 NAMED = 3
@@ -271,21 +269,25 @@ def measured(found: Sequence[Compared], metric: str, caption: Message | None = N
 
 
 def _table(found: Sequence[Compared], metric: str, caption: Message) -> Table:
-    used = list(dict.fromkeys(name for c in found for name in c.suspect.slice))
     kind: Literal["percent", "number"] = "percent" if metric == "zero_one_loss" else "number"
     heads = [
-        Column(name="rows", label="rows, both halves", kind="integer"), Column(name="searched", label="error, searched half", kind=kind),
+        Column(name="slice", label="slice"), Column(name="rows", label="rows, both halves", kind="integer"), Column(name="searched", label="error, searched half", kind=kind),
         Column(name="score", label="score that ranked it", kind="number"), Column(name="own", label="rows, tested half", kind="integer"),
         Column(name="tested", label="error, tested half", kind=kind), Column(name="rest", label="everybody else, tested half", kind=kind),
         Column(name="adjusted", label="adjusted p", kind="p_value"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for c in found:
-        levels: list[Cell] = [c.suspect.slice.get(name) for name in used]
         p = c.test.adjusted_p_value if c.test else None
-        rows.append([*levels, c.suspect.n + c.own.n, c.suspect.error, c.suspect.score, c.own.n, c.own.mean, c.rest.mean, p])
-    columns = [Column(name=name, label=OWN.get(name, name)) for name in used]
-    return Table(caption=render(caption), caption_msg=caption, columns=[*columns, *heads], rows=rows)
+        rows.append(
+            [_written(c.suspect.slice), c.suspect.n + c.own.n, c.suspect.error, c.suspect.score, c.own.n, c.own.mean, c.rest.mean, p]
+        )
+    return Table(caption=render(caption), caption_msg=caption, columns=heads, rows=rows)
+
+
+def _written(slice_: Slice) -> str:
+    """A slice in one cell: columns and their levels, those of our own without their column."""
+    return " & ".join(level if name.startswith("(") else f"{name} = {level}" for name, level in slice_.items())
 
 
 def said(ctx: Context, found: Sequence[Compared], metric: str) -> Message | None:

@@ -138,10 +138,12 @@ class Pictures:
         self._flat = kept.squares.reshape(len(kept.squares), -1)
 
     def learn(self, seed: int) -> Floats:
-        """The pictures that were learnt from, as components."""
+        """The pictures that were learnt from, as components; all the same where they do not differ."""
         import numpy as np
         from sklearn.decomposition import PCA
 
+        if not (self._flat.max(axis=0) > self._flat.min(axis=0)).any():
+            return np.zeros((len(self._flat), 1))
         self._parts = PCA(min(COMPONENTS, *self._flat.shape), svd_solver="full", random_state=seed)
         return np.asarray(self._parts.fit_transform(self._flat), np.float64)
 

@@ -47,13 +47,14 @@ CONFIG: Spec = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: the finding as its title, what it shows and at which level, its numbers in words, and the drawing."""
+    """A figure: the finding as its title, what it shows and at which level, its numbers in words, and the drawing; `wide` where it needs a line for itself."""
 
     title: str
     subtitle: str
     alt: str
     spec: Spec
     path: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True)

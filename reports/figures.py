@@ -113,7 +113,7 @@ def forest_chart(
     told = say.join([say.pair(name(f), interval_text(f, kind, own.get(f.key), say)) for f in measured])
     outline = trees.LETTERS if _searched(first) else 0
     spec = charts.forest(dots, kind, limits, NEUTRAL.get(first.compare), outline=outline)
-    return Chart(title, say.join(parts), brief(say.told(title, told)), spec, path)
+    return Chart(title, say.join(parts), brief(say.told(title, told)), spec, path, wide=outline > 0)
 
 
 def _searched(f: Finding) -> bool:

@@ -60,10 +60,10 @@ def tree_chart(e: Tree, path: str, say: Speaker) -> Chart | None:
         )
         for i, node in enumerate(e.nodes)
     ]  # fmt: skip
-    low, high = (choose(sorted(ends), key=lambda i: e.nodes[i].value) for choose in (min, max))
+    high = max(sorted(ends), key=lambda i: e.nodes[i].value)
     title = say.t(
-        "{metric}: from {low} ({a}) to {high} ({b})", metric=capital(metric_name(e.metric, say)), low=number(e.nodes[low].value, kind),
-        a=_path(e.nodes, low, names), high=number(e.nodes[high].value, kind), b=_path(e.nodes, high, names),
+        "{metric}: {high} for {part}, {all} for everybody", metric=capital(metric_name(e.metric, say)), high=number(e.nodes[high].value, kind),
+        part=clean(_path(e.nodes, high, names), 120), all=number(e.nodes[0].value, kind),
     )  # fmt: skip
     parts = [
         say.t("{level:percent} intervals by {method}", level=e.level, method=method_name(e.method, say)),
@@ -71,7 +71,7 @@ def tree_chart(e: Tree, path: str, say: Speaker) -> Chart | None:
     ]  # fmt: skip
     told = say.join([say.pair(_path(e.nodes, i, names), _figure(node, kind, say)) for i, node in enumerate(e.nodes)])
     spec = charts.forest(dots, kind, [], None, outline=LETTERS)
-    return Chart(title, say.join(parts), say.told(title, told), spec, path)
+    return Chart(title, say.join(parts), say.told(title, told), spec, path, wide=True)
 
 
 def _path(nodes: Sequence[TreeNode], i: int, names: Sequence[str]) -> str:

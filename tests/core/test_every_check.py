@@ -153,7 +153,7 @@ def quantity(n: int = 400) -> dict[str, Any]:
     }
 
 
-def texts(n: int = 200) -> dict[str, Any]:
+def texts(n: int = 400) -> dict[str, Any]:
     rng = np.random.default_rng(3)
     words = np.array(["good", "bad", "late", "cheap", "loud", "small"])
     return ordinary(n) | {"features": {"text": np.array([" ".join(rng.choice(words, 4)) for _ in range(n)])}}
@@ -232,7 +232,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
         "context": {"cost_of_errors": {"false_positive": 0, "false_negative": 0, "true_positive": 3}}
     },
     "texts": texts,
-    "texts without a word": lambda: texts() | {"features": {"text": np.array(["", "?"] * 100)}},
+    "texts without a word": lambda: texts() | {"features": {"text": np.array(["", "?"] * 200)}},
     "pictures of one colour": lambda: ordinary(200) | {"features": {"picture": np.zeros((200, 3, 4, 4), np.float32)}},
     "one row": lambda: ordinary(1),
     "two rows": lambda: ordinary(2),

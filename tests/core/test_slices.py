@@ -139,6 +139,16 @@ def test_rows_of_one_cluster_are_no_independent_evidence(tmp_path: Path) -> None
     assert {m.estimate.method for m in together if m.estimate} == {"sandwich_clusters"}
 
 
+def test_two_names_of_the_same_rows_are_one_slice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    y, level = rng.integers(0, 2, 4000), rng.integers(0, 6, 4000)
+    pred = np.where(rng.random(4000) < np.where(level == 2, 0.4, 0.1), 1 - y, y)
+    groups = {"name": np.array(["a", "b", "c", "d", "e", "f"])[level]}
+    found = set_scene(tmp_path, y=y, pred=pred, features={"code": level.astype(float)}, groups=groups).measure(CHECK)
+    about = [m.slice for m in found if m.slice.get("code") == "2" or m.slice.get("name") == "c"]
+    assert len(about) == 1
+
+
 def test_columns_of_the_plan_stand_in_the_place_of_all(tmp_path: Path) -> None:
     found = planted(tmp_path).measure(CHECK, columns=["shop"])
     assert {name for m in found for name in m.slice} <= {"shop", "sex"}

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from audit.context import Context
     from audit.mistakes import Rows, Suspect
     from audit.result import Measurement, Message
     from audit.slicing import Attribute
 
+    Bools = NDArray[np.bool_]
+
 #: Passes over the rows of one half that a search may take, in rows; a pass costs at least as much as so many rows.
 WORK, PASS = 5_000_000_000, 20_000
 #: Slices that rank highest are kept up to this number before those that say the same again are left out.
 KEPT = 200
+#: Two slices of which more than this share of the rows of both are the same say the same.
+ALIKE = 0.8
 
 
 @check(
@@ -28,7 +35,7 @@ KEPT = 200
         "other rows; the p values are adjusted for all slices that were tested. The error is a wrong prediction for classes and the squared error for quantities, unless the plan names the log loss."
     ),
     limits=(
-        "A slice can have a higher error because its outcomes are harder to foretell, and not because the model neglects it. Slices below the smallest size are not looked at. A slice that lies inside one that ranks higher, or around it, is "
+        "A slice can have a higher error because its outcomes are harder to foretell, and not because the model neglects it. Slices below the smallest size are not looked at. A slice that lies inside one that ranks higher, or around it, or that has nearly the same rows, is "
         "left out. Which half a row falls into depends on the seed. What is found is a place to look, not a cause: this is a screen, reported and judged only where the plan sets a limit."
     ),
     unit="error, against everybody else",
@@ -107,24 +114,30 @@ def _search(
     first: Rows, second: Rows, divided: list[Attribute], depth: int, support: int, smallest: int, most: int, alpha: float
 ) -> tuple[list[Suspect], int]:
     """The slices of the highest score, without those that say the same again or are too small on the second half; and how many were counted."""
-    import numpy as np
-
     from audit.mistakes import Suspect
     from audit.slicing import named
     from audit.stats.sliceline import Search
     from audit.stats.slices import nested
 
     ranked, tried = Search(support, depth, KEPT, alpha).among(first.levels, [a.size for a in divided], first.errors)
-    taken: list[dict[int, int]] = []
+    taken: list[tuple[dict[int, int], Bools]] = []
     suspects: list[Suspect] = []
     for slice_ in ranked:
         if len(suspects) == most:
             break
-        if any(nested(slice_.levels, other) for other in taken):
+        own = _inside(first, slice_.levels)
+        if any(nested(slice_.levels, levels) or (own & rows).sum() > ALIKE * (own | rows).sum() for levels, rows in taken):
             continue
-        inside = np.logical_and.reduce([second.levels[i] == level for i, level in slice_.levels.items()])
+        inside = _inside(second, slice_.levels)
         n = int(inside.sum())
         if min(n, len(inside) - n) >= smallest:
-            taken.append(slice_.levels)
+            taken.append((slice_.levels, own))
             suspects.append(Suspect(named(slice_.levels, divided), inside, slice_.n, slice_.error, slice_.score))
     return suspects, tried
+
+
+def _inside(half: Rows, levels: dict[int, int]) -> Bools:
+    """The rows of a half that a slice holds."""
+    import numpy as np
+
+    return np.asarray(np.logical_and.reduce([half.levels[i] == level for i, level in levels.items()]))
