@@ -83,6 +83,7 @@ METRICS = {
     "excess_sensitivity": mark("how far they move beyond five times the answer's own move (excess sensitivity)"),
     "completeness_gap": mark("what the attributions leave unexplained (completeness gap)"),
     "sampling_error": mark("what drawn coalitions leave open, in the range of a row's attributions (sampling error)"),
+    "surrogate_r2": mark("how well a linear model fits the answers near a row (R² of the surrogate)"),
     "tied_top_reason_share": mark("rows whose main reason is not told from the next (tied top reason share)"),
     "top_reason_share": mark("rows for which an input is the main reason (top reason share)"),
     "reason_share": mark("adverse decisions for which an input is a principal reason (reason share)"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -123,9 +124,7 @@ class _Stratum:
         """The next ones of all, in an order that was shuffled once; the middle size is listed by the coalitions that hold part 0."""
         if self._order is None:
             self._order = self._rng.permutation(self.total)
-        players = range(1, self._d) if self._middle else range(self._d)
-        members = np.array(list(itertools.combinations(players, self.size - self._middle)), dtype=np.int64).reshape(self.total, -1)
-        chosen = members[self._order[self.drawn : self.drawn + new]]
+        chosen = _members(self._d, self.size, self._middle)[self._order[self.drawn : self.drawn + new]]
         masks = np.zeros((new, self._d), dtype=bool)
         np.put_along_axis(masks, chosen, True, axis=1)
         if self._middle:
@@ -144,6 +143,13 @@ class _Stratum:
                     self._seen.add(key.tobytes())
                     found.append(mask)
         return np.stack(found)
+
+
+@lru_cache(maxsize=64)
+def _members(d: int, size: int, middle: bool) -> NDArray[np.int64]:
+    """The parts of every coalition of a size, in order; of the middle size without part 0, which all of them hold."""
+    found = itertools.combinations(range(1 if middle else 0, d), size - middle)
+    return np.array(list(found), dtype=np.int64).reshape(-1, size - middle)
 
 
 def subsets(d: int, sizes: NDArray[np.int64], rng: np.random.Generator) -> Bools:

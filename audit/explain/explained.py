@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Method = Literal["tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "gradient_x_input"]
+Method = Literal["tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "lime", "gradient_x_input"]
 #: What stands in for an input that is switched off: its values in background rows, or the rows that went each way when the trees were grown.
 Estimand = Literal["background", "path_dependent"]
 #: Where an output hardly moves from the base value, the miss is taken relative to this share of the output's standard deviation.
@@ -26,7 +26,7 @@ class Explained(NamedTuple):
 
     `background` counts the rows that stood in for what was switched off, 0 for path-dependent values. `error` (n, d) are standard errors of
     methods that draw coalitions, None where nothing was drawn. `left_out` counts rows that are not among these n because the model gave no
-    answer for some of their variants.
+    answer for some of their variants. `fit` (n,) is the R² of a surrogate model, None where there is none.
     """
 
     features: list[str]
@@ -39,6 +39,7 @@ class Explained(NamedTuple):
     error: Floats | None = None
     estimand: Estimand = "background"
     left_out: int = 0
+    fit: Floats | None = None
 
     @property
     def gaps(self) -> Floats:
@@ -82,7 +83,7 @@ def defined(found: list[Explained]) -> list[Explained]:
     return [
         e._replace(
             values=e.values[whole], base=e.base[whole], answer=e.answer[whole], left_out=left,
-            error=None if e.error is None else e.error[whole],
+            error=None if e.error is None else e.error[whole], fit=None if e.fit is None else e.fit[whole],
         )
         for e in found
     ]  # fmt: skip

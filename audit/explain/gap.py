@@ -23,6 +23,7 @@ METHODS = {
     "exact_shap": "SHAP over all coalitions",
     "kernel_shap": "paired Kernel SHAP",
     "leverage_shap": "Leverage SHAP",
+    "lime": "LIME",
     "gradient_x_input": "gradient × input",
 }
 
@@ -33,8 +34,17 @@ def gap(ctx: Context, found: list[Explained]) -> Measurement:
     return Measurement(metric="completeness_gap", estimate=quantile(worst, 0.95, level=ctx.level("completeness_gap"), clamped=True))
 
 
-def precision(ctx: Context, found: list[Explained]) -> Iterator[Measurement]:
-    """95th percentile over the rows of the largest standard error in the range of a row's values; nothing where no coalitions were drawn."""
+def believed(ctx: Context, found: list[Explained]) -> Iterator[Measurement]:
+    """What there is to judge explanations by.
+
+    The completeness gap, unless the method does not claim to be complete; the 95th percentile over the rows of the largest standard error in the
+    range of a row's values, where something was drawn; the median fit of surrogate models.
+    """
+    if found[0].fit is None:
+        yield gap(ctx, found)
+    else:
+        fit = np.min([e.fit for e in found if e.fit is not None], axis=0)
+        yield Measurement(metric="surrogate_r2", estimate=quantile(fit, 0.5, level=ctx.level("surrogate_r2"), clamped=True))
     if found[0].error is not None:
         worst = np.max([e.unsettled for e in found], axis=0)
         yield Measurement(metric="sampling_error", estimate=quantile(worst, 0.95, level=ctx.level("sampling_error"), clamped=True))

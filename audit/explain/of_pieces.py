@@ -173,7 +173,7 @@ def _from_answers(ctx: Context, frame: Frame, parts: Pieces) -> Explained:
             found = exact(games, count)
         else:
             rng, drawn = ctx.rng(f"coalitions of {count}"), True
-            found = sampled(games, count, sampler="leverage_shap", coalitions=wanted(count), rng=rng)
+            found = sampled([[play] for play in games], count, sampler="leverage_shap", coalitions=wanted(count), rng=rng)
         for k, i in enumerate(those):
             values[i, places[i]], base[i] = found.values[k, :, 0], found.base[k, 0]
             error[i, places[i]] = 0.0 if found.error is None else found.error[k, :, 0]

@@ -55,43 +55,66 @@ def exact(games: Sequence[Game], d: int) -> Shapley:
 
 
 def sampled(
-    games: Sequence[Game], d: int, *, sampler: Sampler, coalitions: int, rng: np.random.Generator, precision: float = PRECISION
+    games: Sequence[Sequence[Game]],
+    d: int,
+    *,
+    sampler: Sampler,
+    coalitions: int,
+    rng: np.random.Generator,
+    shares: Sequence[float] = (1.0,),
+    precision: float = PRECISION,
 ) -> Shapley:
-    """Shapley values by regression over pairs of coalitions, the same for all games, from at most about `coalitions` a game on average.
+    """Shapley values by regression over pairs of coalitions, from at most about `coalitions` a game on average.
 
-    The draw is doubled for the games whose values have not settled: where the largest standard error exceeds `precision` times the range of
+    Each game is given as those of which it is the mean with weights `shares`: one for each part of the background, say. As Shapley values are
+    linear, each is solved on a draw of its own, and what one draw leaves open averages out over the others; the draws are the same for all
+    games. A coalition asked of a part counts as that share of one.
+
+    The draws are doubled for the games whose values have not settled: where the largest standard error exceeds `precision` times the range of
     the values. What games that settled early leave is at the others' disposal. A game with an undefined answer is given up at once: its
     values are NaN. With interactions of at most two parts any draw of full rank is exact.
     """
-    n = len(games)
-    pairs: Pairs = LeveragePairs(d, rng) if sampler == "leverage_shap" else KernelPairs(d, rng)
-    ends = np.stack([play(np.array([[False] * d, [True] * d])) for play in games])
-    base, moved = ends[:, 0], ends[:, 1] - ends[:, 0]
-    values, error = np.full((n, d, base.shape[1]), np.nan), np.full((n, d, base.shape[1]), np.inf)
+    n, share = len(games), np.asarray(shares) / np.sum(shares)
+    draws: list[Pairs] = [LeveragePairs(d, rng) if sampler == "leverage_shap" else KernelPairs(d, rng) for _ in share]
+    ends = np.stack([[play(np.array([[False] * d, [True] * d])) for play in row] for row in games])
+    k = ends.shape[3]
+    base, moved = np.tensordot(ends[:, :, 0], share, (1, 0)), ends[:, :, 1] - ends[:, :, 0]
+    values, error = np.full((n, d, k), np.nan), np.full((n, d, k), np.inf)
     asked = np.full(n, 2, dtype=np.int64)
-    left, pending = n * max(0, coalitions - 2), np.flatnonzero(np.isfinite(ends).all(axis=(1, 2)))
-    masks, odd = np.zeros((0, d), dtype=bool), np.zeros((n, 0, base.shape[1]))
+    left, pending = n * max(0, coalitions - 2), np.flatnonzero(np.isfinite(ends).all(axis=(1, 2, 3)))
+    masks, odd = [np.zeros((0, d), dtype=bool) for _ in share], [np.zeros((n, 0, k)) for _ in share]
     wanted = min(first(d), left // (2 * n))
-    while len(pending) and wanted > len(masks):
-        new = pairs.grow(wanted)
-        if not len(new):
+    while len(pending) and wanted > len(masks[0]):
+        new = [pairs.grow(wanted) for pairs in draws]
+        if not len(new[0]):
             break
-        left -= 2 * len(new) * len(pending)
-        asked[pending] += 2 * len(new)
-        found = np.full((n, len(new), base.shape[1]), np.nan)
-        for i in pending.tolist():
-            answers = games[i](np.concatenate([new, ~new]))
-            found[i] = (answers[: len(new)] - answers[len(new) :]) / 2
-        masks, odd = np.concatenate([masks, new]), np.concatenate([odd, found], axis=1)
-        values[pending], error[pending] = regression(masks, *pairs.weights(), odd[pending], moved[pending])
+        left -= 2 * len(new[0]) * len(pending)
+        asked[pending] += 2 * len(new[0])
+        parts = []
+        for g, some in enumerate(new):
+            odd[g] = np.concatenate([odd[g], _odd_parts([row[g] for row in games], some, pending, k)], axis=1)
+            masks[g] = np.concatenate([masks[g], some])
+            parts.append(regression(masks[g], *draws[g].weights(), odd[g][pending], moved[pending, g]))
+        values[pending] = sum(part * v for part, (v, _) in zip(share, parts, strict=True))
+        error[pending] = np.sqrt(sum((part * e) ** 2 for part, (_, e) in zip(share, parts, strict=True)))
         pending = pending[unsettled(values[pending], error[pending]) > precision]  # NaN is not: what is undefined stays so
-        wanted = len(masks) + min(len(masks), left // (2 * max(1, len(pending))))
+        wanted = len(masks[0]) + min(len(masks[0]), left // (2 * max(1, len(pending))))
     return Shapley(values, base, error, asked)
 
 
+def _odd_parts(games: Sequence[Game], masks: Bools, pending: NDArray[np.intp], k: int) -> Floats:
+    """Half of v(z) − v(complement) of the pending games, (n, m, k); NaN for the others."""
+    found = np.full((len(games), len(masks), k), np.nan)
+    both = np.concatenate([masks, ~masks])
+    for i in pending.tolist():
+        answers = games[i](both)
+        found[i] = (answers[: len(masks)] - answers[len(masks) :]) / 2
+    return found
+
+
 def first(d: int) -> int:
-    """Pairs of the first draw: eight for each part, and 128 at least."""
-    return max(8 * d, 128)
+    """Pairs of the first draw: four for each part, and 64 at least."""
+    return max(4 * d, 64)
 
 
 def unsettled(values: Floats, error: Floats) -> Floats:

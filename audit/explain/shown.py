@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audit.explain.gap import METHODS, gap, nothing_explained, precision, with_caveats
+from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
 from audit.explain.pieces import Fields, Piece, Regions, Single, Words
 from audit.measure import rate, value
 from audit.result import Attribution, Column, Heatmap, Measurement, Message, Table
@@ -82,7 +82,7 @@ def overall(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
         lines, pictures = _lines(ctx, seen, piece, places)
         named = named or sorted(lines, key=lambda line: -abs(line.estimate.value))
         yield from _measured(lines, SLICES[type(piece).__name__], seen.where, pictures)
-    for measured in (gap(ctx, [found]), *precision(ctx, [found])):
+    for measured in believed(ctx, [found]):
         yield measured.model_copy(update={"computed_in": seen.where})
     yield _sentence(ctx, seen, [line.name for line in named[:3] if line.estimate.value != 0])
 
@@ -209,7 +209,7 @@ def differences(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
     for j in shown:
         share = rate(ctx, "top_reason_share", int(wins[j]), len(with_parts), slice_={kinds[j]: names[j]})
         yield share.model_copy(update={"computed_in": seen.where})
-    for measured in (gap(ctx, [found]), *precision(ctx, [found])):
+    for measured in believed(ctx, [found]):
         yield measured.model_copy(update={"computed_in": seen.where})
     if shown:
         said = message(

@@ -116,8 +116,8 @@ def test_where_no_row_can_be_explained_the_reason_is_given(tmp_path: Path, check
 def test_values_that_have_not_settled_do_not_pass_and_are_said(tmp_path: Path) -> None:
     """Must fail: 25 coalitions on 50 inputs; what the gate lets through has a budget that suffices."""
     wild = lambda f: np.sign(np.prod([f[f"c{j}"] for j in range(9)], axis=0)) * 3 + f["c9"] * 0.1  # noqa: E731
-    for sampler in ("kernel", "leverage"):
-        found, said = findings(tmp_path, "explanation.global", columns(50), wild, rows=10, background=1, budget=1000, sampler=sampler)
+    for method in ("kernel_shap", "leverage_shap"):
+        found, said = findings(tmp_path, "explanation.global", columns(50), wild, rows=10, background=1, budget=1000, method=method)
         gate = next((f for f in found if f.metric == "sampling_error"), None)
         assert gate is None or gate.verdict != "pass"
         assert "had not settled" in said or "Left out" in said or "No row" in said
@@ -138,6 +138,19 @@ def test_ties_are_counted_where_coalitions_are_drawn(tmp_path: Path) -> None:
     tied = next(f for f in found if f.metric == "tied_top_reason_share").estimate
     assert tied is not None
     assert 0 <= tied.value <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_surrogates_are_given_with_their_fit_and_without_a_claim_to_be_complete(tmp_path: Path) -> None:
+    for score, linear in ((lambda f: 2 * f["c0"] + f["c1"], True), (lambda f: np.sign(f["c0"] * f["c1"] * f["c2"]), False)):
+        found, said = findings(tmp_path, "explanation.global", columns(4), score, rows=10, background=5, method="lime")
+        by = {f.metric: f for f in found}
+        assert set(by) == {"mean_abs_attribution", "surrogate_r2", "sampling_error"}
+        assert (by["surrogate_r2"].estimate.value > 0.99) == linear  # type: ignore[union-attr]
+        assert (by["sampling_error"].verdict == "pass") == linear
+        assert "LIME" in said
+    found, said = findings(tmp_path, "explanation.local", columns(4), lambda f: f["c0"], rows=10, background=5, budget=1000, method="lime")
+    assert said.startswith("No row could be explained")  # 20 variants for 5 fits of 5 unknowns
 
 
 def test_columns_are_explained_together_as_the_plan_says(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         "The mean size of each input's attribution over sampled rows: how far, on average, knowing this input moves the answer away from what background rows would get. "
         "Of a text the inputs are its words, of a picture its regions, of a sequence its events and their fields, of a recording its stretches. "
         "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs, and over drawn ones above that, with their standard errors. "
-        "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions."
+        "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions. "
+        "On request: LIME, a linear model of the answers near a row, judged by how well it fits (R²) and how far repetitions agree."
     ),
     limits=(
         "An attribution says what the model uses, not what causes the outcome. Inputs that go together share their weight in ways that depend on the method. Figures computed "
@@ -49,16 +50,17 @@ def global_(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
+    method: Annotated[str, Field(pattern="^(auto|leverage_shap|kernel_shap|lime)$")] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap.
 
-    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one.
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
+    auto takes nothing but the model's answers, whatever model it is.
     """
     import numpy as np
 
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
-    from audit.explain.gap import METHODS, gap, nothing_explained, precision, with_caveats
+    from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
     from audit.explain.groups import grouped
     from audit.explain.of_pieces import explain_pieces, is_table
     from audit.explain.shown import one_sentence, overall
@@ -73,8 +75,8 @@ def global_(
         yield from one_sentence(told for one in seen for told in overall(ctx, one))
         return
     together = grouped(ctx, groups, correlated)
-    size_ = affordable(ctx, rows, background, budget, parts=len(together))
-    found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")
+    size_ = affordable(ctx, rows, background, budget, parts=len(together), method=method)
+    found = explain(ctx, size_, background, budget=budget, groups=together, method=method)
     first = found[0]
     if not len(first.values):
         yield from nothing_explained("mean_abs_attribution", found)
@@ -94,7 +96,7 @@ def global_(
         yield value(
             "mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else []
         ).model_copy(update={"computed_in": where})
-    for measured in (gap(ctx, found), *precision(ctx, found)):
+    for measured in believed(ctx, found):
         yield measured.model_copy(update={"computed_in": where})
     top = [first.features[j] for j in order[:3] if means[j].value > 0]
     if not top:

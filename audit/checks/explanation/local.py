@@ -36,16 +36,17 @@ def local(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    sampler: Annotated[str, Field(pattern="^(leverage|kernel)$")] = "leverage",
+    method: Annotated[str, Field(pattern="^(auto|leverage_shap|kernel_shap|lime)$")] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap.
 
-    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one.
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
+    auto takes nothing but the model's answers, whatever model it is.
     """
     import numpy as np
 
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
-    from audit.explain.gap import gap, nothing_explained, precision, with_caveats
+    from audit.explain.gap import believed, nothing_explained, with_caveats
     from audit.explain.groups import grouped
     from audit.explain.of_pieces import explain_pieces, is_table
     from audit.explain.shown import differences, one_sentence
@@ -59,8 +60,8 @@ def local(
         yield from one_sentence(told for one in seen for told in differences(ctx, one))
         return
     together = grouped(ctx, groups, correlated)
-    size_ = affordable(ctx, rows, background, budget, parts=len(together))
-    found = explain(ctx, size_, background, budget=budget, groups=together, kernel=sampler == "kernel")
+    size_ = affordable(ctx, rows, background, budget, parts=len(together), method=method)
+    found = explain(ctx, size_, background, budget=budget, groups=together, method=method)
     first = found[0]
     if not len(first.values):
         yield from nothing_explained("top_reason_share", found)
@@ -82,7 +83,7 @@ def local(
     if first.error is not None:
         tied = np.logical_or.reduce([e.tied for e in found])
         yield rate(ctx, "tied_top_reason_share", int(tied.sum()), len(size)).model_copy(update={"computed_in": where})
-    for measured in (gap(ctx, found), *precision(ctx, found)):
+    for measured in believed(ctx, found):
         yield measured.model_copy(update={"computed_in": where})
     if not wins.any():
         yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))

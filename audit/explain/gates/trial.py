@@ -97,19 +97,20 @@ def trial(ctx: Context, *, rows: int, background: int, budget: int, explanations
 
     A row costs `explanations` explanations and `masks` copies of the background, which is halved rather than to have very few rows.
     """
-    from audit.explain.attribute import affordable, draw, explainer
+    from audit.explain.attribute import AUTO, affordable, draw, explainer
     from audit.explain.groups import grouped
 
     shown = ctx.plan.checks["explanation.global"].params if "explanation.global" in ctx.plan.checks else {}
     together = grouped(ctx, shown.get("groups"), shown.get("correlated", 1.0))
+    chosen = str(shown.get("method", AUTO))
     share = max(1, budget // (2 if masks else 1))
 
     def fits(copies: int) -> int:
-        each = affordable(ctx, rows, copies, share // max(1, explanations), parts=len(together))
+        each = affordable(ctx, rows, copies, share // max(1, explanations), parts=len(together), method=chosen)
         return min(each, max(10, share // (masks * copies))) if masks else each
 
     while background >= 2 * FEWEST_COPIES and fits(background) < min(rows, FEWEST):
         background //= 2
     frame, base = draw(ctx, fits(background), background)
-    method = explainer(ctx, base, groups=together, kernel=shown.get("sampler") == "kernel")
+    method = explainer(ctx, base, groups=together, method=chosen)
     return begin(method, frame, method.background, together), method
