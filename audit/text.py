@@ -25,7 +25,7 @@ LEVELS = {
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
     "(rest)": "everybody else", "(others)": "other values",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
-    "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP",
+    "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP", "(lime)": "LIME",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.

@@ -169,7 +169,7 @@ def from_answers(
 ) -> Explainer:
     """As `explainer`, from the model's answers alone, whatever else it offers."""
     outputs, together = _outputs(ctx.settled), groups or {}
-    chosen = next((m for m in FROM_ANSWERS if m == method), "leverage_shap")
+    chosen: Method = next((m for m in FROM_ANSWERS if m == method), "leverage_shap")
     if chosen != "lime" and len(together or ctx.facts.features) <= MOST_EXACT:
         return Explainer(ctx, "exact_shap", background, outputs, together)
     return Explainer(ctx, chosen, background, outputs, together, coalitions)

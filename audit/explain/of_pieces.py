@@ -77,7 +77,7 @@ def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_
             return _seen(ctx, _beside(ctx, method, some, start, parts), some, base, None)
     parts = pieces_of(ctx.facts.features, frame, base, by_field=by_field)
     each = [len(parts.at(i)) for i in range(rows(frame))]
-    spent = np.cumsum([parts.copies * (1 << d if d <= MOST_EXACT else wanted(d)) for d in each])
+    spent = np.cumsum([parts.copies * (1 << d if d <= MOST_EXACT else 2 * wanted(d)) for d in each])
     some = take(frame, slice(0, max(10, int(np.searchsorted(spent, budget, side="right")))))
     parts = pieces_of(ctx.facts.features, some, base, by_field=by_field)
     return _seen(ctx, _from_answers(ctx, some, parts), some, base, instead, by_field=by_field)
@@ -173,7 +173,7 @@ def _from_answers(ctx: Context, frame: Frame, parts: Pieces) -> Explained:
             found = exact(games, count)
         else:
             rng, drawn = ctx.rng(f"coalitions of {count}"), True
-            found = sampled([[play] for play in games], count, sampler="leverage_shap", coalitions=wanted(count), rng=rng)
+            found = sampled([[play] for play in games], count, sampler="leverage_shap", coalitions=2 * wanted(count), rng=rng)
         for k, i in enumerate(those):
             values[i, places[i]], base[i] = found.values[k, :, 0], found.base[k, 0]
             error[i, places[i]] = 0.0 if found.error is None else found.error[k, :, 0]
