@@ -25,6 +25,9 @@ METHODS = {
 }  # fmt: skip
 GATES = {
     "completeness": mark("The parts do not add up to the answer: {value} of it is left, and {limit} is allowed."),
+    "deletion": mark(
+        "Taking the inputs away in this order lowers the answer no better than chance: {value} of random orders do better, and {limit} are allowed."
+    ),
     "stability": mark("The parts depend too much on whom the row is compared with: {value} of their size, and {limit} is allowed."),
 }
 MOST_PARTS = 12
@@ -174,7 +177,7 @@ class Page:
     def _usual(self, column: str) -> str:
         found = next(i for i in self.d.inputs if i.column == column)
         if found.low is not None and found.high is not None:
-            low, high = number(found.low, "number"), number(found.high, "number")
+            low, high = (plain(float(f"{end:.4g}")) for end in (found.low, found.high))
             return low if low == high else self.say.t("{low} to {high}", low=low, high=high)
         return self.written(column, found.most) if found.most is not None else ""
 
@@ -341,7 +344,11 @@ class Page:
                     )
                 )
         for i, gate in enumerate(d.explanation.gates if d.explanation else []):
-            name = {"completeness": say.t("Left unexplained"), "stability": say.t("Owed to the draw of applicants")}[gate.name]
+            name = {
+                "completeness": say.t("Left unexplained"),
+                "stability": say.t("Owed to the draw of applicants"),
+                "deletion": say.t("Random orders that do better"),
+            }[gate.name]
             rows.append((name, Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True)))
         if d.recourse is not None:
             rows.append(

@@ -65,7 +65,7 @@ class Part(Frozen):
 class Gate(Frozen):
     """A test that the explanation had to pass: `value` against `limit`."""
 
-    name: Literal["completeness", "stability"]
+    name: Literal["completeness", "stability", "deletion"]
     value: Real
     limit: Real
     passed: bool

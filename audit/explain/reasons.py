@@ -37,6 +37,8 @@ BAND, LEAST = 0.10, 25
 PARTS = 5
 #: A shortfall below this share of the largest is none but for rounding.
 NOTHING = 1e-9
+#: Random orders that an explanation is held against, and background rows that stand in for what is taken away.
+ORDERS, COPIES = 40, 50
 #: From this age on age may not count against an applicant (12 CFR 1002.2(o), 1002.6(b)(2)(iv)).
 ELDERLY = 62.0
 
@@ -200,6 +202,23 @@ def shortfalls(ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *,
     moved = np.maximum(np.abs(first.answer - base), np.maximum(FLOOR * np.abs(parts.mean(axis=0)).sum(axis=1), 1e-12))
     left = 1.0 if first.error is not None else max(0.0, 1 - used / everybody)
     return Shortfalls(tuple(factors), parts, miss, miss / moved, first.unit, first.method, used, left, base, first.answer)
+
+
+def beaten_by_chance(ctx: Context, frame: Frame, row: int, pool: Frame, found: Shortfalls, *, output: int = 0, sign: int = 1) -> float:
+    """Share of random orders that bring the answer down faster than the attributions' own order, when one factor after the other takes
+    the values of others: 0 = the order is better than chance, about ½ = it is worth nothing (Samek et al. 2017)."""
+    from audit.columns import rules
+    from audit.explain.attribute import from_answers
+    from audit.explain.gates.deletion import areas, order
+    from audit.explain.parts import Columns, game
+
+    rng = ctx.rng("orders")
+    background = take(pool, np.sort(rng.permutation(rows(pool))[:COPIES]))
+    groups = factors_of(list(frame), rules(ctx.facts.roles.columns))
+    play = game(from_answers(ctx, background).answer, Columns(frame, background, groups), row)
+    orders = [order(-found.mean[row]), *(rng.permutation(len(found.factors)) for _ in range(ORDERS))]
+    area = sign * areas(lambda masks: play(masks)[:, [output]], orders)[:, 0]
+    return float(np.mean(area[1:] < area[0] - NOTHING * np.ptp(area)))  # of few factors chance draws the very same order now and then
 
 
 def barred(

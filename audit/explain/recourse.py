@@ -200,13 +200,13 @@ class Search:
             if not len(active):
                 continue
             near, far = own[active, j].copy(), found[active, j].copy()
-            for _ in range(HALVINGS):
-                middle = (near + far) / 2
+            for halving in range(HALVINGS + 1):
+                middle = (near + far) / 2 if halving else far  # first where it is, at the column's precision
                 trial = found[active].copy()
                 trial[:, j] = fact.rounded(middle, own[active, j])
                 ok, _ = self._ask(trial)
                 ok &= (trial[:, j] >= fact.low) & (trial[:, j] <= fact.high) & (trial[:, j] != own[active, j])
-                far, near = np.where(ok, trial[:, j], far), np.where(ok, near, middle)
+                far, near = np.where(ok, trial[:, j], far), np.where(ok | (halving == 0), near, middle)
             found[active, j] = far
         return found
 

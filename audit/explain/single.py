@@ -17,7 +17,7 @@ from audit.errors import AuditError
 from audit.explain.decisions import Decided, Decider, decider
 from audit.explain.document import Change, Decision, Explanation, Gate, Input, Method, Part, Reason, Reasons, Recourse, Way
 from audit.explain.proxies import flagged
-from audit.explain.reasons import Shortfalls, band, barred, named, overlap, shortfalls
+from audit.explain.reasons import Shortfalls, band, barred, beaten_by_chance, named, overlap, shortfalls
 from audit.explain.recourse import Search
 from audit.explain.space import space_of
 from audit.features import FeatureSpec
@@ -37,6 +37,8 @@ Json = dict[str, Any]
 BACKGROUND = 200
 #: Of their length, so much of the attributions may be the draw of the background.
 STABLE = 0.5
+#: So many of the random orders may do better than the attributions' own, when factors are taken away.
+CHANCE = 0.05
 #: Ways that are shown.
 WAYS = 3
 #: Rows of the training data that a row's values are held against.
@@ -196,7 +198,7 @@ class Single:
         parts = [Part(factor=f, value=-m, low=-high, high=-low) for f, (m, low, high) in self._intervals(found)]
         return Explanation(
             method=found.method, unit=found.unit, output=name, background=found.background, base=float(found.base[0]), answer=float(found.answer[0]),
-            parts=sorted(parts, key=lambda p: -abs(p.value)), gates=self._gates(found),
+            parts=sorted(parts, key=lambda p: -abs(p.value)), gates=self._gates(found, output=output),
         ), None  # fmt: skip
 
     @staticmethod
@@ -207,11 +209,14 @@ class Single:
         everybody = self.ctx.sample(self.ctx.plan.audit.sample).frame if pool is None else pool
         return shortfalls(self.ctx, self.frame, everybody, BACKGROUND, name, output=output, sign=sign)
 
-    def _gates(self, found: Shortfalls) -> list[Gate]:
+    def _gates(self, found: Shortfalls, *, output: int, sign: int = 1) -> list[Gate]:
+        everybody = self.ctx.sample(self.ctx.plan.audit.sample).frame
+        luck = beaten_by_chance(self.ctx, self.frame, 0, everybody, found, output=output, sign=sign)
         limit, gap, noise = self.params["completeness"], float(found.gaps[0]), float(min(found.noise[0], 1e9))
         return [
             Gate(name="completeness", value=gap, limit=limit, passed=gap <= limit),
             Gate(name="stability", value=noise, limit=STABLE, passed=noise <= STABLE),
+            Gate(name="deletion", value=luck, limit=CHANCE, passed=luck <= CHANCE),
         ]
 
     def reasons(self) -> Reasons:
@@ -239,7 +244,7 @@ class Single:
             Method(against=name, applicants=found[name].background, score_low=bounds[name][0], score_high=bounds[name][1], reasons=self._named(found[name], pools[name], stand_ins))
             for name in order
         ]  # fmt: skip
-        if not all(gate.passed for f in found.values() for gate in self._gates(f)):
+        if not all(gate.passed for f in found.values() for gate in self._gates(f, output=judge.output, sign=judge.sign)):
             return Reasons(state="rejected", methods=methods)
         state = "none" if not methods[0].reasons else "blocked" if any(r.barred for m in methods for r in m.reasons) else "given"
         one, other = (named(found[name], 0) for name in order)
@@ -288,6 +293,7 @@ class Single:
         search = self._search(judge, self.rules)
         fixed = [f.name for f in search.space.facts if f.fixed in ("immutable", "prohibited")]
         (ways,) = search.ways(search.space.coding.matrix(self.frame), WAYS)
+        ways.sort(key=lambda way: (not way.plausible, way.changes, way.cost))  # for people, few changes are easier than many small ones
         if ways:
             return Recourse(
                 state="found",

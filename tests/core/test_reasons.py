@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,19 @@ from written import asked
 
 from audit.columns import ColumnRule
 from audit.explain.decisions import Decided, Decider, decider
-from audit.explain.reasons import MOST, Shortfalls, band, barred, factors_of, named, overlap, principal, shortfall, shortfalls
+from audit.explain.reasons import (
+    MOST,
+    Shortfalls,
+    band,
+    barred,
+    beaten_by_chance,
+    factors_of,
+    named,
+    overlap,
+    principal,
+    shortfall,
+    shortfalls,
+)
 from audit.probe import collect
 from audit.result import Message
 from audit.text import render
@@ -196,3 +209,15 @@ def test_where_the_opposite_of_the_event_is_favourable_the_signs_turn(tmp_path: 
     _, context = asked(tmp_path, default, people(), CHECK, favourable=["0"])
     found, _ = collect(context, {})
     assert {m.slice["(feature)"] for m in found if m.metric == "reason_share"} == {"debt"}
+
+
+def test_an_order_without_meaning_is_no_better_than_chance(tmp_path: Path) -> None:
+    _, context = asked(tmp_path, additive, people(), CHECK)
+    judge = of(context)
+    frame, _, decided = judge.everybody
+    row = int(np.argmin(decided.score))
+    found = shortfalls(context, {name: column[row : row + 1] for name, column in frame.items()}, frame, 100, "x")
+    one = {name: column[row : row + 1] for name, column in frame.items()}
+    assert beaten_by_chance(context, one, 0, frame, found) <= 0.05
+    backwards = replace(found, parts=-found.parts)
+    assert beaten_by_chance(context, one, 0, frame, backwards) >= 0.8  # of 24 orders some are as bad
