@@ -139,9 +139,6 @@ def grid(item: Grid, say: Speaker, key: str) -> None:
         plain(say.t("{n:count} more rows are in audit.json.", n=item.cut))
 
 
-CROSSED_OUT = mark("What follows is crossed out: no reason and no advice is given from it. The model is judged apart from it.")
-
-
 def struck(text: object) -> None:
     """A text of the document, crossed out."""
     st.markdown(f"~~{escaped(text)}~~")

@@ -17,7 +17,7 @@ from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
-from reports.view import UNSTATED, anchor, context_of, family_of, first_screen, source_text, state_of, words_of
+from reports.view import CROSSED_OUT, UNSTATED, anchor, context_of, family_of, first_screen, source_text, state_of, words_of
 from reports.words import (
     COLOURS,
     CONTEXT,
@@ -114,7 +114,10 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         look=LOOKS[state_of(check)],
         summary=Said(summary, f"{path}.summary"),
         reason=Said("" if reason in summary else reason, f"{path}.reason"),  # said once
-        rejected=Said(say.stored(check.rejected, check.rejected_msg), f"{path}.rejected" if check.rejected else ""),
+        rejected=Said(
+            say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]) if check.rejected else "",
+            f"{path}.rejected",
+        ),
         meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
         limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
         facts=[(k, v) for k, v in facts if v],

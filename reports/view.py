@@ -38,6 +38,7 @@ STANDING_ROWS = mark(
     "The intervals say how much these results would move if another sample of rows like these were scored by this same model. They do "
     "not cover retraining, wrong or biased labels, cases that are not in the data, or change over time."
 )
+CROSSED_OUT = mark("What follows is crossed out: no reason and no advice is given from it. The model is judged apart from it.")
 KEPT_OFF = mark("Audits of these data that were kept off this store (--no-log), or lie in another one, are not counted.")
 CENSUS = mark("The rows are all decisions of {period}; the intervals describe the process that produced them.")
 

@@ -7,7 +7,7 @@ from dashboard import show
 from dashboard.store import Entry
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks
-from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
+from reports.view import CROSSED_OUT, FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
 from reports.words import FAMILIES, LOOKS, Speaker, clean
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
@@ -76,8 +76,7 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) ->
     show.title(say.stored(check.info.title, None), 3)
     show.flag(LOOKS[state_of(check)], say)
     if check.rejected:
-        show.plain(say.stored(check.rejected, check.rejected_msg))
-        show.plain(say.t(show.CROSSED_OUT))
+        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
         show.struck(say.stored(check.summary, check.summary_msg))
     else:
         show.plain(say.stored(check.summary, check.summary_msg))

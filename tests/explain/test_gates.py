@@ -166,3 +166,22 @@ def test_one_background_row_and_two_inputs() -> None:
     rng = np.random.default_rng(0)
     assert measured.faithfulness(trial, {}, 20, rng).infidelity[""].max() < 1e-9
     assert measured.completeness(trial).max() < 1e-9
+
+
+def test_two_methods_that_see_the_same_agree() -> None:
+    """Of a linear model, what each input does alone is its Shapley value."""
+    trial = tried(linear, exact, n=8)
+    alone = np.stack([trial.play(i)(np.ones((1, 6), bool)) - trial.play(i)(~np.eye(6, dtype=bool)) for i in range(8)])
+    found = measured.between(trial, alone[:5], 3)
+    assert found.feature == pytest.approx(np.ones(5))
+    assert found.spearman == pytest.approx(np.ones(5))
+    assert measured.between(trial, -alone, 3).sign == pytest.approx(np.zeros(8))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "alarms"), [(exact, (0, 0)), (at_random, (8, 8)), (itself, (8, 8))], ids=["exact", "random", "itself"]
+)
+def test_how_often_some_gate_fails(attribute: Any, alarms: tuple[int, int]) -> None:
+    """Eight draws of twenty rows each: never for an exact explanation of a model with interactions, always for the two that know nothing of it."""
+    failed = sum("fail" in verdicts(tried(product, attribute, n=20, background=4, seed=s), s).values() for s in range(8))
+    assert alarms[0] <= failed <= alarms[1]

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     meaning=(
         "Again: the same rows are explained with other random numbers; the overlap of each row's largest attributions, corrected for chance, is 1 where they are the same and 0 where they "
         "are a matter of chance. Nearby: each number of a row moves by up to a tenth of its standard deviation while the class stays; the largest relative move of the attributions "
-        "over such neighbours is their sensitivity. Judged is what exceeds five times the relative move of the answer: where the model jumps, so must its explanation."
+        "over such neighbours is their sensitivity. Judged is what exceeds five times the relative move of the answer: where the model jumps, so must its explanation. "
+        "Methods beside the model are set beside SHAP from its answers on a few rows: their agreement is reported, for methods answer different questions."
     ),
     limits=("The largest move over a sample of neighbours is a lower bound. Words and categories are not moved. The limits are policy."),
     unit="overlap corrected for chance; relative move of attributions",
     direction="none",
     needs=["model", "features", "table"],
-    references=["Yeh et al. 2019", "Kuncheva 2007", "Kendall and Gibbons 1990"],
+    references=["Yeh et al. 2019", "Kuncheva 2007", "Kendall and Gibbons 1990", "Krishna et al. 2024"],
     about="evidence",
     probing=True,
 )
@@ -42,7 +43,9 @@ def stability(
     from audit.explain.gap import METHODS
     from audit.explain.gates import measured
     from audit.explain.gates.findings import Gate
-    from audit.explain.gates.trial import SAMPLED, trial
+    from audit.explain.gates.second import FAR_APART, affordable, second
+    from audit.explain.gates.trial import SAMPLED, stacked, trial
+    from audit.subject.frame import take
     from audit.text import message
 
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=seeds + neighbours)
@@ -50,7 +53,8 @@ def stability(
     if d < 2:
         yield gate.none("seed_overlap", message("There is one input only, so there is nothing to share out."))
         return
-    again = measured.over_seeds(tried, seeds if tried.method in SAMPLED else 2, max(1, min(top, d // 2)))
+    k = max(1, min(top, d // 2))
+    again = measured.over_seeds(tried, seeds if tried.method in SAMPLED else 2, k)
     overlap = gate.mean("seed_overlap", again.overlap)
     yield overlap
     yield gate.mean("seed_concordance", again.concordance)
@@ -67,12 +71,26 @@ def stability(
     yield gate.quantile("excess_sensitivity", moves.excess if spread else moves.excess[:0], 0.5, reason)
     assert overlap.estimate is not None
     if sensitivity.estimate is not None:
-        yield message(
+        said = message(
             "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance); for neighbours of a row they move by at most {moved:percent} (median of {n:count} rows; {method}).",
             overlap=overlap.estimate.value, moved=sensitivity.estimate.value, n=sensitivity.estimate.n, method=message(METHODS[tried.method]),
         )  # fmt: skip
     else:
-        yield message(
+        said = message(
             "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance; {n:count} rows; {method}).",
             overlap=overlap.estimate.value, n=overlap.estimate.n, method=message(METHODS[tried.method]),
         )  # fmt: skip
+    if (other := second(explainer)) is not None:
+        frame = take(tried.frame, slice(0, affordable(explainer, d, budget // 2)))
+        found = measured.between(tried, stacked(other.explain(frame)), k)
+        for metric, values in (("feature_agreement", found.feature), ("sign_agreement", found.sign), ("rank_agreement", found.spearman)):
+            yield gate.mean(metric, values)
+        share = float(found.feature.mean())
+        if share < FAR_APART:
+            further = message(
+                "SHAP over answers has only {share:percent} of the {k:count} largest inputs in common with it: no single method should be quoted alone.",
+                share=share,
+                k=k,
+            )
+            said = message("{first} {rest}", first=said, rest=further)
+    yield said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.explain.gates import deletion, infidelity, randomisation, stability
+from audit.explain.gates.agreement import Agreement, agreement
 from audit.explain.gates.completeness import gaps
 from audit.explain.gates.controls import ALONE
 from audit.explain.gates.trial import stacked
@@ -191,3 +192,9 @@ def _shaken(column: Array | Categories, radius: float, rng: np.random.Generator)
         return column
     noise = rng.uniform(-radius, radius, len(column))
     return (column + (np.round(noise) if column.dtype.kind == "i" else noise)).astype(column.dtype)
+
+
+def between(trial: Trial, other: Floats, k: int) -> Agreement:
+    """Agreement of the first rows of a trial with another method's attributions (n, d, k outputs) of them, averaged over the outputs."""
+    per = [agreement(trial.values[: len(other), :, i], other[:, :, i], k) for i in range(other.shape[2])]
+    return Agreement(*(np.mean(values, axis=0) for values in zip(*per, strict=True)))
