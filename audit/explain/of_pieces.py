@@ -65,9 +65,9 @@ def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_
     """Up to `size` sampled rows that fit into `budget` model evaluations, at least 10, explained by their parts."""
     frame, base = draw(ctx, size, background)
     instead = None
-    for method in BESIDE:
-        if method not in ctx.settled.methods or by_field:
-            continue
+    # From silence to sound a logarithm of its energy has no slope that steps could follow; fields have no line of their own.
+    beside = () if by_field or any(spec.kind == "audio" for spec in ctx.facts.features) else BESIDE
+    for method in (m for m in beside if m in ctx.settled.methods):
         start = _start(ctx, method, base)
         cost = 3 * rows(start) * (1 if method == "deep_shap" else STEPS)
         some = take(frame, slice(0, max(10, budget // cost)))
@@ -123,7 +123,7 @@ def _misses(ctx: Context, method: Method, frame: Frame, start: Frame, parts: Pie
     """Why this method does not do for this model, tried on the first rows; None where it does."""
     some = take(frame, slice(0, PROBED))
     try:
-        found = _beside(ctx, method, some, start, parts)
+        found = _beside(ctx, method, some, start, parts, **({"max_steps": 2 * STEPS} if method == "integrated_gradients" else {}))
     except WorkerError as error:
         if error.kind not in ("contract", "model"):
             raise
@@ -137,14 +137,14 @@ def _misses(ctx: Context, method: Method, frame: Frame, start: Frame, parts: Pie
     )  # fmt: skip
 
 
-def _beside(ctx: Context, method: Method, frame: Frame, start: Frame, parts: Pieces) -> Explained:
+def _beside(ctx: Context, method: Method, frame: Frame, start: Frame, parts: Pieces, **params: int) -> Explained:
     """From the worker, held against the answers that it gave when asked to predict."""
     said = predict(ctx.client, frame)
     own = _own(ctx, said)
     one = said.values.shape[1] == 1
     output = 0 if one or ctx.settled.task == "regression" else -1 if ctx.settled.positive is None else int(own[0])
     words = {piece.name: max(1, len(piece.places)) for piece in parts.inputs if isinstance(piece, Words)}
-    found = ctx.client.attribute(frame, start, method=method, output=output, words=words)
+    found = ctx.client.attribute(frame, start, method=method, output=output, words=words, **params)
     widths = [words.get(name) or (1 if isinstance(c, Categories) or c.ndim == 1 else c.shape[1]) for name, c in frame.items()]
     values = parts.pooled(found.values, widths) if parts.places else np.zeros((rows(frame), 0))
     answer, unit = _answers(ctx, said)

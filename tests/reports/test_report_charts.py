@@ -10,12 +10,12 @@ from pieces import IMG, finding
 from pieces import check as piece
 from sample import sample
 
-from audit.result import Estimate, Finding
+from audit.result import Estimate, Finding, Heatmap
 from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest
 from reports.curves import histogram
-from reports.figures import Palette, dumbbells, figures
+from reports.figures import Palette, dumbbells, figures, picture
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
-from reports.tables import rows_of
+from reports.tables import behind, rows_of
 from reports.words import Speaker
 
 
@@ -146,3 +146,23 @@ def test_a_value_of_two_columns_has_the_colour_of_its_own() -> None:
     palette = Palette(document.model_copy(update={"checks": [one]}))
     assert palette.within({"sex": "1"}).named(["2", "1"]) == [REFERENCE, OKABE_ITO[0]]
     assert palette.within({"race": "2"}).named(["1", "2"]) == [REFERENCE, OKABE_ITO[0]]
+
+
+def test_a_map_is_shaded_by_its_greatest_and_written_in_its_own_unit() -> None:
+    """Attributions by region of a picture: no share of a row, and no percentages."""
+    shown = Heatmap(
+        caption="Mean size of attributions by region of the picture", row_label="", column_label="", rows=["1", "2"], columns=["1", "2"],
+        values=[[0.0, 1.06], [0.53, 0.2]], unit="logit",
+    )  # fmt: skip
+    chart = picture(shown, [], "checks[0]", Palette(sample()), Speaker("en"))
+    assert chart is not None
+    cells = chart.spec["data"]["values"]
+    assert [cell["text"] for cell in cells] == ["0.0", "1.1", "0.5", "0.2"]
+    assert [cell["share"] for cell in cells] == pytest.approx([0, 1, 0.5, 0.2 / 1.06])
+    assert "unit: logit" in chart.subtitle
+    assert "1.06" in chart.alt
+    assert "%" not in chart.alt
+    table = behind(shown, "checks[0]", Speaker("en"), 10)
+    assert [said.text for said in table.rows[0]][1:] == ["0", "1.06"]
+    zero = shown.model_copy(update={"values": [[0.0, 0.0], [0.0, 0.0]]})
+    assert picture(zero, [], "checks[0]", Palette(sample()), Speaker("zh")) is not None

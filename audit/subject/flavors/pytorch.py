@@ -187,7 +187,9 @@ def _by_column(rows: Rows, values: Array, words: dict[str, int]) -> Array:
         for name, width in port:
             found[name] = values[:, place : place + width]
             place += width
-    for name, count in ((name, words.get(name, 1)) for name in found if rows.is_text(name)):
+    for name in [name for name in found if rows.is_text(name) and name not in words]:
+        found[name] = found[name].sum(axis=1, keepdims=True)
+    for name, count in words.items():
         belongs, own = rows.words(name), found[name]
         by_word = np.zeros((rows.n, count))
         at, token = np.nonzero((belongs >= 0) & (belongs < count))
