@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from audit.answering import TITLES, Case, blocked, conclude, criterion_of
 from audit.assumptions import TOLERANCE
-from audit.judge import BORDERLINE, Answer
+from audit.judge import Answer
 from audit.result import Finding, Message
 from audit.text import message, render
 
+#: A claim is called refuted at this level; up to the second one it is to be tried again with fresh canaries.
 BETA, REPEAT = 0.01, 0.05
 CHECK = "privacy.claim"
-#: The record is silent where it would have to speak, or the canaries are too few to refute the claim.
-UNKNOWN, BY_CONSTRUCTION = "not_logged", "inconclusive_by_construction"
 
 
 def privacy_claim(case: Case, findings: dict[str, list[Finding]], alpha: float) -> Answer:
@@ -34,20 +33,20 @@ def privacy_claim(case: Case, findings: dict[str, list[Finding]], alpha: float) 
         update: dict[str, object] = {"criterion": source.model_copy(update={"max": limit}), "verdict": verdict}
         update |= {"sentence": render(text), "sentence_msg": text} if text else {}
         if why is not None:
-            update |= {"reason": why[0], "reason_msg": why[1]}
+            update |= {"reason": render(why), "reason_msg": why}
         answer.judged[f.key] = f.model_copy(update=update)
     answer.keys = list(answer.judged)
     return conclude(answer, case._replace(repeats=(), cluster=None))  # nothing here rests on the audited rows
 
 
 #: A finding, its limit, its verdict, its sentence, and why it stays open.
-Judged = tuple[Finding, float | None, str, Message | None, tuple[str, Message] | None]
+Judged = tuple[Finding, float | None, str, Message | None, Message | None]
 
 
 def _counted(f: Finding, claimed: Finding, counted: Finding) -> Judged:
     if f.estimate is None or claimed.estimate is None or counted.estimate is None:
         why = f.reason_msg or claimed.reason_msg or message("The claim cannot be counted again from what was logged.")
-        return f, TOLERANCE, "inconclusive", None, (UNKNOWN, why)
+        return f, TOLERANCE, "inconclusive", None, why
     numbers = {"claimed": claimed.estimate.value, "counted": counted.estimate.value}
     if f.estimate.value > TOLERANCE:
         text = message("The claimed epsilon of {claimed:number} is unsupported: the logged training costs {counted:number}.", **numbers)
@@ -66,14 +65,14 @@ def _assumed(broken: Finding, unknown: Finding) -> Judged:
         return broken, 0.0, "fail", text, None
     if unknown.estimate.value:
         why = message("The record of training leaves open {n:count} of the claim's assumptions.", n=unknown.estimate.value)
-        return broken, 0.0, "inconclusive", why, (UNKNOWN, why)
+        return broken, 0.0, "inconclusive", why, why
     return broken, 0.0, "pass", message("The record of training breaks none of the claim's assumptions that it speaks of."), None
 
 
 def _attempted(f: Finding, claimed: Finding, most: Finding | None) -> Judged:
     if f.estimate is None or claimed.estimate is None or most is None or most.estimate is None or f.test is None:
         why = f.reason_msg or message("No attempt to refute the claim was possible.")
-        return f, None, "inconclusive", None, (UNKNOWN, why)
+        return f, None, "inconclusive", None, why
     epsilon, least, cap = claimed.estimate.value, f.estimate.value, most.estimate.value
     numbers = {"claimed": epsilon, "least": least, "level": f.estimate.level, "p": f.test.p_value, "cap": cap}
     if f.test.p_value <= BETA:
@@ -84,12 +83,12 @@ def _attempted(f: Finding, claimed: Finding, most: Finding | None) -> Judged:
         return f, epsilon, "fail", text, None
     if f.test.p_value <= REPEAT:
         why = message("The canaries speak against the claim (p {p:p}), not strongly enough: repeat with fresh canaries.", **numbers)
-        return f, epsilon, "inconclusive", why, (BORDERLINE, why)
+        return f, epsilon, "inconclusive", why, why
     if cap < epsilon:
         why = message(
             "Not refuted, and inconclusive by construction: so few canaries can refute at most an epsilon of {cap:number}, and {claimed:number} is claimed.",
             **numbers,
         )
-        return f, epsilon, "inconclusive", why, (BY_CONSTRUCTION, why)
+        return f, epsilon, "inconclusive", why, why
     text = message("The claimed epsilon of {claimed:number} is not refuted (p {p:p}), which does not verify it.", **numbers)
     return f, epsilon, "pass", text, None

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from audit.result import Estimate, Evidence, Measurement, Message
     from audit.stats.privacy.onerun import Guessed
 
-#: A claim is called refuted at this level; up to the second one it is to be tried again with fresh canaries.
-BETA, REPEAT = 0.01, 0.05
 #: δ for what is shown where nothing was claimed.
 DELTA = 1e-5
 
@@ -152,6 +150,7 @@ def _attempted(ctx: Context, share: float) -> Generator[Measurement, None, list[
         yield undefined("epsilon_at_least", reason)
         return [reason]
     delta = privacy.claim.delta if privacy.claim and privacy.claim.delta else DELTA
+    from audit.promise import BETA
     from audit.stats.auc import roc_auc
     from audit.stats.privacy import onerun
     from audit.stats.rates import clopper_pearson
@@ -193,6 +192,7 @@ def _least(m: int, guessed: Guessed, least: float, claimed: float | None, delta:
 
 def _lower(number: float, m: int, method: str) -> Estimate:
     """A bound from below at confidence 1 − β: the value is the bound."""
+    from audit.promise import BETA
     from audit.result import Estimate
 
     return Estimate(value=number, low=number, high=number, level=1 - BETA, method=method, n=m)
