@@ -330,3 +330,17 @@ def test_what_a_preset_says_and_private_training_goes_without_is_set_aside(capsy
     assert (training.clip, training.private and training.private.epsilon) == (0.0, 2.0)
     assert "goes without the preset's training.clip = 1.0" in capsys.readouterr().err
     assert "training.clip" not in _changes(_options(["events-rnn", "--data", "x"]))
+
+
+def test_a_stated_seed_leaves_the_mode_to_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def timed(*_: Any, **__: Any) -> float:
+        raise AssertionError("a mode was timed")
+
+    monkeypatch.setattr("models.privacy.seconds", timed)
+    automatic = PRIVATE.model_copy(update={"mode": "auto"})
+    (one, found, _), (two, _, _) = train(automatic), train(automatic)
+    assert found is not None
+    assert list(found.modes.values()) == ["bookkeeping"]
+    assert all(torch.equal(value, two.state_dict()[key]) for key, value in one.state_dict().items())
+    with pytest.raises(AssertionError, match="was timed"):
+        train(AUTO)
