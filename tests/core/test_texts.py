@@ -211,4 +211,4 @@ def test_a_thin_space_parts_chinese_from_latin_only() -> None:
     assert render(told, "zh") == "F1：x，对照训练行"
     told = message("{metric}: {compare} against {against}", metric="F1", compare="x", against="white")
     assert render(told, "zh") == "F1：x，对照\u2009white"
-    assert render(message("{who}, {n:count} rows", who="black", n=3), "zh") == "black，3\u2009行"
+    assert render(message("{who} ({n:count} rows)", who="black", n=3), "zh") == "black（3\u2009行）"

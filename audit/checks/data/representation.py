@@ -69,7 +69,7 @@ def _said(ctx: Context, tiny: list[tuple[dict[str, str], int]], combined: int, s
     if largest is None:
         return message("Membership is unknown for every row.")
     if tiny:
-        names = [message("{who}, {n:count} rows", who=who(s), n=n) for s, n in sorted(tiny, key=lambda t: t[1])]
+        names = [message("{who} ({n:count} rows)", who=who(s), n=n) for s, n in sorted(tiny, key=lambda t: t[1])]
         said = message("Groups with fewer than {small:count} rows, about whom little can be said: {names}.", small=small, names=names)
     else:
         said = message("Every group has at least {small:count} rows; the largest is {who} with {n:count} of {rows:count}.",
