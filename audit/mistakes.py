@@ -272,16 +272,14 @@ def _table(found: Sequence[Compared], metric: str, caption: Message) -> Table:
     kind: Literal["percent", "number"] = "percent" if metric == "zero_one_loss" else "number"
     heads = [
         Column(name="slice", label="slice"), Column(name="rows", label="rows, both halves", kind="integer"), Column(name="searched", label="error, searched half", kind=kind),
-        Column(name="score", label="score that ranked it", kind="number"), Column(name="own", label="rows, tested half", kind="integer"),
+        Column(name="score", label="score that ranked it", kind="number"),
         Column(name="tested", label="error, tested half", kind=kind), Column(name="rest", label="everybody else, tested half", kind=kind),
         Column(name="adjusted", label="adjusted p", kind="p_value"),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for c in found:
         p = c.test.adjusted_p_value if c.test else None
-        rows.append(
-            [_written(c.suspect.slice), c.suspect.n + c.own.n, c.suspect.error, c.suspect.score, c.own.n, c.own.mean, c.rest.mean, p]
-        )
+        rows.append([_written(c.suspect.slice), c.suspect.n + c.own.n, c.suspect.error, c.suspect.score, c.own.mean, c.rest.mean, p])
     return Table(caption=render(caption), caption_msg=caption, columns=heads, rows=rows)
 
 

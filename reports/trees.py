@@ -12,7 +12,7 @@ from reports.view import capital, method_name
 from reports.words import Speaker, clean, number
 
 #: Levels of a column that are named, and letters of a row's name.
-NAMED, LETTERS = 4, 60
+NAMED, LETTERS = 4, 80
 INDENT, BRANCH, ARM = "\u00a0" * 4, "└", "──"  # renderers cut spaces that a text begins with, so a picture has arms
 
 
