@@ -41,12 +41,14 @@ def completeness(
     from audit.explain.gap import METHODS
     from audit.explain.gates import measured
     from audit.explain.gates.findings import Gate
-    from audit.explain.gates.trial import APPROXIMATE, trial
+    from audit.explain.gates.trial import APPROXIMATE, STARTS, trial
     from audit.text import message
 
-    # A method that adds up by its construction has little to show, and drawn coalitions cost most: a tenth of the budget is enough for it.
+    # Paths miss one by one, so that few starts show it; a method that adds up by its construction has little to show on many rows.
     steps = "integrated_gradients" in ctx.settled.methods
-    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget if steps else budget // 10)
+    tried, explainer = trial(
+        ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 10
+    )
     gate, gaps = Gate(ctx, explainer, tried), measured.completeness(tried)
     reason = message("There are no rows to explain.")
     metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"

@@ -38,6 +38,8 @@ class Explains(Protocol):
 
 #: Methods that approximate what they should add up to; the others add up by their construction.
 APPROXIMATE = frozenset({"integrated_gradients", "gradient_shap"})
+#: Starts of their paths that are enough to see whether they do.
+STARTS = 3
 #: Methods that draw random numbers.
 SAMPLED = frozenset({"kernel_shap", "leverage_shap", "gradient_shap"})
 
