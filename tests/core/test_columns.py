@@ -56,3 +56,16 @@ def test_both_sources_together_may_contradict_each_other() -> None:
     roles = merge({"columns": {"age": {"monotone": "increasing"}}}, {"columns": {"age": {"immutable": True}}})
     with pytest.raises(AuditError, match="contradict each other"):
         columns.rules(roles.columns)
+
+
+def test_the_mortgage_presets_say_of_every_input_what_it_is_called_in_both_languages() -> None:
+    from models.config import load_preset
+
+    for name in ("credit", "credit-trees"):
+        data = load_preset(name).data
+        for column, said in data.columns.items():
+            rule = ColumnRule.model_validate(said)
+            assert rule.called(column, "en") != column
+            assert rule.called(column, "zh") != rule.called(column, "en")
+            assert all(rule.value(v, "zh") != v for v in rule.values)
+        assert {"approve", "obrat", "cons"} <= set(data.columns)
