@@ -16,7 +16,7 @@ from audit.explain.explained import Explained, Method
 from audit.explain.gap import METHODS
 from audit.explain.parts import Game, game
 from audit.explain.pieces import Piece, Pieces, Regions, Single, Stretches, Words, pieces_of, usual
-from audit.explain.shapley import MOST_EXACT, exact, sampled
+from audit.explain.shapley import exact, sampled
 from audit.outputs import interpret
 from audit.subject.client import Prediction, WorkerError
 from audit.subject.frame import Array, Categories, Frame, rows, take
@@ -37,6 +37,8 @@ BESIDE: tuple[Method, ...] = ("deep_shap", "integrated_gradients")
 #: An upper quartile of the miss above this on the first rows: the method does not see how this model works (methods.md, XAI-01).
 TOO_FAR = 0.05
 PROBED = 10
+#: Up to so many parts every coalition is asked: 2⁹ is what a row costs at least where they are drawn.
+FEW = 9
 #: Steps of Integrated Gradients that a row is taken to cost before any is asked; forward and backward count as three.
 STEPS = 200
 
@@ -77,7 +79,7 @@ def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_
             return _seen(ctx, _beside(ctx, method, some, start, parts), some, base, None)
     parts = pieces_of(ctx.facts.features, frame, base, by_field=by_field)
     each = [len(parts.at(i)) for i in range(rows(frame))]
-    spent = np.cumsum([parts.copies * (1 << d if d <= MOST_EXACT else 2 * wanted(d)) for d in each])
+    spent = np.cumsum([parts.copies * (1 << d if d <= FEW else 2 * wanted(d)) for d in each])
     some = take(frame, slice(0, max(10, int(np.searchsorted(spent, budget, side="right")))))
     parts = pieces_of(ctx.facts.features, some, base, by_field=by_field)
     return _seen(ctx, _from_answers(ctx, some, parts), some, base, instead, by_field=by_field)
@@ -169,7 +171,7 @@ def _from_answers(ctx: Context, frame: Frame, parts: Pieces) -> Explained:
     for count in sorted({len(at) for at in places} - {0}):
         those = [i for i in range(n) if len(places[i]) == count]
         games = [play(i) for i in those]
-        if count <= MOST_EXACT:
+        if count <= FEW:
             found = exact(games, count)
         else:
             rng, drawn = ctx.rng(f"coalitions of {count}"), True
