@@ -49,9 +49,12 @@ def completeness(
     tried, explainer = trial(
         ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 10
     )
-    gate, gaps = Gate(ctx, explainer, tried), measured.completeness(tried)
-    reason = message("There are no rows to explain.")
+    gate = Gate(ctx, explainer, tried)
     metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"
+    if tried.n < 2:
+        yield gate.none(metric, message("Fewer than two rows could be explained."))
+        return
+    gaps, reason = measured.completeness(tried), message("It is not defined on these rows.")
     worst = gate.quantile(metric, gaps, 0.95, reason)
     yield worst
     yield gate.quantile("median_completeness_gap", gaps, 0.5, reason)

@@ -54,6 +54,9 @@ def randomisation(
 
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=models + 1)
     gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
+    if tried.n < 2:
+        yield gate.none("randomised_similarity", message("Fewer than two rows could be explained."))
+        return
     if d < FEWEST:
         yield gate.none(
             "randomised_similarity",
