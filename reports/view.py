@@ -234,16 +234,18 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3, said: str = "")
     return [flagged for _, flagged in sorted(shown, key=lambda row: row[0])[:most]]
 
 
-def questions(document: AuditResult, say: Speaker) -> list[Flagged]:
-    """The questions that decide, in the plan's order; one that was not answered says why."""
+def questions(document: AuditResult, say: Speaker, said: str = "") -> list[Flagged]:
+    """The questions that decide, in the plan's order; one that was not answered says why, unless that is `said` already."""
+
+    def why(q: Question) -> str:
+        reason = say.t(REASONS[q.reason]) if q.reason in REASONS else say.stored(q.reason, q.reason_msg)
+        return "" if reason in said else reason
+
     return [
         Flagged(
             LOOKS[state_of_question(q, document)],
             Said(say.stored(q.title, q.title_msg), f"questions[{i}].title"),
-            Said(
-                say.t(REASONS[q.reason]) if q.reason in REASONS else say.stored(q.reason, q.reason_msg),
-                f"questions[{i}].reason" if q.reason else "",
-            ),
+            Said(why(q), f"questions[{i}].reason" if q.reason else ""),
             anchor(q.check),
         )
         for i, q in enumerate(document.questions)
@@ -312,7 +314,7 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
             lines.append(Said(say.stored(text, told), f"{name}[{i}]"))
     left_out = [say.stored(c.info.title, None) for c in document.checks if c.status == "skipped"]
     if left_out:
-        lines.append(Said(say.t("Not run, each with its reason below: {names}.", names=say.list(left_out)), "checks"))
+        lines.append(Said(say.t("Not run, each with its reason below: {names}.", names=say.join(left_out)), "checks"))
     return lines
 
 
@@ -452,7 +454,7 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         waivers=[Said(waiver_text(w, document, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
         unstated=unstated(document, say),
         deciding=deciding(document, say, said=why),
-        questions=questions(document, say),
+        questions=questions(document, say, said=why),
         established=established(document, say),
         families=families(document, say),
         not_shown=not_shown(document, say),

@@ -38,7 +38,7 @@ def test_shares_base_rates_and_small_groups(tmp_path: Path) -> None:
     assert found.value("group_share", sex="m") == 0.58
     assert found.value("base_rate", sex="f") == 0.3
     assert found("base_rate", sex="x").parts[0].k == 10
-    assert "x (sex): 20" in said(scene, "data.representation")
+    assert "x (sex) (20 rows)" in said(scene, "data.representation")
 
 
 def test_detectable_differences_use_the_common_rate_only(tmp_path: Path) -> None:

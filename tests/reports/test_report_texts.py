@@ -147,6 +147,15 @@ def test_page_one_says_no_sentence_twice(lang: str) -> None:
     assert str(screen.deciding[0].text).endswith("as said above." if lang == "en" else "如上所述。")
 
 
+def test_a_reason_that_the_verdict_gives_is_not_said_again_at_its_question() -> None:
+    document = sample()
+    reason = "These rows cannot tell."
+    asked = [q.model_copy(update={"reason": reason, "reason_msg": None}) for q in document.questions]
+    for why, said in ((f"Still open: ... {reason}", ""), ("Something else.", reason)):
+        screen = first_screen(document.model_copy(update={"questions": asked, "why": why, "why_msg": None}), Speaker("en"))
+        assert {str(q.detail) for q in screen.questions} == {said}
+
+
 def test_several_declared_limits_are_told_apart() -> None:
     document = sample(context={"known_limits": ["one city, one year", "few rows"]})
     assert any("as declared: (1) one city, one year (2) few rows" in str(line) for line in first_screen(document, Speaker("en")).not_shown)
