@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Reasons that are broken down by group: the most frequent ones.
 SHOWN = 5
+#: Background rows at most of a method that walks a path from each of them.
+PATHS = 20
 
 
 @check(
@@ -77,8 +79,9 @@ def reasons(
     size = affordable(ctx, rows, 2 * background, budget)
     chosen = np.sort(ctx.rng("rows").permutation(refused)[:size])
     adverse = take(frame, chosen)
+    drawn = min(background, PATHS) if "integrated_gradients" in ctx.settled.methods else background
     found = {
-        name: shortfalls(ctx, adverse, pool, background, name, output=judge.output, sign=judge.sign)
+        name: shortfalls(ctx, adverse, pool, drawn, name, output=judge.output, sign=judge.sign)
         for name, pool in (("passing", passing.frame), ("everybody", frame))
     }
     first, second = found[method], found["everybody" if method == "passing" else "passing"]
