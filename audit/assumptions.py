@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple
 
 from audit.claims import Claim, Privacy
 from audit.result import Message
-from audit.stats.privacy import gaussian, pld, rdp
+from audit.stats.privacy import gaussian, pld, rdp, sampling
 from audit.text import message
 
 State = Literal["kept", "broken", "not known", "note"]
 #: By so much a claim may lie below the recomputed ε: what accountants state as their own error.
 TOLERANCE = 0.01
+#: A p value below which batches are called no Poisson samples.
+IMPOSSIBLE = 1e-6
 
 
 class Assumption(NamedTuple):
@@ -63,7 +65,7 @@ def assumptions(privacy: Privacy, counted: Recount, training_rows: int | None) -
     claim = privacy.claim
     assert claim is not None
     return [
-        _complete(claim, privacy.differ), _noise(claim), _drawn(claim, counted), _accountant(claim, counted), _steps(claim), _rate(claim),
+        _complete(claim, privacy.differ), _noise(claim), _drawn(claim, counted), _varied(claim), _accountant(claim, counted), _steps(claim), _rate(claim),
         _rows(claim, training_rows), _clipping(claim), _delta(claim), _unit(claim), _source(claim), _secure(claim),
     ]  # fmt: skip
 
@@ -104,6 +106,21 @@ def _drawn(claim: Claim, counted: Recount) -> Assumption:
     said = message(
         "Batches were drawn as {sampling}, and the claim counts on Poisson samples: without that, epsilon is {epsilon:number}.",
         sampling=claim.sampling, epsilon=counted.epsilon,
+    )  # fmt: skip
+    return Assumption(name, "broken", said)
+
+
+def _varied(claim: Claim) -> Assumption:
+    name = "batches vary in size as Poisson samples do"
+    batches, mean, variance = claim.drawn_batches, claim.drawn_mean, claim.drawn_variance
+    if batches is None or mean is None or variance is None or not claim.rows or claim.sample_rate is None or claim.sample_rate > 1:
+        return Assumption(name, "note", message("How the sizes of batches varied was not logged."))
+    p = sampling.p_value(mean, variance, int(batches), rows=int(claim.rows), rate=claim.sample_rate)
+    if p >= IMPOSSIBLE or (claim.sampling is not None and not _poisson(claim.sampling)):  # nobody says that those vary
+        return Assumption(name, "kept" if p >= IMPOSSIBLE else "note")
+    said = message(
+        "Batches held {mean:number} rows on average with a standard deviation of {sd:number}; Poisson samples would have {expected:number} and {spread:number}.",
+        mean=mean, sd=math.sqrt(variance), expected=claim.rows * claim.sample_rate, spread=sampling.batch_sd(int(claim.rows), claim.sample_rate),
     )  # fmt: skip
     return Assumption(name, "broken", said)
 

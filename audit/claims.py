@@ -16,7 +16,10 @@ from audit.features import FeatureSpec
 from audit.result import Frozen
 
 #: Fields of a claim that hold numbers, and those that hold words.
-NUMBERS = ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps", "steps_taken", "rows", "expected_batch_size", "clip_norm")
+NUMBERS = (
+    "epsilon", "delta", "noise_multiplier", "sample_rate", "steps", "steps_taken", "rows", "expected_batch_size", "clip_norm",
+    "drawn_batches", "drawn_mean", "drawn_variance",
+)  # fmt: skip
 WORDS = ("mechanism", "accountant", "sampling", "adjacency", "noise_source")
 
 
@@ -32,6 +35,9 @@ class Claim(Frozen):
     rows: float | None = None
     expected_batch_size: float | None = None
     clip_norm: float | None = None
+    drawn_batches: float | None = None
+    drawn_mean: float | None = None
+    drawn_variance: float | None = None
     mechanism: str | None = None
     accountant: str | None = None
     sampling: str | None = None

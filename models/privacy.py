@@ -106,6 +106,7 @@ class Privacy:
         self.budget = Budget(noise, self.rate, steps, settings.delta)
         self.bound = Bound(settings.clip_norm, settings.clipping == "per_layer")
         self.steps_taken = 0
+        self.drawn = [0, 0, 0]  # batches, and the sums of their sizes and of the squares of these
         self.modes: dict[int, str] = {}
         seeds = self._seeds()
         self._sampling, self._noise = (torch.Generator().manual_seed(seed) for seed in seeds)
@@ -132,7 +133,9 @@ class Privacy:
         """Places of the rows of one step, ascending: each row with chance `rate`, independently. There may be none."""
         import torch
 
-        return torch.nonzero(torch.rand(self.rows, generator=self._sampling, dtype=torch.float64) < self.rate).flatten()
+        found = torch.nonzero(torch.rand(self.rows, generator=self._sampling, dtype=torch.float64) < self.rate).flatten()
+        self.drawn = [a + b for a, b in zip(self.drawn, (1, len(found), len(found) ** 2), strict=True)]
+        return found
 
     def at_once(self, net: nn.Module) -> int:
         """How many rows go through the net together; it changes nothing but memory and time."""
@@ -190,13 +193,13 @@ class Privacy:
     def state(self) -> dict[str, Any]:
         """What goes on where a training is interrupted."""
         states = {"sampling": self._sampling.get_state(), "noise": self._noise.get_state()}
-        return {**states, "steps_taken": self.steps_taken, "modes": self.modes}
+        return {**states, "steps_taken": self.steps_taken, "drawn": self.drawn, "modes": self.modes}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from there: the noise of a step that is taken again is the same noise, and costs nothing more."""
         self._sampling.set_state(saved["sampling"])
         self._noise.set_state(saved["noise"])
-        self.steps_taken, self.modes = saved["steps_taken"], saved["modes"]
+        self.steps_taken, self.drawn, self.modes = saved["steps_taken"], saved["drawn"], saved["modes"]
 
     def record(self, more: list[str]) -> dict[str, Any]:
         """What an auditor must know; `more` is what else the promise does not cover, in this training.
@@ -214,7 +217,16 @@ class Privacy:
             "clipping": self.settings.clipping, "mode": self.modes[max(self.modes)] if self.modes else self.settings.mode,
             "adjacency": "one training row more or less", "secure_mode": False,
             "noise_source": "stated seed" if self.settings.noise_seed is not None else "operating system, not kept",
-            "not_covered": [*self._not_covered(), *more],
+            **self._drawn(), "not_covered": [*self._not_covered(), *more],
+        }  # fmt: skip
+
+    def _drawn(self) -> dict[str, float]:
+        """How the sizes of the batches varied, which tells a Poisson sample from shuffled rows; nothing before the second batch."""
+        batches, total, squares = self.drawn
+        if batches < 2:
+            return {}
+        return {
+            "drawn_batches": batches, "drawn_mean": total / batches, "drawn_variance": (squares * batches - total**2) / (batches * (batches - 1)),
         }  # fmt: skip
 
     def _not_covered(self) -> list[str]:

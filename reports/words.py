@@ -264,6 +264,7 @@ CELLS = {
             mark("the record is whole and says one thing"),
             mark("noise is added to every step"),
             mark("each row is drawn by itself (Poisson sampling)"),
+            mark("batches vary in size as Poisson samples do"),
             mark("the accountant gives an upper bound"),
             mark("no more steps were taken than were counted"),
             mark("the sampling rate is batch size over rows"),

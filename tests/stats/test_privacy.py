@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.special import expit, ndtri
 from scipy.stats import binom, norm
 
-from audit.stats.privacy import exposure, gaussian, manyruns, membership, onerun, pld, rdp, references, regression
+from audit.stats.privacy import exposure, gaussian, manyruns, membership, onerun, pld, rdp, references, regression, sampling
 
 # --- Gaussian privacy -----------------------------------------------------------------------------------------------------------------
 
@@ -285,3 +285,14 @@ def test_quantile_regression_learns_the_quantile_of_each_row() -> None:
     alarms = int((s > fitted.predict(x)).sum())
     assert manyruns.at_least(alarms, 10_000, beta=0.005) <= 0.014
     assert manyruns.at_most(alarms, 10_000, beta=0.005) >= 0.007
+
+
+def test_batches_of_one_size_are_no_poisson_samples() -> None:
+    """60,000 rows, 256 expected, 2,000 steps: a standard deviation of 15.97; no spread at all is impossible, and so is another mean."""
+    assert sampling.batch_sd(60_000, 256 / 60_000) == pytest.approx(15.97, abs=0.01)
+    sizes = np.random.default_rng(4).binomial(60_000, 256 / 60_000, 2000)
+    given_ = {"rows": 60_000, "rate": 256 / 60_000}
+    assert sampling.p_value(sizes.mean(), sizes.var(ddof=1), 2000, **given_) > 0.01
+    assert sampling.p_value(256.0, 0.0, 2000, **given_) < 1e-6
+    assert sampling.p_value(300.0, sizes.var(ddof=1), 2000, **given_) < 1e-6
+    assert sampling.p_value(256.0, 0.0, 1, **given_) == 1.0
