@@ -51,8 +51,8 @@ def completeness(
     )
     gate = Gate(ctx, explainer, tried)
     metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"
-    if tried.n < 2:
-        yield gate.none(metric, message("Fewer than two rows could be explained."))
+    if tried.n < 10:
+        yield gate.none(metric, message("Fewer than ten rows could be explained."))
         return
     gaps, reason = measured.completeness(tried), message("It is not defined on these rows.")
     worst = gate.quantile(metric, gaps, 0.95, reason)

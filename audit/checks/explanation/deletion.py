@@ -53,8 +53,8 @@ def deletion(
     d = len(ctx.facts.features)
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, masks=d + 2 + 5 * (min(d, STEPS) + 1))
     gate = Gate(ctx, explainer, tried)
-    if tried.n < 2:
-        yield gate.none("deletion_area", message("Fewer than two rows could be explained."))
+    if tried.n < 10:
+        yield gate.none("deletion_area", message("Fewer than ten rows could be explained."))
         return
     if tried.values.shape[1] < 2:
         yield gate.none("deletion_area", message("There is one input only, so there is nothing to share out."))

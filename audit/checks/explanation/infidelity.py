@@ -50,8 +50,8 @@ def infidelity(
 
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, masks=masks)
     gate = Gate(ctx, explainer, tried)
-    if tried.n < 2:
-        yield gate.none("infidelity", message("Fewer than two rows could be explained."))
+    if tried.n < 10:
+        yield gate.none("infidelity", message("Fewer than ten rows could be explained."))
         return
     if tried.values.shape[1] < 2:
         yield gate.none("infidelity", message("There is one input only, so there is nothing to share out."))

@@ -54,8 +54,8 @@ def randomisation(
 
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=models + 1)
     gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
-    if tried.n < 2:
-        yield gate.none("randomised_similarity", message("Fewer than two rows could be explained."))
+    if tried.n < 10:
+        yield gate.none("randomised_similarity", message("Fewer than ten rows could be explained."))
         return
     if d < FEWEST:
         yield gate.none(
@@ -64,7 +64,13 @@ def randomisation(
         )
         return
     seeds = ctx.rng("models").integers(0, 2**31, models).tolist()
-    found = measured.against_random_models(tried, [stacked(randomised(explainer, seed)(tried.frame)) for seed in seeds])
+    others = [stacked(randomised(explainer, seed)(tried.frame)) for seed in seeds]
+    if not all(other.any() for other in others):
+        yield gate.none(
+            "randomised_similarity", message("A model that learned nothing uses no input on so few rows, so there is nothing to compare.")
+        )
+        return
+    found = measured.against_random_models(tried, others)
     none = message("There are no rows to explain.")
     similarity = gate.quantile("randomised_similarity", found.similarity, 0.5, none)
     yield similarity

@@ -50,8 +50,8 @@ def stability(
 
     tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=seeds + neighbours)
     gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
-    if tried.n < 2:
-        yield gate.none("seed_overlap", message("Fewer than two rows could be explained."))
+    if tried.n < 10:
+        yield gate.none("seed_overlap", message("Fewer than ten rows could be explained."))
         return
     if d < 2:
         yield gate.none("seed_overlap", message("There is one input only, so there is nothing to share out."))
