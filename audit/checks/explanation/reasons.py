@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 #: Reasons that are broken down by group: the most frequent ones.
 SHOWN = 5
-#: Background rows at most of a method that walks a path from each of them.
-PATHS = 20
+#: Background rows at most of a method that walks a path from each of them: all of a band that has no more, so that nothing of it is left to chance.
+PATHS = 25
 
 
 @check(
