@@ -47,7 +47,7 @@ def completeness(
     # Paths miss one by one, so that few starts show it; a method that adds up by its construction has little to show on many rows.
     steps = "integrated_gradients" in ctx.settled.methods
     tried, explainer = trial(
-        ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 10
+        ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 50
     )
     gate = Gate(ctx, explainer, tried)
     metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"

@@ -37,7 +37,7 @@ def stability(
     seeds: Annotated[int, Field(ge=2, le=1000)] = 3,
     neighbours: Annotated[int, Field(ge=1, le=10_000)] = 5,
     top: Annotated[int, Field(ge=1, le=1000)] = 5,
-    budget: Annotated[int, Field(ge=1_000)] = 400_000,
+    budget: Annotated[int, Field(ge=1_000)] = 200_000,
 ) -> Iterable[Measurement | Message]:
     """Mean corrected overlap over seeds, concordance of all ranks, median sensitivity, and how far it exceeds what the answer explains."""
     from audit.explain.gap import METHODS
