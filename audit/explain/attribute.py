@@ -37,8 +37,8 @@ COALITIONS, LEAST = 16, 256
 #: Parts of the background, each with draws of its own: the same number of evaluations, and what one draw misses averages out. On the net of the
 #: benchmark ten of them have a third of the error of one.
 PARTS = 10
-#: Background rows from which Integrated Gradients start; each costs a path of its own.
-STARTS = 10
+#: Background rows from which Integrated Gradients start; each costs a path of its own, of about so many steps until the sums hold.
+STARTS, STEPS = 10, 800
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,14 @@ class Explainer:
         return Explained(list(frame), found.values, found.base, answer, unit, self.method, against, estimand=found.estimand)
 
     def _from_answers(self, frame: Frame, stream: str) -> list[Explained]:
-        """SHAP over answers: every coalition of up to 12 parts, else drawn ones. A part that never differs gets 0 without being asked about."""
+        """SHAP over answers: every coalition where there are no more than would be drawn, or of up to 12 inputs; a part that never differs gets 0."""
         parts = Columns(frame, self.background, self.groups)
         names, moving = list(parts.groups or frame), parts.moving
-        few = int(moving.sum()) <= MOST_EXACT
+        d = int(moving.sum())
+        few = d <= MOST_EXACT and (self.method == "exact_shap" or 1 << d <= (self.coalitions or wanted(d)))
         if self.method == "lime":
             return self._surrogates(parts, names, frame, stream)
-        found = exact(self._games(parts, moving), int(moving.sum())) if few else self._drawn(parts, moving, stream)
+        found = exact(self._games(parts, moving), d) if few else self._drawn(parts, moving, stream)
         values, error = (None if v is None else _all_parts(v, moving) for v in (found.values, found.error))
         assert values is not None
         own = self.answer(frame)
@@ -212,7 +213,7 @@ def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: 
     if "tree_shap" in ctx.settled.methods and method == AUTO:
         cost = background
     elif "integrated_gradients" in ctx.settled.methods and method == AUTO:
-        cost = 3 * STARTS * 400
+        cost = 3 * STARTS * STEPS
     else:
         cost = background * (1 << d if d <= MOST_EXACT and method != "lime" else wanted(d))
     return max(10, min(size, budget // cost))

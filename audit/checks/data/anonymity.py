@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @check(
     "data.anonymity",
-    title="Could people be recognised in the audited table?",
+    title="How easily people are recognised in the audited table",
     meaning=(
         "Rows that are equal in what others may know of a person (quasi-identifiers: the sensitive columns, and columns whose names speak of age, place, work and the like, unless the plan names them) form a "
         "class. The smallest class says how alone somebody stands (k-anonymity); a class whose rows all have one outcome gives it away (l-diversity); how far a class's outcomes differ from "

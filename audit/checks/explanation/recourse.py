@@ -177,7 +177,7 @@ def _summary(found: int, n: int, cost: float, changes: float, ratios: list[tuple
     from audit.text import message, who
 
     said = message(
-        "For {found:count} of {n:count} people who do not get the favourable decision there is a change that would give it; the nearest moves {changes:number} inputs by {cost:number} percentile ranges in all, on average.",
+        "For {found:count} of {n:count} people who do not get the favourable decision there is a change that would give it; the nearest moves {changes:number} inputs by {cost:number} percentile ranges in all, on average (1 is from the lowest to the highest value).",
         found=found, n=n, changes=changes, cost=cost,
     )  # fmt: skip
     if not ratios:

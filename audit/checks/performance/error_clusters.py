@@ -92,12 +92,12 @@ def error_clusters(
         said = message("Of {kinds:count} groups of {column} ({n:count} rows) none has more errors on the searched half.", **numbers)
     elif told is None:
         said = message(
-            "Of {kinds:count} groups of {column} ({n:count} rows), the {tests:count} with the plainest errors on one half were tested on the other: none has a higher error there beyond chance (smallest adjusted p {p:p}).",
+            "Of {kinds:count} groups of {column} ({n:count} rows), the {tests:count} with the plainest errors on one half were tested on the other: for none is a higher error established there (smallest adjusted p {p:p}).",
             p=min(c.held for c in found), **numbers,
         )  # fmt: skip
     else:
         said = message(
-            "Of {kinds:count} groups of {column} ({n:count} rows), the {tests:count} with the plainest errors on one half were tested on the other. {held:count} of them have a higher error there beyond chance, the plainest being: {named}",
+            "Of {kinds:count} groups of {column} ({n:count} rows), the {tests:count} with the plainest errors on one half were tested on the other. For {held:count} of them a higher error is established there, the plainest being: {named}",
             held=sum(c.held <= ctx.plan.judge.alpha_fail for c in found), named=told, **numbers,
         )  # fmt: skip
     yield said

@@ -71,7 +71,7 @@ def error_tree(
     found = mistakes.compare(ctx, [tree.worst()], second)
     yield from mistakes.measured(found, held.metric)
     told = mistakes.said(ctx, found, held.metric) or message(
-        "Its worst part is not worse than all other rows beyond chance ({what}; adjusted p {p:p}).", what=message(WORDS[held.metric]), p=found[0].held
+        "That its worst part is worse than all other rows is not established ({what}; adjusted p {p:p}).", what=message(WORDS[held.metric]), p=found[0].held
     )  # fmt: skip
     said = message(
         "The tree divides by {columns} and foretells {share:percent} of the variation of the error on rows that had no part in it ({level:percent} interval {low:percent} to {high:percent}; {n:count} rows). {told}",

@@ -87,12 +87,12 @@ def slices(
         )
     elif told is None:
         said = message(
-            "Of {tried:count} slices by up to {depth:count} of {columns:count} columns, the {tests:count} that stood out most on one half of the rows were tested on the other: none has a higher error there beyond chance (smallest adjusted p {p:p}).",
+            "Of {tried:count} slices by up to {depth:count} of {columns:count} columns, the {tests:count} that stood out most on one half of the rows were tested on the other: for none is a higher error established there (smallest adjusted p {p:p}).",
             p=min(c.held for c in found), **numbers,
         )  # fmt: skip
     else:
         said = message(
-            "Of {tried:count} slices by up to {depth:count} of {columns:count} columns, the {tests:count} that stood out most on one half of the rows were tested on the other. {held:count} of them have a higher error there beyond chance, the plainest being: {named}",
+            "Of {tried:count} slices by up to {depth:count} of {columns:count} columns, the {tests:count} that stood out most on one half of the rows were tested on the other. For {held:count} of them a higher error is established there, the plainest being: {named}",
             held=sum(c.held <= ctx.plan.judge.alpha_fail for c in found), named=told, **numbers,
         )  # fmt: skip
     yield mistakes.drawn(held, said)

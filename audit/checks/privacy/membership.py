@@ -22,7 +22,7 @@ NAMES = {"loss": "loss of the row", "surplus": "log odds above those of rows lik
 
 @check(
     "privacy.membership",
-    title="Does the model tell who was in its training data?",
+    title="Whether the model tells who was in its training data",
     meaning=(
         "Rows that trained the model and audited rows that did not are told apart by what the model says of them: by the loss, and by how far the log odds of the outcome exceed what rows like it have. "
         "One half of the rows chooses the attack, and the other half measures it: how many members are found where 1 % of the others are taken for members, and the area under the ROC curve. "
