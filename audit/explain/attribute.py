@@ -15,7 +15,7 @@ import numpy as np
 
 from audit.explain.explained import Explained, Method, defined
 from audit.explain.lime import lime
-from audit.explain.parts import Columns, Game, game
+from audit.explain.parts import Columns, Game, RowGame
 from audit.explain.shapley import MOST_EXACT, Shapley, exact, first, sampled
 from audit.subject.frame import Frame, rows, take
 
@@ -122,7 +122,8 @@ class Explainer:
 
     def _games(self, parts: Columns, moving: Bools) -> list[Game]:
         """The games of the rows, of what moves; the rest takes no part."""
-        return [_of_moving(game(self.answer, parts, i), moving) for i in range(rows(parts.frame))]
+        answers = self.answer  # one and the same for all rows, so that they can be asked together
+        return [RowGame(answers, parts, i, moving) for i in range(rows(parts.frame))]
 
     def _surrogates(self, parts: Columns, names: list[str], frame: Frame, stream: str) -> list[Explained]:
         """LIME's coefficients; what does not move has none."""
@@ -222,17 +223,6 @@ def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: 
 def wanted(d: int) -> int:
     """Coalitions for a row of d parts, on average."""
     return max(COALITIONS * d, LEAST, 2 * first(d))
-
-
-def _of_moving(play: Game, moving: Bools) -> Game:
-    """The game of the parts that move; the others take no part."""
-
-    def among(masks: Bools) -> Floats:
-        whole = np.zeros((len(masks), len(moving)), dtype=bool)
-        whole[:, moving] = masks
-        return play(whole)
-
-    return among
 
 
 def _all_parts(values: Floats, moving: Bools) -> Floats:

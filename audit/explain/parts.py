@@ -73,18 +73,73 @@ class Columns:
         return list(self.groups.values()) if self.groups else [[name] for name in self.frame]
 
 
-def game(answers: Answers, parts: Parts, row: int) -> Game:
-    """The cooperative game whose players are the parts of one row."""
-    step = max(1, BATCH // parts.copies)
+@dataclass(frozen=True)
+class RowGame:
+    """The cooperative game whose players are the parts of one row; `moving` (d,) names those that play, where the others move no answer."""
 
-    def play(masks: Bools) -> Floats:
-        found = []
+    answers: Answers
+    parts: Parts
+    row: int
+    moving: Bools | None = None
+
+    def __call__(self, masks: Bools) -> Floats:
+        """Mean answers (m, k) for masks (m, players)."""
+        own: Floats = together([self], masks)[0]
+        return own
+
+    def frame(self, masks: Bools) -> Frame:
+        """The rows to ask about: m · copies."""
+        if self.moving is None:
+            return self.parts.mixed(self.row, masks)
+        whole = np.zeros((len(masks), len(self.moving)), dtype=bool)
+        whole[:, self.moving] = masks
+        return self.parts.mixed(self.row, whole)
+
+
+def game(answers: Answers, parts: Parts, row: int) -> RowGame:
+    """The game of one row, of all its parts."""
+    return RowGame(answers, parts, row)
+
+
+def together(games: Sequence[Game], masks: Bools) -> Floats:
+    """Several games asked about the same masks (m, d), (games, m, k): those of rows of one kind in few large calls, as small ones cost more."""
+    first = games[0]
+    if not isinstance(first, RowGame) or not all(isinstance(g, RowGame) and g.answers == first.answers for g in games):
+        return np.stack([play(masks) for play in games])
+    copies = max(1, first.parts.copies)
+    at_once, step = max(1, BATCH // max(1, copies * len(masks))), max(1, BATCH // copies)
+    found: list[Floats] = []
+    for i in range(0, len(games), at_once):
+        some = [g for g in games[i : i + at_once] if isinstance(g, RowGame)]
+        of_masks = []
         for start in range(0, len(masks), step):
-            some = masks[start : start + step]
-            found.append(answers(parts.mixed(row, some)).reshape(len(some), parts.copies, -1).mean(axis=1))
-        return np.concatenate(found) if found else np.zeros((0, 1))
+            asked = joined([g.frame(masks[start : start + step]) for g in some])
+            told = (
+                first.answers(asked)
+                if asked is not None
+                else np.concatenate([g.answers(g.frame(masks[start : start + step])) for g in some])
+            )
+            of_masks.append(told.reshape(len(some), -1, copies, told.shape[-1]).mean(axis=2))
+        found.append(np.concatenate(of_masks, axis=1) if of_masks else np.zeros((len(some), 0, 1)))
+    whole: Floats = np.concatenate(found)
+    return whole
 
-    return play
+
+def joined(frames: Sequence[Frame]) -> Frame | None:
+    """The rows of several frames in one; None where a column's codes do not mean the same in all of them."""
+    if len(frames) == 1:
+        return frames[0]
+    out: Frame = {}
+    for name, column in frames[0].items():
+        columns = [frame[name] for frame in frames]
+        if isinstance(column, Categories):
+            coded = [c for c in columns if isinstance(c, Categories) and c.vocabulary == column.vocabulary]
+            if len(coded) < len(columns):
+                return None
+            out[name] = Categories(np.concatenate([c.codes for c in coded]), column.vocabulary)
+        else:
+            out[name] = np.concatenate([c for c in columns if not isinstance(c, Categories)])
+    return out
 
 
 def mixed_column(own: Array | Categories, background: Array | Categories, row: int, kept: Bools) -> Array | Categories:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from audit.explain.coalitions import KernelPairs, LeveragePairs, Pairs, everything
+from audit.explain.parts import together
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,8 @@ def sampled(
     """
     n, share = len(games), np.asarray(shares) / np.sum(shares)
     draws: list[Pairs] = [LeveragePairs(d, rng) if sampler == "leverage_shap" else KernelPairs(d, rng) for _ in share]
-    ends = np.stack([[play(np.array([[False] * d, [True] * d])) for play in row] for row in games])
+    none_and_all = np.array([[False] * d, [True] * d])
+    ends = np.stack([together([row[g] for row in games], none_and_all) for g in range(len(share))], axis=1)
     k = ends.shape[3]
     base, moved = np.tensordot(ends[:, :, 0], share, (1, 0)), ends[:, :, 1] - ends[:, :, 0]
     values, error = np.full((n, d, k), np.nan), np.full((n, d, k), np.inf)
@@ -106,9 +108,8 @@ def _odd_parts(games: Sequence[Game], masks: Bools, pending: NDArray[np.intp], k
     """Half of v(z) − v(complement) of the pending games, (n, m, k); NaN for the others."""
     found = np.full((len(games), len(masks), k), np.nan)
     both = np.concatenate([masks, ~masks])
-    for i in pending.tolist():
-        answers = games[i](both)
-        found[i] = (answers[: len(masks)] - answers[len(masks) :]) / 2
+    answers = together([games[i] for i in pending.tolist()], both)
+    found[pending] = (answers[:, : len(masks)] - answers[:, len(masks) :]) / 2
     return found
 
 

@@ -46,7 +46,7 @@ def global_(
     *,
     rows: Annotated[int, Field(ge=2, le=1_000_000)] = 2000,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
-    budget: Annotated[int, Field(ge=1_000)] = 2_500_000,
+    budget: Annotated[int, Field(ge=1_000)] = 4_000_000,
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,

@@ -51,7 +51,7 @@ def reasons(
     method: Literal["passing", "everybody"] = "passing",
     proxy: Annotated[float, Field(gt=0, le=1)] = 0.5,
     completeness: Annotated[float, Field(gt=0, le=1)] = 0.05,
-    budget: Annotated[int, Field(ge=1_000)] = 1_000_000,
+    budget: Annotated[int, Field(ge=1_000)] = 2_000_000,
 ) -> Iterable[Measurement | Message]:
     """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued."""
     import numpy as np
