@@ -30,7 +30,7 @@ def test_the_last_line_is_the_folder_and_nothing_else_stands_on_stdout(demo: Don
 
 
 #: Checks that ask what nobody declared of the demonstration: what errors cost, when a row happened, which columns Local Law 144 means.
-UNDECLARED = {"performance.costs", "performance.period", "fairness.ll144"}
+UNDECLARED = {"performance.costs", "performance.period", "performance.error_clusters", "fairness.ll144", "privacy.claim"}
 
 
 def test_every_check_of_the_plan_completed(demo: Done) -> None:

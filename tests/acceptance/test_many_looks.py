@@ -38,7 +38,11 @@ ROLES = [
     "--reference",
     "sex=m",
 ]
-FAST = ["--skip", "explanation,efficiency,data,calibration"]
+FAST = [
+    "--skip",
+    "explanation,efficiency,data,calibration,privacy,performance.groups,performance.slices,performance.error_tree,performance.error_clusters,"
+    "performance.costs,fairness.metrics,fairness.subgroups,fairness.conditional,fairness.flip,fairness.impact,fairness.score",
+]
 
 
 @pytest.fixture(scope="module")

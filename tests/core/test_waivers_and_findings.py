@@ -83,10 +83,10 @@ def test_the_public_edition_keeps_what_was_written_about_a_withheld_group(tmp_pa
     sex = ["f"] * 5 + ["m"] * 600
     document = set_scene(tmp_path, pred=[0] * 5 + [1, 0] * 300, groups={"sex": sex}).document()
     small = next(f for c in document.checks for f in c.findings if f.slice == {"sex": "f"} and f.metric == "selection_rate")
-    given = [{**waiver(small.key, reason="all five were refused"), "state": "accepted"}]
+    given = [{**waiver(small.key, reason="all quintuplets were refused"), "state": "accepted"}]
     waived = AuditResult.model_validate(document.model_dump(mode="json") | {"waivers": given})
-    assert "five" not in public(waived).model_dump_json()
-    assert "five" in waived.model_dump_json()
+    assert "quintuplets" not in public(waived).model_dump_json()
+    assert "quintuplets" in waived.model_dump_json()
 
 
 @pytest.mark.parametrize(

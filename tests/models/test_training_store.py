@@ -69,12 +69,12 @@ def test_roles_are_complete(train: Train, preset: str) -> None:
     roles = trained.roles
     assert list(roles) == [
         "schema_version", "target", "positive", "favourable", "decision", "label_source", "task", "classes",
-        "sensitive", "features", "reference", "row_key", "cluster", "context",
+        "sensitive", "features", "reference", "row_key", "cluster", "columns", "context",
     ]  # fmt: skip
-    assert roles | {"features": [], "context": {}, "decision": ""} == {
+    assert roles | {"features": [], "columns": {}, "context": {}, "decision": ""} == {
         "schema_version": 1, "target": "approve", "positive": "1", "favourable": ["1"], "decision": "", "label_source": "human_decision",
         "task": "binary", "classes": ["0", "1"], "sensitive": ["race", "sex", "marital"], "features": [], "reference": {"race": "white"},
-        "row_key": None, "cluster": None, "context": {},
+        "row_key": None, "cluster": None, "columns": {}, "context": {},
     }  # fmt: skip
     assert re.fullmatch(r"score>=0\.\d{4}", roles["decision"])
     assert all(roles["context"].values())

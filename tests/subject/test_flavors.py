@@ -227,7 +227,7 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
     assert np.array_equal(answer.values, expected.astype(float))
     assert description.flops == 2 * (6 * 16 + 16 * 2)
     assert (description.kind, description.parameters) == ("graph", 6 * 16 + 16 + 16 * 2 + 2)
-    assert description.methods == ["integrated_gradients", "gradient_shap"]
+    assert description.methods == ["integrated_gradients", "gradient_shap", "gradient_x_input"]
     some, background = take(rows, slice(0, 60)), take(rows, slice(60, 62))
     found = client.attribute(some, background, method="integrated_gradients", output=1, timeout=LIMIT)
     gap = np.abs(found.values.sum(axis=1) + found.base - found.explained)
@@ -241,7 +241,7 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
 
 def test_no_path_leads_through_a_category_of_very_many_values(save: Save, start: Any, rows: Frame) -> None:
     net, x = torch_net(), coded(rows)
-    for size, expected in ((64, ["integrated_gradients", "gradient_shap"]), (65, [])):
+    for size, expected in ((64, ["integrated_gradients", "gradient_shap", "gradient_x_input"]), (65, [])):
         columns = [{"name": "word", "kind": "category", "vocabulary": ["ü", "a", *map(str, range(size - 2))]}]
         path = save("pytorch", net, signature=signature(x, x[:, :2]), input_example=x[:4], metadata={"columns": columns})
         client, _ = start(path)

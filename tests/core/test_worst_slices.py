@@ -64,7 +64,7 @@ def test_a_slice_of_two_percent_with_twice_the_errors_is_found(tmp_path: Path, t
     assert first.estimate is not None
     assert first.estimate.low < (0.15 if task == "binary" else 3) < first.estimate.high
     text = render(scene.summary(CHECK))
-    assert "beyond chance" in text
+    assert "a higher error is established" in text
     assert "shop = 3" in text
 
 
