@@ -214,7 +214,7 @@ def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: 
     if "tree_shap" in ctx.settled.methods and method == AUTO:
         cost = background
     elif "integrated_gradients" in ctx.settled.methods and method == AUTO:
-        cost = 3 * STARTS * STEPS
+        cost = 3 * min(STARTS, background) * STEPS
     else:
         cost = background * (1 << d if d <= MOST_EXACT and method != "lime" else wanted(d))
     return max(10, min(size, budget // cost))

@@ -35,7 +35,7 @@ def completeness(
     *,
     rows: Annotated[int, Field(ge=10, le=1_000_000)] = 200,
     background: Annotated[int, Field(ge=1, le=10_000)] = 10,
-    budget: Annotated[int, Field(ge=1_000)] = 4_800_000,
+    budget: Annotated[int, Field(ge=1_000)] = 2_400_000,
 ) -> Iterable[Measurement | Message]:
     """Median and 95th percentile of the gap over the rows, of the worst output."""
     from audit.explain.gap import METHODS
