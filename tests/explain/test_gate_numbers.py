@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audit.explain.gates import agreement, completeness, deletion, infidelity, randomisation, stability
+from audit.explain.gates import agreement, completeness, deletion, infidelity, measured, randomisation, stability
 
 
 def additive(weights, x, base=0.0):
@@ -142,3 +142,19 @@ def test_agreement_of_two_orders() -> None:
     assert found.pairwise[0] == pytest.approx(4 / 6)
     opposite = agreement.agreement(first, -first, 3)
     assert (opposite.feature[0], opposite.sign[0]) == (1, 0)
+
+
+def test_likeness_of_ranks_tells_nothing_where_random_models_are_as_alike() -> None:
+    ranks = np.full((9, 6), 0.95)[:, 0]
+    few = measured.Randomised(similarity=ranks, null=np.full(27, 0.97), entropy_rise=ranks, unchanged=np.full(9, 0.8))
+    assert not few.tells
+    assert few._replace(unchanged=np.ones(9)).tells  # the input itself is its own explanation over any model
+    assert few._replace(null=np.full(27, 0.5)).tells
+
+
+def test_proportions_are_more_than_ranks() -> None:
+    a = np.array([[4.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    b = np.array([[40.0, 20.0, 10.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    assert randomisation.proportional(a, b) == pytest.approx([1, 1])
+    assert randomisation.similarity(a, b) == pytest.approx([1, 1])
+    assert randomisation.proportional(a[:1], np.array([[1.0, 0.9, 0.8, 0.0]])) == pytest.approx(6.6 / np.sqrt(21 * 2.45))

@@ -78,7 +78,7 @@ def verdicts(trial: Trial, seed: int = 0) -> dict[str, str]:
             (from_influence(share, (gains[""] - share * best) / best.mean(), level=LEVEL, method="delta"), "deletion_gain_share", "value"),
         ],
         "randomisation": [
-            (own_rank, "randomised_similarity", "value"),
+            *([(own_rank, "randomised_similarity", "value")] if alike.tells else []),
             (own_rank.model_copy(update={k: getattr(own_rank, k) - null.value for k in ("value", "low", "high")}), "randomised_similarity", "difference"),
         ],
         "stability": [

@@ -73,7 +73,15 @@ def randomisation(
     found = measured.against_random_models(tried, others)
     none = message("There are no rows to explain.")
     similarity = gate.quantile("randomised_similarity", found.similarity, 0.5, none)
-    yield similarity
+    common = float(np.quantile(found.null, 0.95))
+    if not found.tells:
+        yield gate.none("randomised_similarity", message(
+            "Models that learned nothing rank the inputs of these rows as much alike among each other ({null:ratio}) as this one ({similarity:ratio}), "
+            "and the attributions are not the same: likeness says nothing here.",
+            null=common, similarity=float(np.median(found.similarity)),
+        ))  # fmt: skip
+    else:
+        yield similarity
     level = ctx.level("randomised_similarity", "difference")
     own, null = (quantile(v, q, level=level, clamped=True) for v, q in ((found.similarity, 0.5), (found.null, 0.95)))
     assert own is not None
@@ -87,5 +95,5 @@ def randomisation(
     yield message(
         "Over models that learned nothing, {method} ranks the inputs of a row alike to {similarity:ratio} (median over {n:count} rows of the absolute rank correlation); "
         "95 of 100 pairs of such models stay below {null:ratio}.",
-        method=message(METHODS[tried.method]), similarity=own.value, n=len(found.similarity), null=float(np.quantile(found.null, 0.95)),
+        method=message(METHODS[tried.method]), similarity=own.value, n=len(found.similarity), null=common,
     )  # fmt: skip

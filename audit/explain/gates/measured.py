@@ -103,11 +103,18 @@ def deleted(trial: Trial, controls: dict[str, Floats], rng: np.random.Generator)
 
 class Randomised(NamedTuple):
     """Per row, (n,): similarity to the explanation of a model without meaning, averaged over such models; that of two such models to each other,
-    (n · pairs,); and by how much the entropy of the sizes rises."""
+    (n · pairs,); by how much the entropy of the sizes rises; and the cosine with the least like of those explanations."""
 
     similarity: Floats
     null: Floats
     entropy_rise: Floats
+    unchanged: Floats
+
+    @property
+    def tells(self) -> bool:
+        """Whether likeness tells anything: the attributions are the same, or more alike than those of 95 of 100 pairs of random models."""
+        same = float(np.median(self.unchanged)) >= randomisation.SAME
+        return same or float(np.quantile(self.null, 0.95)) < float(np.median(self.similarity))
 
 
 def against_random_models(trial: Trial, others: Sequence[Floats]) -> Randomised:
@@ -123,6 +130,7 @@ def against_random_models(trial: Trial, others: Sequence[Floats]) -> Randomised:
         np.mean([alike(own, o) for o in others], axis=0),
         np.concatenate([alike(a, b) for a, b in combinations(others, 2)]),
         np.mean(rises, axis=0),
+        np.min([randomisation.proportional(own[:, :, i], o[:, :, i]) for o in others for i in range(k)], axis=0),
     )
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Bins of the histogram whose entropy is taken.
 BINS = 100
+#: Attributions whose cosine is at least this are the same but for their scale.
+SAME = 0.99
 #: Parts below which ranks say too little.
 FEWEST = 5
 
@@ -30,6 +32,15 @@ def similarity(a: Floats, b: Floats) -> Floats:
     neither = (~p.any(axis=1)) & (~q.any(axis=1))
     rho: Floats = np.where(size > 0, np.abs((p * q).sum(axis=1)) / np.where(size > 0, size, 1), neither.astype(float))
     return rho
+
+
+def proportional(a: Floats, b: Floats) -> Floats:
+    """|cosine| of two attributions of the same rows, both (n, d): (n,), 1 where one is a multiple of the other. Ranks of few parts are alike for
+    many reasons, proportions are not."""
+    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    neither = ~a.any(axis=1) & ~b.any(axis=1)
+    cosine: Floats = np.where(size > 0, np.abs((a * b).sum(axis=1)) / np.where(size > 0, size, 1), neither.astype(float))
+    return cosine
 
 
 def entropy(values: Floats) -> Floats:
