@@ -123,6 +123,8 @@ def closing(result: AuditResult, verdict: str, states: dict[str, str], deciding:
     order = list(SIGNS)
     for family, found in families.items():
         worst = min(found, key=order.index)
+        if worst == "pass" and result.open_question(family) is not None:
+            worst = "inconclusive"
         table.add_row(family, Text(SIGNS[worst], style=COLOURS[worst]), f"{len(found)} check{'s' * (len(found) > 1)}")
     console.print(table)
     for sign, sentence in deciding:

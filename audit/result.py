@@ -477,6 +477,10 @@ class AuditResult(Frozen):
     checks: list[CheckResult]
     digest: str = ""
 
+    def open_question(self, family: str) -> Question | None:
+        """The first deciding question of a family that is open: where there is one, the family does not pass, whatever its checks say."""
+        return next((q for q in self.questions if q.check.split(".")[0] == family and q.verdict == "inconclusive"), None)
+
 
 def finding_key(check: str, metric: str, compare: str, slice_: Slice, against: Slice | None) -> str:
     """A key that names the same question in every audit: 16 hex digits of the SHA-256 of its five parts."""

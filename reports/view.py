@@ -288,6 +288,9 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
             for j, c in members
             if c is not worst and (c.status == "errored" or c.verdict == "inconclusive")
         ]
+        if state == "pass" and (question := document.open_question(name)) is not None:
+            state = state_of_question(question, document)
+            open_.insert(0, Said(say.stored(question.title, question.title_msg), f"questions[{document.questions.index(question)}].title"))
         told = "rejected" if worst.rejected else "summary"
         text = say.stored(worst.rejected, worst.rejected_msg) if worst.rejected else say.stored(worst.summary, worst.summary_msg)
         found = Said(text, f"checks[{i}].{told}")
