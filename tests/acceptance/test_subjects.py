@@ -310,7 +310,14 @@ def test_both_are_logged_where_there_is_a_store(case: Case, server: Endpoint) ->
 
 # --- an endpoint that does not behave -------------------------------------------------------------------------------------------------------
 
-FAST = ["--check-timeout", "20", "--checks", "data.profile,performance.overall,explanation.global,explanation.local", "--sample", "60"]
+FAST = [
+    "--check-timeout",
+    "20",
+    "--checks",
+    "data.profile,performance.baseline,performance.overall,explanation.global,explanation.local",
+    "--sample",
+    "60",
+]
 
 
 def test_without_features_it_gets_what_is_neither_outcome_sensitive_nor_decision(case: Case, server: Endpoint) -> None:
