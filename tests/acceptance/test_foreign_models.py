@@ -47,9 +47,10 @@ def value(document: dict[str, Any], metric: str, slice_: dict[str, str] | None =
     return float(found[0]["estimate"]["value"])
 
 
-#: Checks that need what nobody declares here: training rows, a time column, costs, legitimate factors, the law's columns.
+#: Checks that need what nobody declares here: training rows, a time column, costs, legitimate factors, the law's columns, a claim, texts.
 UNDECLARED = {
     "performance.challengers", "performance.gap", "performance.period", "performance.costs", "fairness.conditional", "fairness.ll144",
+    "performance.error_clusters", "privacy.claim", "privacy.membership",
 }  # fmt: skip
 #: Checks that are for models that choose between classes.
 OF_CLASSES = {"calibration.multi"}
