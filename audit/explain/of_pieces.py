@@ -63,6 +63,13 @@ def is_table(ctx: Context) -> bool:
     return all(spec.kind in ("number", "category", "datetime") for spec in ctx.facts.features)
 
 
+def explain_ways(ctx: Context, rows: int, background: int, budget: int) -> list[Seen]:
+    """Rows that are no table, explained in every way that their kind allows: sequences by event and by field, all else once. Arguments as of
+    `explain_pieces`."""
+    ways = (False, True) if any(spec.kind == "sequence" for spec in ctx.facts.features) else (False,)
+    return [explain_pieces(ctx, rows, background, budget, by_field=way) for way in ways]
+
+
 def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_field: bool = False) -> Seen:
     """Up to `size` sampled rows that fit into `budget` model evaluations, at least 10, explained by their parts."""
     frame, base = draw(ctx, size, background)

@@ -62,7 +62,7 @@ def global_(
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
     from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
     from audit.explain.groups import grouped
-    from audit.explain.of_pieces import explain_pieces, is_table
+    from audit.explain.of_pieces import explain_ways, is_table
     from audit.explain.shown import one_sentence, overall
     from audit.measure import value
     from audit.result import Attribution
@@ -70,8 +70,7 @@ def global_(
     from audit.text import message
 
     if not is_table(ctx):
-        ways = (False, True) if any(spec.kind == "sequence" for spec in ctx.facts.features) else (False,)
-        seen = [explain_pieces(ctx, rows, background, budget_not_table, by_field=way) for way in ways]
+        seen = explain_ways(ctx, rows, background, budget_not_table)
         yield from one_sentence(told for one in seen for told in overall(ctx, one))
         return
     together = grouped(ctx, groups, correlated)

@@ -48,15 +48,14 @@ def local(
     from audit.explain.attribute import FROM_ANSWERS, affordable, explain
     from audit.explain.gap import believed, nothing_explained, with_caveats
     from audit.explain.groups import grouped
-    from audit.explain.of_pieces import explain_pieces, is_table
+    from audit.explain.of_pieces import explain_ways, is_table
     from audit.explain.shown import differences, one_sentence
     from audit.measure import rate
     from audit.result import Column, Table
     from audit.text import message
 
     if not is_table(ctx):
-        ways = (False, True) if any(spec.kind == "sequence" for spec in ctx.facts.features) else (False,)
-        seen = [explain_pieces(ctx, rows, background, budget_not_table, by_field=way) for way in ways]
+        seen = explain_ways(ctx, rows, background, budget_not_table)
         yield from one_sentence(told for one in seen for told in differences(ctx, one))
         return
     together = grouped(ctx, groups, correlated)
