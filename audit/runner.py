@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from audit import plan as plans
+from audit import scratch
 from audit.demo import train
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, write_whole
@@ -35,7 +34,6 @@ from audit.subject.launch import Worker, launch
 
 Json = dict[str, Any]
 MAX_RESTARTS = 3
-SCRATCH = "witnessmark-"
 RESOLVE_SECONDS = 900.0
 LOCATE_SECONDS = 60.0
 PREPARE_SECONDS = 1800.0
@@ -56,14 +54,6 @@ class Progress(Protocol):
         """A step has ended."""
 
 
-def _remove_stale() -> None:
-    """Remove what audits that were killed left in the temporary folder: copies of models and of evaluation data."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
-        pid = folder.name.removeprefix(SCRATCH).split("-")[0]
-        if pid.isdigit() and not Path("/proc", pid).exists() and folder.stat().st_uid == os.getuid():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
 class Audit:
     """One audit of one model; use as a context manager, which leaves no process and no temporary file behind.
 
@@ -77,8 +67,8 @@ class Audit:
         self.answers: str | None = None
         self.resumed = False
         self.plan = Plan.model_validate(request.plan)
-        _remove_stale()
-        self.scratch = Path(tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-"))
+        scratch.remove_stale()
+        self.scratch = scratch.make()
         self.jobs = Jobs(self.scratch)
         self.worker: Worker | None = None
         self.restarts = 0

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 import tomllib
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audit.errors import AuditError
+from audit.scratch import make
 from audit.subject import wire
 
 Isolation = Literal["required", "best-effort", "none"]
@@ -96,7 +96,7 @@ def launch(
     `memory` is in bytes of address space, `load_timeout` in seconds bounds this start. The worker dies with the thread that calls this.
     `endpoint` is where the model answers (`endpoint.locate`): the worker runs none of it and may connect to that port.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="w-"))
+    scratch = make()
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     process: subprocess.Popen[bytes] | None = None
     try:
