@@ -22,7 +22,9 @@ REDRAWS = 20
 
 
 class Asked(NamedTuple):
-    """Answers to n rows: decisions (n,), None where they are not the model's to take, and scores or values (n, outputs)."""
+    """Answers to n rows: decisions (n,), None where they are not the model's to take, and scores or values (n, outputs).
+
+    Decisions are class codes, -1 undefined; of a quantity, whether it is favourable."""
 
     decision: Array | None
     number: Floats
@@ -37,7 +39,7 @@ class Changed(NamedTuple):
 
 def ask(ctx: Context, frame: Frame) -> Asked:
     """Decisions by the declared rule, and the numbers behind them."""
-    from audit.scored import decided_by
+    from audit.scored import cut, decided_by
 
     codes, scores = ctx.interpreted(frame)
     number = np.asarray(codes, dtype=np.float64)[:, None] if scores is None else scores
@@ -48,7 +50,7 @@ def ask(ctx: Context, frame: Frame) -> Asked:
     if decision.kind == "column":
         return Asked(None, number)
     if cutoff is not None and scores is not None and ctx.settled.positive is not None:
-        return Asked(np.where(codes < 0, -1, scores[:, ctx.settled.classes.index(ctx.settled.positive)] >= cutoff), number)
+        return Asked(cut(scores[:, ctx.settled.classes.index(ctx.settled.positive)] >= cutoff, codes, ctx.settled), number)
     return Asked(codes, number)
 
 

@@ -230,7 +230,7 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
         columns |= {f"score_{i}": np.ascontiguousarray(scores[:, i]) for i in range(scores.shape[1])}
     decision = decided_by(facts, settled)
     if decision.kind == "threshold":
-        columns["pred"] = _cut(columns["score"] >= decision.value, pred, settled)
+        columns["pred"] = cut(columns["score"] >= decision.value, pred, settled)
     elif decision.kind == "column":
         chosen = codes(batch.column(batch.schema.get_field_index(_own(_DECISION, facts))))
         columns["pred"] = np.where(pred < 0, -1, chosen).astype(np.int16)
@@ -248,7 +248,7 @@ def decided_by(facts: Facts, settled: Settled) -> Decision:
     return facts.decision
 
 
-def _cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDArray[np.int16]:
+def cut(chosen: NDArray[np.bool_], pred: NDArray[Any], settled: Settled) -> NDArray[np.int16]:
     """Class codes of a binary decision: the event where chosen; undefined stays undefined."""
     import numpy as np
 
@@ -318,7 +318,7 @@ def _apply_quota(path: Path, facts: Facts, settled: Settled) -> float | None:
     order = defined[np.argsort(-scores[defined], kind="stable")][:wanted]
     chosen = np.zeros(len(scores), dtype=bool)
     chosen[order] = True
-    pred = _cut(chosen, table["pred"].to_numpy(), settled)
+    pred = cut(chosen, table["pred"].to_numpy(), settled)
     with _PrivateFile(path) as sink:
         pq.write_table(
             table.set_column(table.schema.get_field_index("pred"), "pred", pa.array(pred)),

@@ -23,7 +23,7 @@ LEVELS = {
     "(missing)": "unknown", "(all other groups)": "all other groups", "*": "all groups", "(seen)": "rows seen in training", "(unseen)": "rows not seen in training",
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
-    "(rest)": "everybody else", "(others)": "other values",
+    "(rest)": "everybody else", "(others)": "other values", "(clean)": "the same rows undisturbed",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP", "(lime)": "LIME",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
@@ -33,6 +33,7 @@ PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
     "(column)": "column {value}", "(model)": None, "(method)": None, "(score)": "scores {value}",
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value}", "(field)": None,
+    "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column

@@ -139,6 +139,7 @@ METRICS = {
     "overlap_share": mark("rows in strata that hold both groups (overlap)"),
     "flip_rate": mark("decisions that change with the column alone (flip rate)"),
     "flip_rate_over_input": mark("flip rate beyond that of the least used input"),
+    "changed_decisions": mark("decisions that change (changed decisions)"),
     "repeat_rate": mark("decisions that change when the same rows are asked again (repeat rate)"),
     "flip_score_change": mark("how far the answer moves with the column alone (mean absolute change)"),
     "error_explained_share": mark("variation of the error that columns foretell (explained share)"),

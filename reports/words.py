@@ -298,7 +298,7 @@ CELLS = {
 }
 #: Lines of stored curves that are ours and not groups: curve → name.
 LINES = {
-    "roc": {mark("model")}, "reliability": {mark("observed")}, "fit": {mark("mean outcome")},
+    "severity": {mark("everybody")}, "roc": {mark("model")}, "reliability": {mark("observed")}, "fit": {mark("mean outcome")},
     "benefit": {mark("the model"), mark("the event predicted for everybody"), mark("the event predicted for nobody")},
 }  # fmt: skip
 #: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.

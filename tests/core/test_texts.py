@@ -15,6 +15,7 @@ from audit import mistakes
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.fairness.impact import READINGS
 from audit.checks.performance import challengers, gap, period
+from audit.checks.robustness import noise
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.explain.gap import METHODS
@@ -31,7 +32,9 @@ WORDS = gap.WORDS | period.WORDS | mistakes.WORDS
 TABLES = {
     "NAMES": challengers.NAMES,
     "WORDS": WORDS,
-    "CAPTIONS": CAPTIONS,
+    "CAPTIONS": CAPTIONS | noise.CAPTIONS,
+    "CURVES": noise.CURVES,
+    "TOLD": noise.TOLD,
     "TITLES": TITLES,
     "SKILLS": SKILLS,
     "METHODS": METHODS,

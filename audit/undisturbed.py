@@ -1,0 +1,111 @@
+"""Rows as they are beside the same rows disturbed: how much less often the model is right, for everybody and for each group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audit.flips import Asked, ask
+from audit.result import Estimate, Slice
+from audit.stats.paired import Pair, mean_change, tango
+from audit.stats.sums import moments
+from audit.subject.client import WorkerError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audit.context import Context
+    from audit.subject.frame import Frame
+
+    Bools = NDArray[np.bool_]
+
+#: Rows of a group below which it has no line of its own and is not called the worst.
+OF_GROUP = 50
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What the model says of n rows as they are (`before`) and when asked again; outcomes `y` (n,) as in the scored table, where any are known.
+
+    `slices` are everybody, then each known group, each with its rows (n,).
+    """
+
+    ctx: Context
+    before: Asked
+    again: Asked
+    y: NDArray[Any] | None
+    slices: list[tuple[Slice, Bools]]
+
+    @property
+    def metric(self) -> str:
+        """What is compared: accuracy, of a quantity R²."""
+        return "r2" if self.ctx.settled.task == "regression" else "accuracy"
+
+    @property
+    def large(self) -> list[tuple[Slice, Bools]]:
+        """The groups with rows enough to be set beside each other."""
+        return [(slice_, inside) for slice_, inside in self.slices if slice_ and int(inside.sum()) >= OF_GROUP]
+
+    def unanswered(self, after: Asked | None) -> int:
+        """Rows that got a usable answer before and get none disturbed; `after` is None where the model refuses them all."""
+        own = np.isfinite(self.before.number).all(axis=1)
+        return int(own.sum()) if after is None else int((own & ~np.isfinite(after.number).all(axis=1)).sum())
+
+    def moved(self, after: Asked) -> Bools | None:
+        """Rows (n,) whose decision is another one; None where nobody decides."""
+        if after.decision is None or self.before.decision is None:
+            return None
+        return np.asarray(after.decision != self.before.decision)
+
+    def change(self, after: Asked, inside: Bools) -> Estimate | None:
+        """Accuracy of the disturbed rows minus that of the same rows undisturbed (Tango's interval); of a quantity the same of R², the spread of the
+        outcomes taken as it is. 0 means no change. None where no outcome is known or all are alike."""
+        level = self.ctx.level(self.metric, "difference")
+        if self.y is None:
+            return None
+        if self.metric == "r2":
+            known = inside & np.isfinite(self.y)
+            y = np.asarray(self.y[known], dtype=np.float64)
+            if len(y) < 2 or not np.ptp(y):
+                return None
+            old, new = ((y - asked.number[known, 0]) ** 2 / np.var(y) for asked in (self.before, after))
+            lost = moments(old - new)
+            return None if lost is None else mean_change(lost, level=level)
+        assert self.before.decision is not None
+        assert after.decision is not None
+        known = inside & (self.y >= 0)
+        new_, old_ = after.decision[known] == self.y[known], self.before.decision[known] == self.y[known]
+        return tango(
+            Pair(*(int(np.count_nonzero(x & y)) for x, y in ((new_, old_), (new_, ~old_), (~new_, old_), (~new_, ~old_)))), level=level
+        )
+
+    def accuracy(self, after: Asked) -> float | None:
+        """How often the model is right about the disturbed rows; None where no outcome is known, and of a quantity."""
+        if self.y is None or after.decision is None or self.metric == "r2":
+            return None
+        known = self.y >= 0
+        return float(np.mean(after.decision[known] == self.y[known])) if known.any() else None
+
+
+def undisturbed(ctx: Context, frame: Frame, y: NDArray[Any] | None, groups: dict[str, NDArray[np.int16]]) -> Undisturbed:
+    """The rows of `frame`, asked twice; `groups` are codes (n,) of the sensitive columns."""
+    from audit.dataset import MISSING
+    from audit.subject.frame import rows
+
+    slices: list[tuple[Slice, Bools]] = [({}, np.ones(rows(frame), np.bool_))]
+    for group in ctx.facts.groups:
+        own = [(level, groups[group.name] == code) for code, level in enumerate(group.levels) if level != MISSING]
+        slices += [({group.name: level}, inside) for level, inside in own if inside.any()]
+    return Undisturbed(ctx, ask(ctx, frame), ask(ctx, frame), y, slices)
+
+
+def ask_disturbed(ctx: Context, frame: Frame) -> Asked | None:
+    """What the model says of disturbed rows; None where it refuses them all, which is an answer too."""
+    try:
+        return ask(ctx, frame)
+    except WorkerError as error:
+        if error.kind != "model":
+            raise
+        return None
