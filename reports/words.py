@@ -289,6 +289,7 @@ CELLS = {
             mark("a value for every row"),
         )
     },
+    ("attack", "PGD, further starts"): mark("PGD, further starts"),
     **{("attack", a): a for a in (mark("loss of the row"), mark("log odds above those of rows like it"))},
     **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),

@@ -152,6 +152,17 @@ class Client:
             raise WorkerError("contract", "attributions came without word of what stood in for what is switched off")
         return Attributions(flat[: n * width].reshape(n, width), flat[n * width : n * (width + 1)], flat[n * (width + 1) :], unit, estimand)
 
+    def attack(self, frame: Frame, *, method: str, timeout: float | None = None, **params: Any) -> Array:
+        """The rows (n, d), moved beside the model so that it may answer otherwise: testimony, to be held against `predict` and the bounds.
+
+        `method` and `params` are those of `audit.subject.flavors.attacks`.
+        """
+        width = sum(1 if isinstance(c, Categories) or c.ndim == 1 else c.shape[1] for c in frame.values())
+        header, _ = self._ask(wire.ATTACK, {"method": method, **params}, frame=frame, columns=width, timeout=timeout)
+        if header.columns != width:
+            raise WorkerError("contract", f"rows of {width} numbers were asked for, got {header.columns}")
+        return self._copied(rows(frame) * width).reshape(-1, width)
+
     def _check_labels(self, predicted: Array) -> None:
         classes = self._description.classes if self._description else None
         if classes is None:

@@ -73,10 +73,13 @@ class Server:
         subject = self._loaded()
         if header.kind == wire.DESCRIBE:
             return Header(wire.OK), self._describe(subject)
-        rows = Rows(self._input, control["frame"], header.rows, self._spec)
+        rows = Rows(self._input, control.pop("frame"), header.rows, self._spec)
         if header.kind == wire.PREDICT:
             answer = subject.predict(rows).checked(header.rows)
             return self._write(header, answer, [] if answer.predicted is None else [answer.predicted])
+        if header.kind == wire.ATTACK:
+            del control["frame_rows"]
+            return self._write(header, Answer(subject.attack(rows, **control)).checked(header.rows), [])
         background = Rows(self._input, control["background"], control["background_rows"], self._spec) if "background" in control else None
         if control["method"] not in subject.methods():
             raise ContractError(f"the method {control['method']} does not apply to this model")

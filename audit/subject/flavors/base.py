@@ -79,6 +79,10 @@ class Subject:
         """Attributions over the raw input columns."""
         raise ContractError(f"the method {method} does not apply to this model")
 
+    def attack(self, rows: Rows, *, method: str, **params: Any) -> Array:
+        """The same rows (n, d), moved so that the model may change its answer."""
+        raise ContractError("no gradient of this model is known")
+
 
 def numeric(raw: Any, n: int) -> Array:
     """Outputs as float64 (n, k); one number per row becomes one column. Objects that are not numbers are a ContractError."""

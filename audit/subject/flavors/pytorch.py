@@ -133,6 +133,19 @@ class Net(Subject):
             found = layers.attribute(method, net, x[0], target)
         return Explained(_by_column(rows, found.values, words or {}), found.base, found.explained, self._unit(found.explained))
 
+    def attack(self, rows: Rows, *, method: str, **params: Any) -> Array:
+        """As `attacks.attack` says, for a net of one tensor; codes of categories come back as the net's own."""
+        from audit.subject.flavors import attacks, gradients
+
+        if self._several or "gradient_x_input" not in self.methods():
+            raise ContractError("no gradient leads from this model's answer to its inputs")
+        (x,) = self._tensors(rows)
+        goal = attacks.Goal(
+            gradients.Net(self._module(), []), **{k: params.pop(k) for k in ("probability", "event", "cutoff") if k in params}
+        )
+        found: Array = attacks.attack(goal, x, method=method, **params).double().reshape(len(x), -1).numpy()
+        return found
+
     def _only_start(self, background: Rows | None, x: list[Any]) -> Any:
         """The background of a model of one input, (b, …)."""
         import torch
