@@ -218,6 +218,8 @@ OVER_GROUPS = {
 
 #: Metrics written as a share of a hundred, and those that count.
 RATES = {
+    "robust_accuracy",
+    "accuracy_unattacked",
     "reasons_agreement",
     "accuracy_score",
     "zero_one_loss",
