@@ -38,6 +38,12 @@ def jpegs(path: Path) -> Path:
     return path
 
 
+def _few(folder: Path) -> str:
+    """A plan under which no check of robustness takes long."""
+    (folder / "few.toml").write_text('[checks."robustness.adversarial".params]\nbudget = 2000\n')
+    return str(folder / "few.toml")
+
+
 @pytest.fixture(scope="module")
 def audited(user: User) -> tuple[dict[str, Any], pd.DataFrame, str]:
     """A residual net trained by the command and audited: the document, the scored table, and the report."""
@@ -47,7 +53,9 @@ def audited(user: User) -> tuple[dict[str, Any], pd.DataFrame, str]:
     trained = user.run("models.train", "images-resnet", "--data", str(file), "--epochs", "2", *changes, *store)
     assert trained.status == 0, trained.err
     uri = trained.out.splitlines()[-1]
-    done = user.audit(uri, *store, "--scored-dir", "kept-pictures", "--sample", "50", "--out", "pictures", "--lang", "zh")
+    done = user.audit(
+        uri, *store, "--scored-dir", "kept-pictures", "--sample", "50", "--plan", _few(user.folder), "--out", "pictures", "--lang", "zh"
+    )
     assert done.status == 0, done.err
     (table,) = [path for path in (user.folder / "kept-pictures").glob("*.parquet") if "sample" not in path.name]
     return done.document, pd.read_parquet(table), (done.folder / "report.zh.html").read_text("utf-8")
@@ -73,6 +81,9 @@ def test_every_check_runs_or_says_why_not(audited: tuple[dict[str, Any], pd.Data
     assert all(c["reason"] for c in document["checks"] if c["status"] == "skipped")
     (overall,) = [c for c in document["checks"] if c["info"]["id"] == "performance.overall"]
     assert overall["status"] == "completed"
+    (attacked,) = [c for c in document["checks"] if c["info"]["id"] == "robustness.adversarial"]
+    assert {f["metric"] for f in attacked["findings"]} >= {"robust_accuracy", "accuracy_unattacked"}
+    assert "稳健准确率" in report
     assert "准确率" in report
 
 
