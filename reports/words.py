@@ -147,6 +147,8 @@ METHODS = {
     "cochran_q": mark("Cochran's Q"),
     "chi_square": mark("χ² test"),
     "multinomial_draws": mark("draws from the declared shares"),
+    "beta_binomial": mark("beta-binomial law"),
+    "binomial": mark("exact binomial test"),
     "pld": mark("privacy loss distribution, rounded against the claim"),
     "renyi": mark("Rényi divergences"),
     "gaussian_composition": mark("composed Gaussian mechanisms"),
@@ -300,6 +302,7 @@ CELLS = {
 #: Lines of stored curves that are ours and not groups: curve → name.
 LINES = {
     "severity": {mark("everybody")}, "roc": {mark("model")}, "reliability": {mark("observed")}, "fit": {mark("mean outcome")},
+    "risk": {mark("all rows")},
     "benefit": {mark("the model"), mark("the event predicted for everybody"), mark("the event predicted for nobody")},
 }  # fmt: skip
 #: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.

@@ -324,7 +324,7 @@ def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
 
 
 #: What divides the rows by their ids, which are positions: another order is another division (decisions.md 11).
-BY_ROW_ID = {"fairness.subgroups", "performance.slices", "performance.error_tree", "performance.error_clusters"}
+BY_ROW_ID = {"uncertainty.conformal", "fairness.subgroups", "performance.slices", "performance.error_tree", "performance.error_clusters"}
 
 
 def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, subtests: pytest.Subtests) -> None:
