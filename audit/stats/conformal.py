@@ -41,8 +41,7 @@ def coverage_limits(n: int, coverage: float, *, level: float) -> tuple[float, fl
     l = left_out(n, coverage)  # noqa: E741 -- as the paper has it
     if l < 1:
         return None
-    low, high = beta.ppf([(1 - level) / 2, (1 + level) / 2], n + 1 - l, l)
-    return float(low), float(high)
+    return float(beta.ppf((1 - level) / 2, n + 1 - l, l)), float(beta.ppf((1 + level) / 2, n + 1 - l, l))
 
 
 def promise_p(covered: int, rows: int, n: int, coverage: float) -> float | None:

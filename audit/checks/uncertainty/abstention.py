@@ -106,7 +106,7 @@ def _sure(ctx: Context) -> Sure:
 
     def way(rows: Block) -> NDArray[np.float64]:
         score = np.clip(rows["score"], 0, 1)
-        return np.abs(score - at) / np.where(score >= at, 1 - at, at)
+        return np.asarray(np.abs(score - at) / np.where(score >= at, 1 - at, at), dtype=np.float64)
 
     return way
 

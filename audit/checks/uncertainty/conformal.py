@@ -208,7 +208,8 @@ def _groups(
     yield from found
     if not tested:
         return None
-    least = min(tested, key=lambda place: found[place].estimate.value if found[place].estimate else 1.0)
+    covered = {place: e.value for place in tested if (e := found[place].estimate)}
+    least = min(covered, key=lambda place: covered[place])
     return Lowest(found[least], adjusted[list(tested).index(least)], len(tested))
 
 
