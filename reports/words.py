@@ -292,6 +292,15 @@ CELLS = {
         )
     },
     ("attack", "PGD, further starts"): mark("PGD, further starts"),
+    **{
+        ("tested", t): t
+        for t in (
+            mark("single inputs"),
+            mark("answers of the model"),
+            mark("all inputs together"),
+            mark("small model that tells the sets apart"),
+        )
+    },
     **{("attack", a): a for a in (mark("loss of the row"), mark("log odds above those of rows like it"))},
     **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),
