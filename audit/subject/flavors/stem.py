@@ -1,0 +1,114 @@
+"""The first linear layer of a net, where each number that it takes depends on one column of the row alone: scaled amounts, one-hot codes, places in
+bins, or the columns themselves.
+
+What such a layer gives is a sum over columns. Contributions to it can be added up column by column, and only the rest of the net need run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from audit.subject.flavors.gradients import Net, hooked, only
+
+#: Columns up to which a net is tried, one column at a time.
+MOST_COLUMNS = 512
+#: Rows at most, as many references and as many places between them, on which it is tried.
+PROBED = 1024
+
+
+class _ReachedError(Exception):
+    """The layer was reached; what comes behind it need not run."""
+
+
+class Stem:
+    """`layer` is the linear layer, `owner` (features,) the column that each number it takes depends on, −1 where it never moved."""
+
+    def __init__(self, net: Net, layer: Any, owner: Any, columns: int, probe: Any) -> None:
+        self.net, self.layer, self.owner, self.columns = net, layer, owner, columns
+        self._one, self._plain = probe[:1], bool(len(owner) == columns) and layer_takes(net, layer, probe) is probe
+
+    def features(self, x: Any) -> Any:
+        """What the layer takes (n, features) of rows (n, columns)."""
+        return x if self._plain else layer_takes(self.net, self.layer, x)
+
+    def behind(self, answers: Any) -> Any:
+        """The net's outputs (n, k) where the layer gives `answers` (n, width)."""
+
+        def run() -> Any:
+            return only(self.net.module(self._one)).reshape(len(answers), -1)
+
+        return hooked([(self.layer, lambda layer, args, out: answers)], run, grad=torch.is_grad_enabled())
+
+    def booked(self, values: Any) -> Any:
+        """Contributions (n, columns) of contributions (n, features)."""
+        known = self.owner >= 0
+        out = torch.zeros(len(values), self.columns, dtype=values.dtype)
+        return out.index_add_(1, self.owner[known], values[:, known])
+
+
+def layer_takes(net: Net, layer: Any, x: Any) -> Any:
+    """What a layer of a net is given (n, features); what comes behind it does not run."""
+    found: list[Any] = []
+
+    def reached(_: Any, args: Any) -> None:
+        found.append(args[0])
+        raise _ReachedError
+
+    held = layer.register_forward_pre_hook(reached)
+    try:
+        with torch.no_grad():
+            net.module(x)
+    except _ReachedError:
+        pass
+    finally:
+        held.remove()
+    return found[0]
+
+
+def stem(net: Net, x: Any, references: Any) -> Stem | None:
+    """The stem of a net that takes rows (n, columns), tried on some of them; None where it has none, or the row is used elsewhere as well."""
+    if x.dim() != 2 or x.shape[1] > MOST_COLUMNS or not x.is_floating_point():
+        return None
+    probe = _probe(x, references)
+    calls: list[tuple[Any, Any]] = []
+    straight = [a for a in net.module.modules() if isinstance(a, nn.Linear | nn.Conv1d | nn.Conv2d)]
+    hooked([(a, lambda layer, args, out: calls.append((layer, args[0]))) for a in straight], lambda: net.outputs([probe]))
+    if not calls:
+        return None
+    layer, before = calls[0]
+    if type(layer) is not nn.Linear or before.dim() != 2 or len(before) != len(probe) or sum(a is layer for a, _ in calls) > 1:
+        return None
+    owner = torch.arange(x.shape[1]) if before is probe else _owners(net, layer, probe, before)
+    if owner is None:
+        return None
+    found = Stem(net, layer, owner, x.shape[1], probe)
+    with torch.no_grad():
+        told, same = net.outputs([probe]), found.behind(layer(found.features(probe)))
+    return found if torch.allclose(told, same, rtol=1e-4, atol=1e-5, equal_nan=True) else None
+
+
+def _probe(x: Any, references: Any) -> Any:
+    """Rows, references, and places between them, where codes and bins that lie between show themselves."""
+    pairs = torch.arange(min(PROBED, 2 * max(len(x), len(references))))
+    own, other = x[pairs % len(x)], references[pairs % len(references)]
+    share = (pairs % 7 + 1).to(x.dtype)[:, None] / 8
+    return torch.cat(
+        [x[:PROBED], references[:PROBED], torch.where(torch.isnan(own) | torch.isnan(other), own, other + share * (own - other))]
+    )
+
+
+def _owners(net: Net, layer: Any, probe: Any, before: Any) -> Any:
+    """The column that each number depends on (features,); None where one depends on two."""
+    owner = torch.full((before.shape[1],), -1)
+    for j in range(probe.shape[1]):
+        one = probe.clone()
+        one[:, j] = probe[:, j].roll(1)
+        after = layer_takes(net, layer, one)
+        moved = ((after != before) & ~(torch.isnan(after) & torch.isnan(before))).any(dim=0)
+        if bool((owner[moved] >= 0).any()):
+            return None
+        owner[moved] = j
+    return owner
