@@ -19,21 +19,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.result import Estimate
     from audit.rows import Rows
 
 #: Inputs beyond which no regression of scores on inputs is tried: pictures and the like.
 WIDEST = 300
+#: Reference models from which on the likelihood ratio is tried, and a small upper bound is worth a pass.
+FOR_RATIO = 4
+#: The false-positive rate at which the quantile of each row's score is learnt.
+RATE = 0.01
 
 
 @dataclass(frozen=True)
 class Side:
-    """Members or others: their class probabilities (k, classes), outcomes (k,), half (k,) 0 or 1, codes of groups by name, and inputs as a table."""
+    """Members or others: their class probabilities (k, classes), outcomes (k,), half (k,) 0 or 1, codes of groups by name, and inputs as a table.
+
+    `beside` are the probabilities of the outcome under each reference model with its log odds, (2, K, k), and `keep` (K, k) says which of
+    them trained on the row; K is 0 where there are none.
+    """
 
     probabilities: NDArray[np.float64]
     y: NDArray[np.int64]
     half: NDArray[np.int64]
     groups: dict[str, NDArray[np.int64]]
     inputs: pd.DataFrame
+    beside: NDArray[np.float64]
+    keep: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.y)
@@ -41,11 +52,18 @@ class Side:
 
 @dataclass(frozen=True)
 class Attack:
-    """A score of both sides, (members,) and (others,); high means "was in"."""
+    """A score of both sides, (members,) and (others,); high means "was in". `alarms`: of others in the choosing half the share that an attack
+    with a threshold of its own takes for members, where it should be `RATE`; without the rate in its interval the attack is not to be chosen."""
 
     name: str
     members: NDArray[np.float64]
     others: NDArray[np.float64]
+    alarms: Estimate | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether the attack keeps the false-positive rate that it states, as far as the choosing half tells."""
+        return self.alarms is None or self.alarms.low <= RATE <= self.alarms.high
 
 
 def why_not(ctx: Context) -> Message | None:
@@ -57,8 +75,18 @@ def why_not(ctx: Context) -> Message | None:
     return None
 
 
-def sides(ctx: Context, size: int) -> tuple[Side, Side]:
-    """At most `size` training rows without planted canaries, and at most `size` audited rows, with what the model says of them."""
+@dataclass(frozen=True)
+class Sides:
+    """Both sides; `references` are K, and `alike` whether each of them has as many weights as the audited model (None: not known)."""
+
+    members: Side
+    others: Side
+    references: int = 0
+    alike: bool | None = None
+
+
+def sides(ctx: Context, size: int) -> Sides:
+    """At most `size` training rows without planted canaries, and at most `size` audited rows, with what the model and the references say of them."""
     import numpy as np
 
     from audit.rows import evaluation_rows, training_rows
@@ -69,23 +97,58 @@ def sides(ctx: Context, size: int) -> tuple[Side, Side]:
     _, probabilities = ctx.interpreted(members.frame)
     assert probabilities is not None, "the check needs scores"
     codes = {g.name: ctx.scored.group(i)[others.row].astype(np.int64) for i, g in enumerate(ctx.facts.groups)}
-    return _side(ctx, members, probabilities, members.groups, ~planted), _side(ctx, others, ctx.scored.scores()[others.row], codes, None)
+    (beside, others_beside), (keep, others_keep), alike = _references(ctx, members, others)
+    return Sides(
+        _side(ctx, members, probabilities, members.groups, beside, keep, ~planted),
+        _side(ctx, others, ctx.scored.scores()[others.row], codes, others_beside, others_keep, np.ones(len(others.row), np.bool_)),
+        len(keep), alike,
+    )  # fmt: skip
+
+
+def _references(ctx: Context, members: Rows, others: Rows) -> tuple[list[NDArray[np.float64]], list[NDArray[np.bool_]], bool | None]:
+    """For members and others what the reference models say of the outcome, (2, K, k), and which trained on the row, (K, k)."""
+    import numpy as np
+
+    from audit.reference_models import ask, kept
+    from audit.stats.privacy.membership import log_odds
+
+    found, both = ctx.facts.references, (members, others)
+    if found is None:
+        return [np.zeros((2, 0, len(r.row))) for r in both], [np.zeros((0, len(r.row)), np.bool_) for r in both], None
+    said, record = ask(ctx, found, [r.frame for r in both]), kept(found)
+    beside = []
+    for rows, answers in zip(both, said.probabilities, strict=True):
+        assert rows.y is not None
+        y = np.maximum(rows.y, 0).astype(np.int64)  # rows without an outcome are left out later
+        own = answers[:, np.arange(len(y)), y]
+        beside.append(np.stack([own, np.stack([log_odds(p, y) for p in answers])]))
+    alike = None if said.parameters is None or ctx.settled.parameters is None else said.parameters == ctx.settled.parameters
+    return beside, [record.training[:, members.row], record.audited[:, others.row]], alike
 
 
 def _side(
-    ctx: Context, rows: Rows, probabilities: NDArray[np.float64], groups: Mapping[str, NDArray[np.int64]], keep: NDArray[np.bool_] | None
+    ctx: Context,
+    rows: Rows,
+    probabilities: NDArray[np.float64],
+    groups: Mapping[str, NDArray[np.int64]],
+    beside: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    wanted: NDArray[np.bool_],
 ) -> Side:
+    """The rows that have an outcome and an answer of every model and, with two references or more, one that did not train on them."""
     import numpy as np
 
     from audit.fitted import table
     from audit.scored import halves
 
     assert rows.y is not None
-    usable = (rows.y >= 0) & np.isfinite(probabilities).all(axis=1)
-    usable = usable if keep is None else usable & keep
+    usable = wanted & (rows.y >= 0) & np.isfinite(probabilities).all(axis=1) & np.isfinite(beside).all(axis=(0, 1))
+    if len(keep) > 1:
+        usable &= ~keep.all(axis=0)
     inputs = table(rows.frame)[usable].reset_index(drop=True)
     split = halves(rows.row, ctx.seed)[usable]
-    return Side(probabilities[usable], rows.y[usable].astype(np.int64), split, {k: v[usable] for k, v in groups.items()}, inputs)
+    coded = {k: v[usable] for k, v in groups.items()}
+    return Side(probabilities[usable], rows.y[usable].astype(np.int64), split, coded, inputs, beside[:, :, usable], keep[:, usable])
 
 
 def _planted(ctx: Context) -> NDArray[np.int64]:
@@ -105,7 +168,7 @@ def _planted(ctx: Context) -> NDArray[np.int64]:
 
 
 def attacks(members: Side, others: Side, *, seed: int) -> list[Attack]:
-    """The scores that one model alone allows: the loss, and how far the log odds exceed what a row like this has on average among others."""
+    """Every score that the answers allow: those of one model alone, and those that hold it against reference models where there are some."""
     import numpy as np
 
     from audit.stats.privacy.membership import TINY, log_odds
@@ -114,21 +177,71 @@ def attacks(members: Side, others: Side, *, seed: int) -> list[Attack]:
         return np.asarray(np.log(np.maximum(side.probabilities[np.arange(len(side)), side.y], TINY)))
 
     found = [Attack("loss", loss(members), loss(others))]
-    if members.inputs.shape[1] <= WIDEST and np.bincount(others.half, minlength=2)[0] >= 200:
-        found.append(_surplus(members, others, log_odds(members.probabilities, members.y), log_odds(others.probabilities, others.y), seed))
-    return found
+    phi, phi_others = log_odds(members.probabilities, members.y), log_odds(others.probabilities, others.y)
+    first = int((others.half == 0).sum())
+    if members.inputs.shape[1] <= WIDEST and first >= 200:
+        x, x_others = _numbers(members, others)
+        found.append(_surplus(x, x_others, others.half, phi, phi_others, seed))
+        if first * 0.8 >= 20 / RATE:
+            found.append(_quantile(x, x_others, others.half, phi, phi_others, seed))
+    return found + _against_references(members, others, np.concatenate([phi, phi_others]))
 
 
-def _surplus(members: Side, others: Side, phi: NDArray[np.float64], phi_others: NDArray[np.float64], seed: int) -> Attack:
-    """Fitted on the first half of the others; these get their own surplus from fits without them."""
+def _surplus(
+    x: NDArray[np.float64],
+    x_others: NDArray[np.float64],
+    half: NDArray[np.int64],
+    phi: NDArray[np.float64],
+    phi_others: NDArray[np.float64],
+    seed: int,
+) -> Attack:
+    """How far the log odds exceed their mean for rows like this. Fitted on the first half of the others; these are held against fits without them."""
     from audit.stats.privacy.regression import expected, surplus_out_of_fold
 
-    x, x_others = _numbers(members, others)
-    first = others.half == 0
+    first = half == 0
     fitted = expected(x_others[first], phi_others[first], seed=seed)
     score = phi_others - fitted.predict(x_others)
     score[first] = surplus_out_of_fold(x_others[first], phi_others[first], seed=seed)
     return Attack("surplus", phi - fitted.predict(x), score)
+
+
+def _quantile(
+    x: NDArray[np.float64],
+    x_others: NDArray[np.float64],
+    half: NDArray[np.int64],
+    phi: NDArray[np.float64],
+    phi_others: NDArray[np.float64],
+    seed: int,
+) -> Attack:
+    """How far the log odds exceed their 99 % quantile for rows like this: above 0, a row is called a member (Bertran et al. 2023)."""
+    from audit.stats.privacy.regression import excess_out_of_fold, quantile
+    from audit.stats.rates import clopper_pearson
+
+    first = half == 0
+    fitted = quantile(x_others[first], phi_others[first], fpr=RATE, seed=seed)
+    score = phi_others - fitted.predict(x_others)
+    score[first] = excess_out_of_fold(x_others[first], phi_others[first], fpr=RATE, seed=seed)
+    alarms = clopper_pearson(int((score[first] > 0).sum()), int(first.sum()), level=0.95)
+    return Attack("quantile", phi - fitted.predict(x), score, alarms)
+
+
+def _against_references(members: Side, others: Side, phi: NDArray[np.float64]) -> list[Attack]:
+    """The ratio to what the references say, and with four or more of them how likely the log odds `phi` (members, then others) would be without the row."""
+    import numpy as np
+
+    from audit.stats.privacy.references import lira_online, rmia, surprise
+
+    keep = np.concatenate([members.keep, others.keep], axis=1)
+    if not len(keep):
+        return []
+    own = np.concatenate([side.probabilities[np.arange(len(side)), side.y] for side in (members, others)])
+    p, phi_references = np.concatenate([members.beside, others.beside], axis=2)
+    scores = {"rmia": rmia(own, p, keep)}
+    if len(keep) >= FOR_RATIO:
+        scores["lira"] = surprise(phi, phi_references, keep)
+        if keep.any(axis=0).all():
+            scores["lira_online"] = lira_online(phi, phi_references, keep)
+    return [Attack(name, score[: len(members)], score[len(members) :]) for name, score in scores.items()]
 
 
 def _numbers(members: Side, others: Side) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -85,6 +85,8 @@ class Context:
     seed: int
     model_files: dict[str, int]
     socket: socket.socket | None = None
+    #: Where the model is and how its worker was started, for checks that start one for reference models.
+    launching: dict[str, Any] | None = None
 
     def level(self, metric: str, compare: str = "value") -> float:
         """Level of the interval of a metric: the judged one (90 % by default) where it is held against a criterion, else the plan's."""

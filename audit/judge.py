@@ -106,7 +106,7 @@ def _judged(f: Finding, criterion: Criterion, *, established: bool) -> tuple[Ver
     if criterion.rule == "margin" and beyond(f.estimate, criterion):
         return "fail", {}
     if inside(f.estimate, criterion):
-        return "pass", {}
+        return ("pass", {}) if f.no_pass is None else ("inconclusive", {"reason": render(f.no_pass), "reason_msg": f.no_pass})
     return "inconclusive", _reason(f.estimate, established and criterion.rule == "screen", f.test)
 
 

@@ -19,6 +19,11 @@ def add_data(p: argparse.ArgumentParser) -> None:
         help="csv, parquet, Arrow, or a folder or glob of them (default: the evaluation data logged with the model)",
     )
     data.add_argument("--training", metavar="PATH", help="the rows that the model was trained on (default: those logged with the model)")
+    data.add_argument(
+        "--references",
+        metavar="DIR",
+        help="models trained as the audited one on random halves of the rows (default: those logged with the model)",
+    )
     data.add_argument("--target", metavar="COL", help="the outcome column")
     data.add_argument("--positive", metavar="LABEL", help="the event that the score predicts")
     data.add_argument("--favourable", metavar="LABEL[,LABEL]", help="the decision that a person wants; high or low for a regression")

@@ -17,6 +17,7 @@ from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
 from audit.periods import periods
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
+from audit.reference_models import References, find_references
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.text import message
@@ -70,6 +71,7 @@ class Facts(Frozen):
     period: Groups | None = None
     training: Training | None = None
     privacy: Privacy | None = None
+    references: References | None = None
 
     def divisions(self) -> list[tuple[str, Groups]]:
         """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
@@ -127,12 +129,13 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     sha256 = data_digest(dataset.files)
     values = {g.name: g.levels for g in groups if g.sql == dataset.text(g.name)}
     training, told = find_training(arguments, features, roles.target, values, sha256)
-    notes += untimed + told
+    references, beside = find_references(arguments, training, sha256, rows)
+    notes += untimed + told + beside
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
-        period=period, training=training, privacy=find_privacy(arguments, features, roles.target),
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), references=references,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

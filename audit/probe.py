@@ -23,6 +23,7 @@ def run_check(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
     context = Context(
         check=arguments["check"], facts=Facts.model_validate(arguments["facts"]), settled=Settled.model_validate(arguments["settled"]),
         scoring=Scoring.model_validate(arguments["scoring"]), plan=plan, seed=arguments["seed"], model_files=arguments["files"], socket=worker,
+        launching=arguments.get("launching"),
     )  # fmt: skip
     measurements, summary = collect(context, arguments["params"])
     return {

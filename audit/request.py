@@ -17,6 +17,7 @@ class Request(Frozen):
     tracking_uri: str
     data: str | None
     training: str | None = None
+    references: str | None = None
     given: dict[str, Any]
     plan: dict[str, Any]
     checks: dict[str, bool]

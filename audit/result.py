@@ -219,7 +219,7 @@ class Measurement(Frozen):
     """What a check hands over: a metric, for whom, against whom, and how sure. It is not judged yet.
 
     `slice` is {} for everybody; `against` is None exactly where `compare` is "value". `estimate` is None where the metric is undefined, and
-    then `reason` says why.
+    then `reason` says why. `no_pass` says why a value inside its limits is no pass all the same.
     """
 
     metric: str
@@ -235,6 +235,7 @@ class Measurement(Frozen):
     repeatable: bool = True
     clusters: Clusters | None = None
     evidence: list[Evidence] = []
+    no_pass: Message | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Measurement:
@@ -253,6 +254,7 @@ class Finding(Measurement):
     verdict: Verdict = "not_judged"
     sentence: str | None = None
     sentence_msg: Message | None = None
+    no_pass: Message | None = Field(default=None, exclude=True)  # once judged, it is the reason
 
 
 class CheckInfo(Frozen):

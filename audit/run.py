@@ -124,7 +124,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     uri = options.model_uri
     return Request(
         id=audit_id, uri=str(Path(uri).absolute()) if uri != URI and Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
-        data=absolute(options.data), training=absolute(options.training), given=given,
+        data=absolute(options.data), training=absolute(options.training), references=absolute(options.references), given=given,
         plan=plan.model_dump(mode="json"), checks=plans.asked(plan, plans.select(options.checks, option="--checks"), plans.select(options.skip, option="--skip")),
         sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed,
         out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),

@@ -107,7 +107,7 @@ class Audit:
             "given": request.given | {"columns": request.plan["columns"]},
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
-            "privacy": self.resolved["privacy"],
+            "privacy": self.resolved["privacy"], "references": request.references, "evaluation": self.resolved["evaluation"],
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         for id_, check in checks().items():
@@ -233,6 +233,17 @@ class Audit:
             self.observed = self.worker.observed
         return self.worker
 
+    def _launching(self) -> Json:
+        """How a check starts a worker for the reference models: as the audited model's was."""
+        request = self.request
+        inspection = self.inspection.model_dump(mode="json")
+        return {
+            "path": self.resolved["path"],
+            "inspection": inspection,
+            "trust_pickle": request.trust_pickle,
+            "isolation": request.isolation,
+        }
+
     def _asked(self) -> Json | None:
         """The endpoint as its worker needs it; a server's own words are repeated only as long as nothing of them reaches the document."""
         if self.endpoint is None:
@@ -288,6 +299,8 @@ class Audit:
         about = {"model": self.inspection.sha256 or self.answers, "data": self.facts["sha256"], "plan": digest}
         if self.facts["training"]:
             about["training data"] = self.facts["training"]["sha256"]
+        if self.facts["references"]:
+            about["reference models"] = self.facts["references"]["sha256"]
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
         self.history = journal.read("history") or self.history or self._look_back()
@@ -411,6 +424,7 @@ class Audit:
         arguments = {
             "check": id_, "params": params, "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.judged_by.model_dump(mode="json"),
             "seed": self.request.seed, "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
+            "launching": self._launching() if self.facts["references"] else None,
         }  # fmt: skip
         result, reason = self._attempt("audit.probe:run_check", arguments, self.request.check_timeout, check.info.probing)
         if result is None:

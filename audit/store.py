@@ -25,7 +25,12 @@ EVALUATION = "audit_data/evaluation.parquet"
 EXPERIMENT = "witnessmark"
 TRAINING = "audit_data/train.parquet"
 #: What training logged for privacy audits, by the name under which the audit knows it.
-PRIVACY = {"canaries": "privacy/canaries.parquet"}
+PRIVACY = {
+    "canaries": "privacy/canaries.parquet",
+    "members": "privacy/members.parquet",
+    "keep": "privacy/keep.npy",
+    "references": "privacy/references",
+}
 
 
 #: Nothing leaves the machine, a dead server is given up after seconds, and stderr is ours.
@@ -219,7 +224,8 @@ def _privacy(client: MlflowClient, run_id: str, folder: Path) -> dict[str, str]:
         return {}
     kept = folder / "privacy"
     kept.mkdir(exist_ok=True)
-    return {name: client.download_artifacts(run_id, path, str(kept)) for name, path in PRIVACY.items() if path in names}
+    found = {name: client.download_artifacts(run_id, path, str(kept)) for name, path in PRIVACY.items() if path in names}
+    return found | ({"folder": str(Path(found["keep"]).parent)} if "keep" in found else {})
 
 
 def experiment_of(client: MlflowClient) -> str:

@@ -76,7 +76,9 @@ def trained(preset: Preset, dataset: Dataset, prepared: Prepared, *, count: int,
     if candidates < 2 * FEWEST:
         raise TrainingError(f"{candidates} rows are too few for reference models on halves of them", "leave out --references")
     keep, started = halves(count, dataset, preset.seed), time.perf_counter()
-    workers = 1 if device != "cpu" else max(1, min(count, len(os.sched_getaffinity(0)) // preset.threads))
+    workers = 1 if device != "cpu" else min(count, len(os.sched_getaffinity(0)))
+    if workers > 1:  # as many side by side as there are cores, each on one, end sooner than one after the other on all of them
+        preset = preset.model_copy(update={"threads": 1})
     if workers == 1:
         found = [_one(preset, dataset, prepared, keep[k], k, device) for k in range(count)]
     else:

@@ -206,6 +206,7 @@ METRICS = {
     "tpr_at_fpr_1": mark("members found where 1 % of others are taken for members"),
     "tpr_at_fpr_5": mark("members found where 5 % of others are taken for members"),
     "tpr_at_fpr_01": mark("members found where 0.1 % of others are taken for members"),
+    "quantile_false_positive_rate": mark("others above their own 99 % quantile, of which 1 % is meant (false-positive rate of QMIA)"),
     "implied_epsilon": mark("what such an attack would need of a private model (implied epsilon)"),
     "attainable_epsilon": mark("what so many guesses could show at most"),
     "roc_auc_spread": mark("how much ROC AUC differs between periods (standard deviation)"),
@@ -269,6 +270,7 @@ RATES = {
     "selective_accuracy_80",
     "decided_share_90",
     "decided_share_80",
+    "quantile_false_positive_rate",
 }
 POINTS = {"calibration_in_the_large", "multiaccuracy_error", "widest_cell_gap", "share_minus_population"}
 COUNTS = {

@@ -301,7 +301,18 @@ CELLS = {
             mark("small model that tells the sets apart"),
         )
     },
-    **{("attack", a): a for a in (mark("loss of the row"), mark("log odds above those of rows like it"))},
+    **{
+        ("attack", a): a
+        for a in (
+            mark("loss of the row"),
+            mark("log odds above the mean of rows like it"),
+            mark("log odds above the 99 % quantile of rows like it (QMIA)"),
+            mark("probability against that of reference models (RMIA)"),
+            mark("log odds against reference models that did not train on the row (LiRA)"),
+            mark("log odds against reference models that did and that did not train on the row (LiRA)"),
+        )
+    },
+    **{("sound", s): s for s in (mark("yes"), mark("no: not to be chosen"))},
     **{("state", s): s for s in (mark("kept"), mark("broken"), mark("not known"), mark("note"))},
     ("type", "boolean"): mark("true or false"),
     ("type", "varchar"): mark("text"),

@@ -89,7 +89,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Request:
     folder = Path(options.out) if options.out else Path("explanations") / f"{name}-{options.row}-{id_[:12]}"
     return Request(
         id=id_, uri=str(Path(uri).absolute()) if Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
-        data=absolute(options.data), training=absolute(options.training), given=given, plan=plan.model_dump(mode="json"), checks=dict.fromkeys(checks(), False),
+        data=absolute(options.data), training=absolute(options.training), references=absolute(options.references), given=given, plan=plan.model_dump(mode="json"), checks=dict.fromkeys(checks(), False),
         sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed, out=str(folder.absolute()), lang=options.lang,
         edition="internal", log=False, check_timeout=options.timeout, trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=None, forget=True,
         started=_now(datetime.now(UTC)), command=command, plan_given=options.plan is not None,

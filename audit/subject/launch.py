@@ -90,11 +90,13 @@ def launch(
     cpu_seconds: int | None = None,
     load_timeout: float = 120.0,
     endpoint: dict[str, Any] | None = None,
+    several: list[dict[str, Any]] | None = None,
 ) -> Worker:
     """Start the worker of the model at `path` and return once it has tried its canaries; the model is loaded by the first `describe`.
 
     `memory` is in bytes of address space, `load_timeout` in seconds bounds this start. The worker dies with the thread that calls this.
     `endpoint` is where the model answers (`endpoint.locate`): the worker runs none of it and may connect to that port.
+    `several` are models to be asked side by side in its place (`flavors/several.py`), of the same inputs.
     """
     scratch = make()
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,11 +106,13 @@ def launch(
         if endpoint is not None:
             config["port"] = endpoint["port"]
             config["readable"] += [p for p in (endpoint["cafile"], endpoint["capath"], "/etc/ssl/openssl.cnf") if p]
+        config["readable"] += [str(member.get("graph") or member["root"]) for member in several or ()]
         config["subject"] = {
             "root": config["model"],
             "trust_pickle": trust_pickle,
             "classes": classes,
             "endpoint": endpoint,
+            "several": several,
             **inspection.model_dump(mode="json"),
         }
         (scratch / "config.json").write_text(json.dumps(config), encoding="utf-8")

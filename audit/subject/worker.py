@@ -140,7 +140,7 @@ def load(spec: dict[str, Any]) -> Subject:
     """The model, through the module of its flavor."""
     if spec["trust_pickle"]:
         sys.path[:0] = [os.path.join(spec["root"], folder) for folder in spec["code_paths"]]
-    module = importlib.import_module(f"audit.subject.flavors.{spec['loader']}")
+    module = importlib.import_module(f"audit.subject.flavors.{'several' if spec.get('several') else spec['loader']}")
     subject: Subject = module.load(spec)
     if subject.classes is None and not subject.regression:
         subject.classes = spec.get("classes") or spec["metadata"].get("classes")

@@ -72,7 +72,8 @@ def test_rows_learnt_by_heart_are_found_out(tmp_path: Path) -> None:
 
 def test_a_model_that_learnt_nobody_by_heart_is_not_accused(tmp_path: Path) -> None:
     found = judged(scene(tmp_path, heart=0.0))
-    assert found("attack_auc").verdict == "pass"
+    assert found("attack_auc").verdict == "inconclusive"
+    assert "fewer than 4 reference models" in render(found("attack_auc").reason_msg)
     assert found("tpr_at_fpr_1").verdict != "fail"
     assert found.value("attack_auc") == pytest.approx(0.5, abs=0.04)
 

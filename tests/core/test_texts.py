@@ -15,6 +15,7 @@ from audit import mistakes
 from audit.answering import JUDGED_FOR, TITLES
 from audit.checks.fairness.impact import READINGS
 from audit.checks.performance import challengers, gap, period
+from audit.checks.privacy.membership import ATTACKS
 from audit.checks.robustness import noise
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
@@ -35,6 +36,7 @@ TABLES = {
     "CAPTIONS": CAPTIONS | noise.CAPTIONS,
     "CURVES": noise.CURVES,
     "TOLD": noise.TOLD,
+    "ATTACKS": ATTACKS,
     "TITLES": TITLES,
     "SKILLS": SKILLS,
     "METHODS": METHODS,

@@ -121,6 +121,14 @@ def test_references_are_trained_side_by_side_and_logged(python: Python, look_up:
     roles = json.loads((data / "roles.json").read_text("utf-8"))
     assert (roles["references"]["count"], roles["references"]["rows"]) == (2, keep.sum(axis=1).tolist())
 
+    done = python("-m", "audit.run", "models:/mine/1", "--checks", "privacy.membership", "--no-log", "--out", "audit", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads((tmp_path / "audit" / "audit.json").read_text("utf-8"))
+    (check,) = [c for c in document["checks"] if c["info"]["id"] == "privacy.membership"]
+    assert (check["status"], check["reason"]) == ("completed", None)
+    assert "Reference models: 2." in check["summary"]  # asked in a worker of their own
+    assert "another number of weights" not in check["summary"]
+
 
 def test_too_few_rows_and_bad_requests_are_one_line(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

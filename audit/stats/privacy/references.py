@@ -43,14 +43,18 @@ def _pooled(values: Floats, mask: Mask) -> float:
     return max(TINY, float(np.sqrt(np.sum(rest**2) / freedom)))
 
 
+def surprise(phi: ArrayLike, phi_references: ArrayLike, keep: ArrayLike) -> Floats:
+    """(φ − μ_out) / σ_out, with one σ for all rows: `lira_offline` before Φ, which makes ties of all that is far out. 0 is what is expected."""
+    values, mask = _parts(phi_references, keep)
+    return np.asarray((np.asarray(phi, dtype=np.float64) - _mean(values, ~mask)) / _pooled(values, ~mask))
+
+
 def lira_offline(phi: ArrayLike, phi_references: ArrayLike, keep: ArrayLike) -> Floats:
     """Φ((φ − μ_out) / σ_out), one-sided, with one σ for all rows: how surprising the audited model's log odds are for a model without the row.
 
     Carlini et al. 2022, equation 4. In [0, 1]; ½ is what a model without the row gives on average.
     """
-    values, mask = _parts(phi_references, keep)
-    out = _mean(values, ~mask)
-    return np.asarray(ndtr((np.asarray(phi, dtype=np.float64) - out) / _pooled(values, ~mask)))
+    return np.asarray(ndtr(surprise(phi, phi_references, keep)))
 
 
 def lira_online(phi: ArrayLike, phi_references: ArrayLike, keep: ArrayLike) -> Floats:

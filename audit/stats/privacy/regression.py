@@ -52,3 +52,13 @@ def surplus_out_of_fold(inputs: ArrayLike, scores: ArrayLike, *, seed: int) -> F
     for k in range(FOLDS):
         out[fold == k] = s[fold == k] - expected(x[fold != k], s[fold != k], seed=seed).predict(x[fold == k])
     return out
+
+
+def excess_out_of_fold(inputs: ArrayLike, scores: ArrayLike, *, fpr: float, seed: int) -> Floats:
+    """By how much the others' scores (n,) exceed their own quantiles, each by a regressor that was fitted without the row: above 0 for `fpr` of them."""
+    x, s = np.asarray(inputs, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    fold = np.arange(len(s)) % FOLDS
+    out = np.empty(len(s))
+    for k in range(FOLDS):
+        out[fold == k] = s[fold == k] - quantile(x[fold != k], s[fold != k], fpr=fpr, seed=seed).predict(x[fold == k])
+    return out

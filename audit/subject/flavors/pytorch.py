@@ -225,6 +225,14 @@ def load(spec: dict[str, Any]) -> Subject:
         return _module(_pickled(path, spec), spec)
     if spec["load_risk"] != "data_only" and not spec["trust_pickle"]:
         raise ContractError("the torch.export archive is not free of pickled code")
+    return graph(path, spec)
+
+
+def graph(path: str, spec: dict[str, Any]) -> Subject:
+    """The exported graph at `path`, asked with the tensors that `spec` states."""
+    import torch
+
+    torch.set_num_threads(1)
     program = torch.export.load(path)
     tensors = [program.state_dict[name] for name in program.graph_signature.parameters]
     return Net(program.module(), lambda: torch.export.unflatten(program), "graph", tensors, spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import mmap
 import os
@@ -22,13 +23,22 @@ class Rows:
 
     def __init__(self, memory: mmap.mmap, layout: list[list[Any]], n: int, spec: dict[str, Any]) -> None:
         self.n = n
-        self.inputs: list[dict[str, Any]] = spec["inputs"]
-        self._metadata = spec["metadata"].get("columns")
-        self._tokenizer = next((os.path.join(spec["root"], p) for p in spec["extra_files"] if os.path.basename(p) == TOKENIZER), None)
+        self._read_by(spec)
         self.columns: list[tuple[str, Array, list[str] | None]] = []
         for name, kind, offset, width, vocabulary in layout:
             array = np.frombuffer(memory, dtype=kind, count=n * (width or 1), offset=offset)
             self.columns.append((name, array.reshape(n, width) if width else array, vocabulary))
+
+    def _read_by(self, spec: dict[str, Any]) -> None:
+        self.inputs: list[dict[str, Any]] = spec["inputs"]
+        self._metadata = spec["metadata"].get("columns")
+        self._tokenizer = next((os.path.join(spec["root"], p) for p in spec["extra_files"] if os.path.basename(p) == TOKENIZER), None)
+
+    def under(self, spec: dict[str, Any]) -> Rows:
+        """The same rows as another model reads them."""
+        other = copy.copy(self)
+        other._read_by(spec)
+        return other
 
     def missing(self, what: str) -> Exception:
         """The error for a column that the model wants and the rows lack."""
