@@ -35,7 +35,8 @@ PARTS = {
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value}", "(field)": None,
     "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
-    "(epsilon)": "epsilon {value}",
+    "(epsilon)": "epsilon {value}", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
+    "(contrast)": "weak contrast of severity {value}", "(edit)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 

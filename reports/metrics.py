@@ -202,6 +202,7 @@ METRICS = {
     "attack_auc": mark("how well an attack tells members of the training data (attack ROC AUC)"),
     "robust_accuracy": mark("rows decided rightly that no attack turned (robust accuracy)"),
     "accuracy_unattacked": mark("rows decided rightly as they are (clean accuracy)"),
+    "mean_corruption_error": mark("mean error over all corruptions and severities (mean corruption error)"),
     "masked_rate": mark("rows left by gradients that Square turned"),
     "tpr_at_fpr_1": mark("members found where 1 % of others are taken for members"),
     "tpr_at_fpr_5": mark("members found where 5 % of others are taken for members"),
@@ -235,6 +236,7 @@ OVER_GROUPS = {
 RATES = {
     "robust_accuracy",
     "accuracy_unattacked",
+    "mean_corruption_error",
     "reasons_agreement",
     "accuracy_score",
     "zero_one_loss",

@@ -291,6 +291,7 @@ CELLS = {
             mark("a value for every row"),
         )
     },
+    **{("corruption", c): c for c in (mark("noise"), mark("blur"), mark("JPEG compression"), mark("weak contrast"))},
     ("attack", "PGD, further starts"): mark("PGD, further starts"),
     **{
         ("tested", t): t
@@ -323,6 +324,7 @@ CELLS = {
 LINES = {
     "severity": {mark("everybody")}, "roc": {mark("model")}, "reliability": {mark("observed")}, "fit": {mark("mean outcome")},
     "risk": {mark("all rows")},
+    "corruption": {mark("noise"), mark("blur"), mark("JPEG compression"), mark("weak contrast")},
     "benefit": {mark("the model"), mark("the event predicted for everybody"), mark("the event predicted for nobody")},
 }  # fmt: skip
 #: What the worker's isolation is called and how it fared; what stands beside it (paths, numbers) stays as it is.

@@ -39,7 +39,7 @@ def pixels(frame: Frame, spec: FeatureSpec) -> NDArray[np.float32]:
     return np.asarray(frame[spec.name], dtype=np.float32)
 
 
-def bounds(ctx: Context, spec: FeatureSpec, x: NDArray[np.float32], given: list[float] | None) -> Bounds | Message:
+def between(ctx: Context, spec: FeatureSpec, x: NDArray[np.float32], given: list[float] | None) -> Bounds | Message:
     """Between which values pixels lie: as the plan says; 0 to 255 for encoded pictures; else [0, 1] or whole numbers to 255 by the sampled pictures.
 
     A message where they fit none of these, or lie outside what the plan says.

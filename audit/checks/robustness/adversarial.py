@@ -53,8 +53,7 @@ def adversarial(
     """Robust accuracy at each epsilon, per group at the middle one, and what each attack turned."""
     from audit.stress.adversarial import Attacker, Effort
     from audit.stress.asked import Model, rows_of
-    from audit.stress.pictures import Bounds, picture, pixels
-    from audit.stress.pictures import bounds as between
+    from audit.stress.pictures import Bounds, between, picture, pixels
     from audit.text import message
 
     if not epsilons or min(epsilons) <= 0 or max(epsilons) > 1:
