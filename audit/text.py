@@ -24,6 +24,8 @@ LEVELS = {
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
     "(rest)": "everybody else", "(others)": "other values", "(clean)": "the same rows undisturbed",
+    "(typos: swapped letters)": "swapped letters", "(typos: missing letters)": "missing letters", "(typos: wrong keys)": "mistyped letters", "(case)": "another case",
+    "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP", "(lime)": "LIME",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",

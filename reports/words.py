@@ -292,6 +292,17 @@ CELLS = {
         )
     },
     **{("corruption", c): c for c in (mark("noise"), mark("blur"), mark("JPEG compression"), mark("weak contrast"))},
+    **{
+        ("edit", e): e
+        for e in (
+            mark("swapped letters"),
+            mark("missing letters"),
+            mark("mistyped letters"),
+            mark("another case"),
+            mark("other punctuation"),
+            mark("a synonym"),
+        )
+    },
     ("attack", "PGD, further starts"): mark("PGD, further starts"),
     **{
         ("tested", t): t
