@@ -89,7 +89,7 @@ def corruptions(
         asked = yield from _asked(ctx, clean, frame, x, spec, kind, range_)
         done += [] if asked is None else [Done(kind, asked)]
     yield from _measured(ctx, clean, done)
-    yield _summary(clean, done, spec)
+    yield _summary(clean, done)
 
 
 def _asked(
@@ -220,7 +220,7 @@ def _curve(clean: Undisturbed, done: list[Done]) -> list[Evidence]:
     ]  # fmt: skip
 
 
-def _summary(clean: Undisturbed, done: list[Done], spec: FeatureSpec) -> Message:
+def _summary(clean: Undisturbed, done: list[Done]) -> Message:
     """The kind that costs most at the judged severity, and the group that it costs most."""
     from audit.text import message, who
 
@@ -228,9 +228,7 @@ def _summary(clean: Undisturbed, done: list[Done], spec: FeatureSpec) -> Message
         return message("No input could be disturbed, or the model answers no disturbed row: see the reasons.")
     found = [(c, one) for one in done if (c := clean.change(one.answers[JUDGED], clean.slices[0][1])) is not None]
     if not found:
-        return message(
-            "No outcome is known, so it is only shown how many decisions change when the {kind} inputs get worse.", kind=message(spec.kind)
-        )
+        return message("No outcome is known, so it is only shown how many decisions change when the inputs get worse.")
     change, one = min(found, key=lambda pair: pair[0].value)
     said = message(
         "Of what was tried at severity {severity:count}, {what} costs most: the accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
