@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audit.result import Cell, Estimate, Evidence, Measurement, Message, Slice
     from audit.stress.corruptions import Kind
     from audit.stress.pictures import Bounds
+    from audit.subject.frame import Frame
     from audit.undisturbed import Undisturbed
 
 CLEAN = {"(rows)": "(clean)"}
@@ -93,11 +94,9 @@ def corruptions(
 
 
 def _asked(
-    ctx: Context, clean: Undisturbed, frame: dict[str, object], x: NDArray[np.float32], spec: FeatureSpec, kind: Kind, bounds: Bounds | None
+    ctx: Context, clean: Undisturbed, frame: Frame, x: NDArray[np.float32], spec: FeatureSpec, kind: Kind, bounds: Bounds | None
 ) -> Generator[Measurement, None, list[Asked] | None]:
     """The answers at every severity, or why there are none."""
-    from typing import Any, cast
-
     from audit.measure import undefined
     from audit.stress.corruptions import SEVERITIES, corrupted
     from audit.text import message
@@ -106,7 +105,7 @@ def _asked(
     answers = [clean.again]
     for severity in SEVERITIES:
         changed = corrupted(x, spec, kind, severity, bounds, ctx.rng(f"{kind}/{severity}"))
-        asked = ask_disturbed(ctx, cast("Any", {**frame, spec.name: changed}))
+        asked = ask_disturbed(ctx, {**frame, spec.name: changed})
         lost = clean.unanswered(asked)
         if asked is None or lost:
             reason = message(
