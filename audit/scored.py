@@ -38,7 +38,8 @@ _Y, _DECISION, _CLUSTER = "__y", "__decision", "__cluster"
 
 
 class Scoring(Frozen):
-    """What one pass over the rows found: `clusters` were declared (0 without a cluster column); `seconds` is the wall time of the model's answers, in all."""
+    """What one pass over the rows found: `clusters` were declared (0 without a cluster column); `seconds` is the wall time of the model's answers, in all;
+    `peak_memory` is the most resident memory of its process, in bytes, None where it did not say."""
 
     table: str
     sample: str
@@ -47,6 +48,7 @@ class Scoring(Frozen):
     undefined_score: int
     seconds: float
     halved: bool
+    peak_memory: int | None = None
     decision_cutoff: float | None = None
     clusters: int = 0
 
@@ -134,7 +136,7 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
     _write_sample(sample, samples, table if cutoff is not None else None, np.asarray(chosen))
     return Scoring(
         table=str(table), sample=str(sample), rows=position, missing_outcome=missing, undefined_score=undefined,
-        seconds=model.seconds if model else 0.0, halved=bool(model and model.halved), decision_cutoff=cutoff, clusters=coder.clusters,
+        seconds=model.seconds if model else 0.0, halved=bool(model and model.halved), peak_memory=model.peak_memory() if model else None, decision_cutoff=cutoff, clusters=coder.clusters,
     ).model_dump(mode="json")  # fmt: skip
 
 
@@ -157,6 +159,10 @@ class _Model:
     def __init__(self, client: Client, timeout: float | None) -> None:
         self.client, self.timeout = client, timeout
         self.seconds, self.halved, self.size = 0.0, False, BATCH
+
+    def peak_memory(self) -> int | None:
+        """Most resident memory of the model's process up to now, in bytes, as it says itself."""
+        return self.client.usage(timeout=self.timeout).peak_memory or None
 
     def predict(self, frame: Frame) -> Prediction:
         import numpy as np

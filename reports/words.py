@@ -148,6 +148,7 @@ METHODS = {
     "chi_square": mark("χ² test"),
     "multinomial_draws": mark("draws from the declared shares"),
     "beta_binomial": mark("beta-binomial law"),
+    "assumed_power": mark("an assumed range of power, not measured"),
     "binomial": mark("exact binomial test"),
     "pld": mark("privacy loss distribution, rounded against the claim"),
     "renyi": mark("Rényi divergences"),

@@ -71,3 +71,14 @@ def throughput(times: Floats, rows: int, *, level: float) -> Estimate | None:
     if mean - half <= 0:
         return None
     return estimate(rows / mean, rows / (mean + half), rows / (mean - half), level=level, method="student_t", n=x.size)
+
+
+def mean_of_stretches(amounts: Floats, *, level: float) -> Estimate | None:
+    """Mean of what equal stretches took, (k,), with Student's interval; None for fewer than 3 stretches or where all took nothing."""
+    from scipy.special import stdtrit
+
+    x = finite("amounts", amounts).astype(np.float64)
+    if x.size < 3 or not x.any():
+        return None
+    half = float(stdtrit(x.size - 1, (1 + level) / 2)) * float(x.std(ddof=1)) / math.sqrt(x.size)
+    return estimate(float(x.mean()), max(float(x.mean()) - half, 0.0), float(x.mean()) + half, level=level, method="student_t", n=x.size)

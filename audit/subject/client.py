@@ -43,7 +43,7 @@ class WorkerError(Exception):
 class Description:
     """What the model says of itself.
 
-    `parameters` counts trained numbers, `outputs` says what `values` of a prediction are, `peak_memory` is in bytes of resident memory,
+    `parameters` counts trained numbers, `outputs` says what `values` of a prediction are, `peak_memory` is in bytes of resident memory and `cpu_seconds` are the process' own, both up to now,
     `flops` counts floating-point operations for one row (a multiply-add is two), None where they cannot be counted; `uncounted` names
     operations of the model that nothing counts.
     """
@@ -59,6 +59,7 @@ class Description:
     peak_memory: int
     flops: float | None = None
     uncounted: tuple[str, ...] = ()
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,10 @@ class Client:
             _, body = self._ask(wire.DESCRIBE, {}, timeout=timeout)
             self._description = _description(body)
         return self._description
+
+    def usage(self, *, timeout: float | None = None) -> Description:
+        """The same, asked anew: what the process has used by now."""
+        return _description(self._ask(wire.DESCRIBE, {}, timeout=timeout)[1])
 
     def predict(self, frame: Frame, *, timeout: float | None = None) -> Prediction:
         """The model's outputs for n rows, as float64 (n, k), and its own predicted labels."""
@@ -325,6 +330,7 @@ def _description(body: dict[str, Any]) -> Description:
         packages={printable(k, "?", 60): printable(v, "?", 60) for k, v in packages.items()} if isinstance(packages, dict) else {},
         load_seconds=number("load_seconds"),
         peak_memory=int(number("peak_memory")),
+        cpu_seconds=number("cpu_seconds"),
         flops=number("flops") if isinstance(body.get("flops"), int | float) else None,
         uncounted=tuple(printable(name, "?", 60) for name in uncounted[:20]) if isinstance(uncounted, list) else (),
     )

@@ -35,6 +35,7 @@ class Server:
         self._spec = spec
         self._subject: Subject | None = None
         self._load_seconds = 0.0
+        self._described: dict[str, Any] | None = None
         self._token: int | None = None
         self._input: mmap.mmap | None = None
         self._output: mmap.mmap | None = None
@@ -95,6 +96,12 @@ class Server:
         return self._subject
 
     def _describe(self, subject: Subject) -> dict[str, Any]:
+        """What the model is, worked out once, and what this process has used by now."""
+        if self._described is None:
+            self._described = self._looked_at(subject)
+        return self._described | {"peak_memory": peak_memory(), "cpu_seconds": time.process_time()}
+
+    def _looked_at(self, subject: Subject) -> dict[str, Any]:
         versions = {"python": platform.python_version()}
         for name in ("numpy", *subject.packages):
             try:
@@ -111,7 +118,6 @@ class Server:
             "methods": subject.methods(),
             "packages": versions,
             "load_seconds": self._load_seconds,
-            "peak_memory": peak_memory(),
             "flops": flops,
             "uncounted": uncounted,
         }

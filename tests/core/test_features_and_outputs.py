@@ -411,6 +411,9 @@ class FixedModel:
         first = np.asarray(next(iter(rows.values())), dtype=np.float64)
         return Prediction(np.stack([1 - first, first], axis=1), None)
 
+    def usage(self, *, timeout: float | None = None) -> Description:
+        return described(peak_memory=5_000_000)
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 @check(
     "efficiency.cost",
     title="What the model costs",
-    meaning="Trained numbers, size on disk, floating-point operations for one row where they can be counted (a multiply-add counts as two), and rows scored per second.",
-    limits="The rate is that of this machine, one thread, batches of up to 65,536 rows, the way to and from the confined worker included. It is no latency of a single request.",
+    meaning="Trained numbers, size on disk, floating-point operations for one row where they can be counted (a multiply-add counts as two), the most memory that the model's process took, its libraries included, and rows scored per second.",
+    limits="The rate is that of this machine, one thread, batches of up to 65,536 rows, the way to and from the confined worker included. It is no latency of a single request. Memory is what the confined process says of itself.",
     unit="numbers, bytes, operations a row, rows a second",
     direction="lower",
     needs=["model"],
@@ -39,6 +39,11 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
         names = ", ".join(ctx.settled.uncounted)
         uncounted = message("Part of the work is done by operations that cannot be counted: {names}.", names=names)
     yield undefined("flops_per_row", uncounted) if ctx.settled.flops is None else value("flops_per_row", exact(ctx.settled.flops, rows))
+    process = unseen or message("The model's process did not say how much memory it took, or there is none.")
+    peak = None if unseen else ctx.scoring.peak_memory
+    yield value("peak_memory_bytes", None if peak is None else exact(float(peak), rows), reason=process).model_copy(
+        update={"repeatable": False, "computed_in": "worker"}
+    )
     rate = rows / max(ctx.scoring.seconds, 1e-9)
     yield value("rows_per_second", exact(rate, rows)).model_copy(update={"repeatable": False})
     if unseen:
