@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from audit.columns import ColumnRule
+from audit.declared_rules import DeclaredRule, contradictions
 from audit.errors import AuditError
 from audit.registry import FAMILIES, Check, checks
 from audit.result import Basis, Compare, Role, Rule, Severity
@@ -146,11 +147,12 @@ class Plan(Section):
     reference: dict[str, str] = {}
     bins: dict[str, list[float]] = {}
     columns: dict[str, ColumnRule] = {}
+    rules: dict[str, DeclaredRule] = {}
     checks: dict[str, CheckPlan] = {}
 
 
 #: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
-LATER = ("slices", "rules", "frameworks")
+LATER = ("slices", "frameworks")
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 
 
@@ -198,11 +200,12 @@ def load(path: Path | None) -> Plan:
     for column, edges in plan.bins.items():
         if sorted(set(edges)) != edges:
             raise AuditError(f"the edges of [bins] {column} must rise, got {edges}", "give each edge once, smallest first")
+    contradictions(plan.rules)
     known = checks()
     for id_, check_plan in plan.checks.items():
         if id_ not in known:
             raise AuditError(f"the plan names an unknown check {id_!r}", "see python -m audit.run --list")
-        known[id_].parameters(check_plan.params)
+        parameters(plan, known[id_])
         if absent := sorted(set(check_plan.requires) - set(known)):
             raise AuditError(f"the plan's check {id_!r} requires the unknown check {absent[0]!r}", "see python -m audit.run --list")
         judged = [c.metric for c in check_plan.criteria if c.metric in known[id_].reported_only]
@@ -236,8 +239,13 @@ def asked(plan: Plan, only: set[str] | None, skip: set[str] | None) -> dict[str,
 
 
 def parameters(plan: Plan, check: Check) -> dict[str, Any]:
-    """The parameters of a check as this plan sets them, defaults written out."""
-    return check.parameters(plan.checks.get(check.info.id, CheckPlan()).params)
+    """The parameters of a check as this plan sets them, defaults written out; the declared rules are a parameter of the check that is about them."""
+    params = plan.checks.get(check.info.id, CheckPlan()).params
+    if "rules" not in check.defaults:
+        return check.parameters(params)
+    if "rules" in params:
+        raise AuditError(f"the plan sets the rules of {check.info.id} among its parameters", "write them as [rules.NAME]")
+    return check.parameters(params | {"rules": {name: rule.model_dump(mode="json") for name, rule in plan.rules.items()} or None})
 
 
 def fixed(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> dict[str, Any]:

@@ -43,6 +43,7 @@ NEEDS: dict[str, str] = {
     "signals": "No input of the model is a picture, a recording or a sequence, and this check is for those.",
     "texts": "No input of the model is a text, and this check is for those.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
+    "rules": "Not declared: the plan has no rules that the model's answers must keep: write them as [rules.NAME].",
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
     "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
@@ -70,7 +71,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
-    have = available(facts, settled) | {"columns": all(params.get(name) for name in check.columns)}
+    have = available(facts, settled) | {"columns": all(params.get(name) for name in check.columns), "rules": bool(params.get("rules"))}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
 

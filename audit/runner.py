@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from audit import plan as plans
 from audit import scratch
+from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, write_whole
@@ -110,6 +111,7 @@ class Audit:
             "privacy": self.resolved["privacy"], "references": request.references, "evaluation": self.resolved["evaluation"],
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
+        refuse_rules(self.plan.rules, self.facts)
         for id_, check in checks().items():
             if request.checks[id_]:
                 refuse_columns(check, self.facts, plans.parameters(self.plan, check))

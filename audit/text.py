@@ -35,7 +35,7 @@ PARTS = {
     "(class)": "class {value}", "(prediction)": "prediction {value}", "(batch)": "batches of {value}", "(feature)": None, "(rows)": None, "(control)": None, "(of)": "as a sign of {value}",
     "(column)": "column {value}", "(model)": None, "(method)": None, "(score)": "scores {value}",
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value}", "(field)": None,
-    "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
+    "(rule)": "rule {value}", "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
     "(epsilon)": "epsilon {value}", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
     "(contrast)": "weak contrast of severity {value}", "(edit)": None,

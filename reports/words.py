@@ -305,6 +305,18 @@ CELLS = {
         )
     },
     ("attack", "PGD, further starts"): mark("PGD, further starts"),
+    **{("rule_change", t): t for t in (mark("a larger value"), mark("a smaller value"), mark("another value"))},
+    **{
+        ("never", t): t
+        for t in (
+            mark("never turns a favourable decision into another"),
+            mark("never brings the favourable decision"),
+            mark("never changes the decision"),
+            mark("never lowers the score"),
+            mark("never raises the score"),
+            mark("never moves the score"),
+        )
+    },
     **{
         ("tested", t): t
         for t in (
