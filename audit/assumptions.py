@@ -18,6 +18,8 @@ State = Literal["kept", "broken", "not known", "note"]
 TOLERANCE = 0.01
 #: A p value below which batches are called no Poisson samples.
 IMPOSSIBLE = 1e-6
+#: By this share noise may fall short of what is stated, which single precision explains.
+ROUNDING = 0.001
 
 
 class Assumption(NamedTuple):
@@ -65,7 +67,7 @@ def assumptions(privacy: Privacy, counted: Recount, training_rows: int | None) -
     claim = privacy.claim
     assert claim is not None
     return [
-        _complete(claim, privacy.differ), _noise(claim), _drawn(claim, counted), _varied(claim), _accountant(claim, counted), _steps(claim), _rate(claim),
+        _complete(claim, privacy.differ), _noise(claim), _added(claim), _drawn(claim, counted), _varied(claim), _repeated(claim), _accountant(claim, counted), _steps(claim), _rate(claim),
         _rows(claim, training_rows), _clipping(claim), _delta(claim), _unit(claim), _source(claim), _secure(claim),
     ]  # fmt: skip
 
@@ -88,6 +90,19 @@ def _noise(claim: Claim) -> Assumption:
     if claim.noise_multiplier == 0:
         return Assumption(name, "broken", message("The noise was switched off: nothing is promised."))
     return Assumption(name, "kept")
+
+
+def _added(claim: Claim) -> Assumption:
+    name = "as much noise was added as is stated"
+    numbers, added, stated = claim.noise_numbers, claim.noise_added, claim.noise_multiplier
+    if not numbers or added is None or not stated:
+        return Assumption(name, "note")
+    if sampling.noise_p_value(added, stated, int(numbers)) >= IMPOSSIBLE or added > stated * (1 - ROUNDING):
+        return Assumption(name, "kept")
+    said = message(
+        "Noise of {added:number} clipping norms was added in training; the claim counts {stated:number}.", added=added, stated=stated
+    )
+    return Assumption(name, "broken", said)
 
 
 def _drawn(claim: Claim, counted: Recount) -> Assumption:
@@ -121,6 +136,22 @@ def _varied(claim: Claim) -> Assumption:
     said = message(
         "Batches held {mean:number} rows on average with a standard deviation of {sd:number}; Poisson samples would have {expected:number} and {spread:number}.",
         mean=mean, sd=math.sqrt(variance), expected=claim.rows * claim.sample_rate, spread=sampling.batch_sd(int(claim.rows), claim.sample_rate),
+    )  # fmt: skip
+    return Assumption(name, "broken", said)
+
+
+def _repeated(claim: Claim) -> Assumption:
+    name = "each row is drawn as often as in Poisson samples"
+    batches, mean, variance, rate = claim.drawn_batches, claim.times_mean, claim.times_variance, claim.sample_rate
+    if not batches or mean is None or variance is None or not claim.rows or rate is None or rate > 1:
+        return Assumption(name, "note")
+    rows, steps = int(claim.rows), int(batches)
+    p = sampling.repeats_p_value(mean, variance, rows, steps=steps, rate=rate)
+    if p >= IMPOSSIBLE or (claim.sampling is not None and not _poisson(claim.sampling)):
+        return Assumption(name, "kept" if p >= IMPOSSIBLE else "note")
+    said = message(
+        "Rows were drawn {mean:number} times on average with a standard deviation of {sd:number}; Poisson samples would have {expected:number} and {spread:number}.",
+        mean=mean, sd=math.sqrt(variance), expected=steps * rate, spread=sampling.batch_sd(steps, rate),
     )  # fmt: skip
     return Assumption(name, "broken", said)
 

@@ -18,13 +18,17 @@ from audit.result import Frozen
 #: Fields of a claim that hold numbers, and those that hold words.
 NUMBERS = (
     "epsilon", "delta", "noise_multiplier", "sample_rate", "steps", "steps_taken", "rows", "expected_batch_size", "clip_norm",
-    "drawn_batches", "drawn_mean", "drawn_variance",
+    "drawn_batches", "drawn_mean", "drawn_variance", "times_mean", "times_variance", "noise_numbers", "noise_added",
 )  # fmt: skip
 WORDS = ("mechanism", "accountant", "sampling", "adjacency", "noise_source")
 
 
 class Claim(Frozen):
-    """A logged claim; None is what was not logged. `unreadable` names fields that hold something else than they should."""
+    """A logged claim; None is what was not logged. `unreadable` names fields that hold something else than they should.
+
+    `drawn_…` are of the sizes of batches, `times_…` of how often each row was drawn; `noise_added` is the root mean square of the noise that was
+    added to `noise_numbers` numbers, in clipping norms.
+    """
 
     epsilon: float | None = None
     delta: float | None = None
@@ -38,6 +42,10 @@ class Claim(Frozen):
     drawn_batches: float | None = None
     drawn_mean: float | None = None
     drawn_variance: float | None = None
+    times_mean: float | None = None
+    times_variance: float | None = None
+    noise_numbers: float | None = None
+    noise_added: float | None = None
     mechanism: str | None = None
     accountant: str | None = None
     sampling: str | None = None

@@ -107,6 +107,8 @@ class Privacy:
         self.bound = Bound(settings.clip_norm, settings.clipping == "per_layer")
         self.steps_taken = 0
         self.drawn = [0, 0, 0]  # batches, and the sums of their sizes and of the squares of these
+        self.times = torch.zeros(rows, dtype=torch.int64)  # how often each row was drawn
+        self.added = [0.0, 0.0]  # numbers that noise was added to, and the sum of its squares, in clipping norms
         self.modes: dict[int, str] = {}
         seeds = self._seeds()
         self._sampling, self._noise = (torch.Generator().manual_seed(seed) for seed in seeds)
@@ -130,12 +132,19 @@ class Privacy:
         return found
 
     def draw(self) -> Tensor:
-        """Places of the rows of one step, ascending: each row with chance `rate`, independently. There may be none."""
+        """Places of the rows of one step, ascending: each row with chance `rate`, independently. There may be none.
+
+        What was drawn is counted for the record, so that an auditor need not take our word for how.
+        """
+        found = self._places()
+        self.drawn = [a + b for a, b in zip(self.drawn, (1, len(found), len(found) ** 2), strict=True)]
+        self.times[found] += 1
+        return found
+
+    def _places(self) -> Tensor:
         import torch
 
-        found = torch.nonzero(torch.rand(self.rows, generator=self._sampling, dtype=torch.float64) < self.rate).flatten()
-        self.drawn = [a + b for a, b in zip(self.drawn, (1, len(found), len(found) ** 2), strict=True)]
-        return found
+        return torch.nonzero(torch.rand(self.rows, generator=self._sampling, dtype=torch.float64) < self.rate).flatten()
 
     def at_once(self, net: nn.Module) -> int:
         """How many rows go through the net together; it changes nothing but memory and time."""
@@ -157,14 +166,20 @@ class Privacy:
 
     def add_noise(self, net: nn.Module) -> None:
         """Turn the summed gradients into the noisy mean that the optimiser takes: also where no row was drawn."""
-        import torch
 
         for parameter in net.parameters():
             if parameter.requires_grad:
-                noise = torch.randn(parameter.shape, generator=self._noise).to(parameter.device)
-                total = noise * (self.budget.noise * self.bound.norm) + (0 if parameter.grad is None else parameter.grad)
+                summed = 0 if parameter.grad is None else parameter.grad
+                total = self._normal(parameter.shape).to(parameter.device) * (self.budget.noise * self.bound.norm) + summed
+                seen = (total - summed).detach().flatten() / self.bound.norm  # what was added, not what was meant to be
+                self.added = [self.added[0] + seen.numel(), self.added[1] + float(seen @ seen)]
                 parameter.grad = total / self.batch
         self.steps_taken += 1
+
+    def _normal(self, shape: Any) -> Tensor:
+        import torch
+
+        return torch.randn(shape, generator=self._noise)
 
     def _choose(self, net: nn.Module, losses: Callable[[Tensor], Tensor]) -> str:
         """The fastest mode whose sums are right, or the one that was asked for; with a stated seed the first, for clocks do not repeat themselves
@@ -193,13 +208,21 @@ class Privacy:
     def state(self) -> dict[str, Any]:
         """What goes on where a training is interrupted."""
         states = {"sampling": self._sampling.get_state(), "noise": self._noise.get_state()}
-        return {**states, "steps_taken": self.steps_taken, "drawn": self.drawn, "modes": self.modes}
+        return {
+            **states,
+            "steps_taken": self.steps_taken,
+            "drawn": self.drawn,
+            "times": self.times,
+            "added": self.added,
+            "modes": self.modes,
+        }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Go on from there: the noise of a step that is taken again is the same noise, and costs nothing more."""
         self._sampling.set_state(saved["sampling"])
         self._noise.set_state(saved["noise"])
         self.steps_taken, self.drawn, self.modes = saved["steps_taken"], saved["drawn"], saved["modes"]
+        self.times, self.added = saved["times"], saved["added"]
 
     def record(self, more: list[str]) -> dict[str, Any]:
         """What an auditor must know; `more` is what else the promise does not cover, in this training.
@@ -221,12 +244,15 @@ class Privacy:
         }  # fmt: skip
 
     def _drawn(self) -> dict[str, float]:
-        """How the sizes of the batches varied, which tells a Poisson sample from shuffled rows; nothing before the second batch."""
+        """How the sizes of the batches and the draws of each row varied, which tells a Poisson sample from shuffled rows, and how large the noise
+        was that was added, in clipping norms; nothing before the second batch."""
         batches, total, squares = self.drawn
         if batches < 2:
             return {}
         return {
             "drawn_batches": batches, "drawn_mean": total / batches, "drawn_variance": (squares * batches - total**2) / (batches * (batches - 1)),
+            "times_mean": float(self.times.double().mean()), "times_variance": float(self.times.double().var()),
+            "noise_numbers": self.added[0], "noise_added": (self.added[1] / max(1.0, self.added[0])) ** 0.5,
         }  # fmt: skip
 
     def _not_covered(self) -> list[str]:

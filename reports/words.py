@@ -266,6 +266,8 @@ CELLS = {
         for a in (
             mark("the record is whole and says one thing"),
             mark("noise is added to every step"),
+            mark("as much noise was added as is stated"),
+            mark("each row is drawn as often as in Poisson samples"),
             mark("each row is drawn by itself (Poisson sampling)"),
             mark("batches vary in size as Poisson samples do"),
             mark("the accountant gives an upper bound"),

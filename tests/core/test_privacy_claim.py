@@ -100,6 +100,9 @@ def test_a_true_claim_is_supported_and_still_untried_without_canaries(tmp_path: 
     ({"steps_taken": 2251}, "Steps taken: 2,251; steps counted: 2,250"),
     ({"sample_rate": 0.03, "epsilon": 6.0}, "batch size over rows is 0.040"),
     ({"clip_norm": 0.0}, "clipping norm is 0"),
+    ({"drawn_batches": 2250, "times_mean": 90.0, "times_variance": 0.0}, "drawn 90.0 times on average with a standard deviation of 0; Poisson samples would have 90.0 and 9.30"),
+    ({"noise_numbers": 1e6, "noise_added": 0.0}, "Noise of 0 clipping norms was added"),
+    ({"noise_numbers": 1e6, "noise_added": 1.4}, "Noise of 1.40 clipping norms was added in training; the claim counts 1.50"),
     ({"drawn_batches": 2250, "drawn_mean": 40.0, "drawn_variance": 0.0}, "standard deviation of 0; Poisson samples would have 40.0 and 6.20"),
 ])  # fmt: skip
 def test_what_the_record_itself_shows_fails_at_once(tmp_path: Path, changed: dict[str, Any], said: str) -> None:

@@ -15,6 +15,9 @@ import torch
 from scipy.stats import chi2
 from torch import nn
 
+from audit.assumptions import assumptions, recount
+from audit.claims import Privacy as Claimed
+from audit.claims import read_claim
 from models.checkpoints import Checkpoint
 from models.config import load_preset
 from models.errors import TrainingError
@@ -77,6 +80,56 @@ def test_a_step_without_rows_adds_noise_and_counts() -> None:
     assert chi2.ppf(1e-4, len(noise)) < statistic < chi2.ppf(1 - 1e-4, len(noise))
     assert found.steps_taken == 1
     assert np.unique(noise).size > 2000
+
+
+class Shuffled(Privacy):
+    """Epochs of shuffled rows in batches of one size, sold as Poisson samples."""
+
+    order: Any = ()
+
+    def _places(self) -> torch.Tensor:
+        if len(self.order) < self.batch:
+            self.order = torch.randperm(self.rows, generator=self._sampling)
+        found, self.order = self.order[: self.batch], self.order[self.batch :]
+        return found.sort().values
+
+
+class Weighted(Privacy):
+    """Every other row is drawn half as often again as the rate says, and the others half as often."""
+
+    def _places(self) -> torch.Tensor:
+        weights = torch.where(torch.arange(self.rows) % 2 == 0, 1.5, 0.5)
+        return torch.nonzero(torch.rand(self.rows, generator=self._sampling, dtype=torch.float64) < self.rate * weights).flatten()
+
+
+class Silent(Privacy):
+    """The noise that is stated is switched off."""
+
+    def _normal(self, shape: Any) -> torch.Tensor:
+        return torch.zeros(shape)
+
+
+@pytest.mark.parametrize(("kind", "broken"), [
+    (Privacy, set()),
+    (Shuffled, {"batches vary in size as Poisson samples do", "each row is drawn as often as in Poisson samples"}),
+    (Weighted, {"each row is drawn as often as in Poisson samples"}),
+    (Silent, {"as much noise was added as is stated"}),
+])  # fmt: skip
+def test_what_training_does_shows_in_its_own_record(kind: type[Privacy], broken: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loader and the noise are counted as they run, and the audit reads what was done against what is claimed."""
+    monkeypatch.setattr(Budget, "epsilon", lambda *_: 20.0)  # the accountants have tests of their own
+    found, net = kind(PRIVATE, rows=1000, batch_size=40, epochs=8), layer()
+    for _ in range(found.budget.steps):
+        found.draw()
+        net.zero_grad(set_to_none=True)
+        found.add_noise(net)
+    record = found.record([])
+    claim = read_claim(record)
+    assert claim.unreadable == []
+    assert record["noise_added"] == pytest.approx(0.0 if kind is Silent else 1.0, abs=0.01)
+    read = assumptions(Claimed(claim=claim), recount(claim), 1000)
+    assert {a.name for a in read if a.state == "broken"} == broken
+    assert "not known" not in {a.state for a in read}
 
 
 def toy(n: int = 200, seed: int = 0) -> Rows:

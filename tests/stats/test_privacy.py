@@ -296,3 +296,34 @@ def test_batches_of_one_size_are_no_poisson_samples() -> None:
     assert sampling.p_value(256.0, 0.0, 2000, **given_) < 1e-6
     assert sampling.p_value(300.0, sizes.var(ddof=1), 2000, **given_) < 1e-6
     assert sampling.p_value(256.0, 0.0, 1, **given_) == 1.0
+
+
+def test_rows_that_each_epoch_draws_once_are_no_poisson_samples() -> None:
+    """60,000 rows, 256 expected, 2,000 steps: 8.53 draws a row with a standard deviation of 2.91."""
+    n, rate, steps = 60_000, 256 / 60_000, 2000
+    given_ = {"steps": steps, "rate": rate}
+    assert steps * rate == pytest.approx(8.53, abs=0.01)
+    assert sampling.batch_sd(steps, rate) == pytest.approx(2.91, abs=0.01)
+    stream = np.random.default_rng(5)
+    times = stream.binomial(steps, rate, n)
+    assert sampling.repeats_p_value(times.mean(), times.var(ddof=1), n, **given_) > 0.01
+    assert sampling.repeats_p_value(8.5333, 0.25, n, **given_) < 1e-6  # eight or nine times each: shuffled epochs
+    weighted = stream.binomial(steps, rate * np.where(np.arange(n) % 2, 1.2, 0.8))
+    assert sampling.repeats_p_value(weighted.mean(), weighted.var(ddof=1), n, **given_) < 1e-6
+    assert sampling.repeats_p_value(9.5, times.var(ddof=1), n, **given_) < 1e-6
+    assert sampling.repeats_p_value(3.0, 0.0, 100, steps=3, rate=1.0) == 1.0
+
+
+def test_poisson_samples_are_rarely_called_none() -> None:
+    """Of 4,000 honest records of few rows and few draws at most 5 % are below .05."""
+    stream = np.random.default_rng(6)
+    times = stream.binomial(50, 0.04, (4000, 200))
+    found = [sampling.repeats_p_value(t.mean(), t.var(ddof=1), 200, steps=50, rate=0.04) for t in times]
+    assert np.mean(np.array(found) < 0.05) < 0.05
+    assert min(found) > 1e-6
+
+
+def test_less_noise_than_stated_is_seen() -> None:
+    assert sampling.noise_p_value(1.0, 1.0, 10_000) == pytest.approx(0.5, abs=0.01)
+    assert sampling.noise_p_value(0.97, 1.0, 20_000) < 1e-6
+    assert sampling.noise_p_value(0.0, 1.0, 100) == 0.0
