@@ -79,7 +79,7 @@ def choose(
         wanted = [(str(i["name"]), str(i["type"]), bool(i.get("required", True))) for i in named]
     else:
         names = given or [c for c in dataset.columns if c not in others and dataset.is_scalar(c)]
-        tensor = bool(inputs)
+        kind = "text" if any(i.get("type") == "string" for i in inputs) else "double" if inputs else "any"
         _check_width(inputs, names, bool(given))
         if not given:
             notes.append(
@@ -87,7 +87,7 @@ def choose(
                     "The model's signature names no columns: every column that is neither outcome nor sensitive is taken as an input, in order."
                 )
             )
-        wanted = [(name, "double" if tensor else "any", True) for name in names]
+        wanted = [(name, kind, True) for name in names]
     present = []
     for name, kind, required in wanted:
         if name not in dataset.types and not required:

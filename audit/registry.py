@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
@@ -44,6 +45,10 @@ NEEDS: dict[str, str] = {
     "texts": "No input of the model is a text, and this check is for those.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
     "rules": "Not declared: the plan has no rules that the model's answers must keep: write them as [rules.NAME].",
+    "files": "Not declared: the plan names no file for this check to read.",
+    "language": "The model is no language model that says how likely it holds a text.",
+    "continues": "The model does not go on with a text: it is no causal language model.",
+    "embeds": "The model gives no vector for a text.",
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
     "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
@@ -66,18 +71,26 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "texts": any(f["kind"] == "text" for f in facts["features"]),
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None,
+        "language": "log_likelihood" in settled["methods"], "continues": "continue" in settled["methods"], "embeds": "embedding" in settled["methods"],
     }  # fmt: skip
 
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
-    have = available(facts, settled) | {"columns": all(params.get(name) for name in check.columns), "rules": bool(params.get("rules"))}
+    given = {name: all(params.get(p) for p in getattr(check, name)) for name in ("columns", "files")}
+    have = available(facts, settled) | given | {"rules": bool(params.get("rules"))}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
 
 
 def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """AuditError where the plan names a column for this check that is not there, or is no sensitive column where one is meant."""
+    """AuditError where the plan names a column or a file for this check that is not there, or no sensitive column where one is meant."""
+    for file in (params[name] for name in check.files if params.get(name)):
+        if not Path(file).is_file():
+            raise AuditError(
+                f"the plan names the file {file!r} for {check.info.id}, which is not there",
+                "correct the path; it counts from the current folder",
+            )
     for column in (column for name in check.lists for column in params[name] or ()):
         if column not in facts["columns"] or column == facts["roles"]["target"]:
             what = "which is the target" if column in facts["columns"] else "which is no column of the data"
@@ -109,6 +122,7 @@ class Check:
     reported_only: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as the plan gives them over the defaults; an unknown name, a wrong type or a value out of range is refused."""
@@ -149,16 +163,18 @@ def check(
     reported_only: Iterable[str] = (),
     columns: Iterable[str] = (),
     lists: Iterable[str] = (),
+    files: Iterable[str] = (),
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
-    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data.
+    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data; `files` name a file each that the check reads,
+    and it too runs only where the plan sets them all.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
 
     def register(function: CheckFunction) -> CheckFunction:
-        wanted = {*needs, *(["model"] if probing else []), *(["columns"] if columns else [])}
+        wanted = {*needs, *(["model"] if probing else []), *(["columns"] if columns else []), *(["files"] if files else [])}
         unknown = wanted - set(NEEDS)
         if unknown:
             raise ValueError(f"check {id}: unknown needs {sorted(unknown)}; known are {sorted(NEEDS)}")
@@ -170,7 +186,7 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists))
+        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(files))
         return function
 
     return register

@@ -28,6 +28,8 @@ LEVELS = {
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP", "(lime)": "LIME",
+    "(pro)": "with the stereotype", "(anti)": "against the stereotype", "(ambig)": "where nothing decides", "(disambig)": "where the text decides",
+    "(trained)": "texts that trained the model", "(fresh)": "texts that did not train", "(answered)": "questions that were answered",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
@@ -36,6 +38,7 @@ PARTS = {
     "(column)": "column {value}", "(model)": None, "(method)": None, "(score)": "scores {value}",
     "(word)": "“{value}”", "(word number)": "word {value}", "(region)": "region {value}", "(stretch)": None, "(event)": "event {value}", "(field)": None,
     "(rule)": "rule {value}", "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
+    "(category)": "category {value}", "(direction)": "direction {value}", "(group)": "about {value}",
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
     "(epsilon)": "epsilon {value}", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
     "(contrast)": "weak contrast of severity {value}", "(edit)": None,

@@ -21,7 +21,10 @@ from audit.subject.wire import Header, MalformedMessageError, MemoryFile
 
 ErrorKind = Literal["timeout", "died", "memory", "contract", "model"]
 KINDS: tuple[ErrorKind, ...] = ("timeout", "died", "memory", "contract", "model")
-METHODS = ("tree_shap", "integrated_gradients", "gradient_shap", "deep_shap", "lrp", "grad_cam", "gradient_x_input")
+METHODS = (
+    "tree_shap", "integrated_gradients", "gradient_shap", "deep_shap", "lrp", "grad_cam", "gradient_x_input",
+    "log_likelihood", "continue", "embedding",
+)  # fmt: skip
 MAX_COLUMNS = 200_000
 MAX_BYTES = 4 << 30
 TYPES = {"float64": "<f8", "float32": "<f4", "int64": "<i8", "bool": "|b1", "datetime64[ns]": "<M8[ns]"}
@@ -167,6 +170,17 @@ class Client:
         if header.columns != width:
             raise WorkerError("contract", f"rows of {width} numbers were asked for, got {header.columns}")
         return self._copied(rows(frame) * width).reshape(-1, width)
+
+    def speak(self, frame: Frame, *, method: str, columns: int | None, timeout: float | None = None, **params: Any) -> Array:
+        """What a language model makes of the texts of a frame of one column: float64 (n, columns), as `flavors.language` says of each method.
+
+        Without `columns` as many as the model has to give.
+        """
+        n = rows(frame)
+        header, _ = self._ask(wire.SPEAK, {"method": method, "params": params}, frame=frame, columns=columns or 16, timeout=timeout)
+        if columns not in (None, header.columns):
+            raise WorkerError("contract", f"{columns} numbers a text were asked for, got {header.columns}")
+        return self._copied(n * header.columns).reshape(n, header.columns)
 
     def _check_labels(self, predicted: Array) -> None:
         classes = self._description.classes if self._description else None

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from audit.errors import AuditError
 from audit.subject import evidence
 
-FlavorName = Literal["sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "python_function", "http", "predictions"]
+FlavorName = Literal["sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "transformers", "python_function", "http", "predictions"]
 MAX_FILES, MAX_FILE, MAX_TOTAL, MAX_MLMODEL = 10_000, 64 << 30, 128 << 30, 16 << 20
 LIBRARIES = {
     "sklearn": ("sklearn", "scikit-learn"),
@@ -24,10 +24,11 @@ LIBRARIES = {
     "lightgbm": ("lightgbm", "lightgbm"),
     "pytorch": ("torch", "torch"),
     "onnx": ("onnxruntime", "onnxruntime"),
+    "transformers": ("transformers", "transformers"),
     "python_function": ("mlflow", "mlflow"),
 }
-EXTRAS = {"xgboost": "witnessmark[xgboost]", "onnxruntime": "witnessmark[onnx]"}
-MLFLOW_LOADERS = {f"mlflow.{name}" for name in ("sklearn", "xgboost", "lightgbm", "pytorch", "onnx")}
+EXTRAS = {"xgboost": "witnessmark[xgboost]", "onnxruntime": "witnessmark[onnx]", "transformers": "witnessmark[text]"}
+MLFLOW_LOADERS = {f"mlflow.{name}" for name in ("sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "transformers")}
 XGBOOST_CLASSES = {
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
@@ -198,7 +199,7 @@ def _mlmodel(root: Path) -> dict[str, Any]:
 
 
 def _flavor(flavors: dict[str, Any]) -> FlavorName:
-    for name in ("sklearn", "xgboost", "lightgbm", "pytorch", "onnx"):
+    for name in ("sklearn", "xgboost", "lightgbm", "pytorch", "onnx", "transformers"):
         if name in flavors:
             return name
     if "python_function" in flavors:
@@ -247,6 +248,9 @@ def _serialization(root: Path, flavor: FlavorName, options: dict[str, Any]) -> t
     }
     if flavor in known:
         return known[flavor].get(suffix, "unknown"), file
+    if flavor == "transformers":
+        folder = str(options.get("model_binary") or "")
+        return ("safetensors" if list((root / folder).glob("*.safetensors")) else "unknown"), folder
     if flavor == "onnx":
         return ("onnx", file) if suffix == "onnx" else ("unknown", file)
     return "code", file

@@ -84,6 +84,8 @@ class Server:
         background = Rows(self._input, control["background"], control["background_rows"], self._spec) if "background" in control else None
         if control["method"] not in subject.methods():
             raise ContractError(f"the method {control['method']} does not apply to this model")
+        if header.kind == wire.SPEAK:
+            return self._write(header, Answer(subject.speak(rows, method=control["method"], **control["params"])).checked(header.rows), [])
         explained = subject.attribute(rows, background, method=control["method"], output=control["output"], **control["params"])
         reply, _ = self._write(header, Answer(explained.values), [explained.base, explained.explained])
         return reply, {"unit": explained.unit, "estimand": explained.estimand}

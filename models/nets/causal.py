@@ -20,8 +20,10 @@ class Causal(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
     Without any token it is what follows the beginning: one and the same answer for every empty text.
     """
 
-    def __init__(self, length: int, vocabulary: int, classes: int, network: Network) -> None:
+    def __init__(self, length: int, vocabulary: int, classes: int, network: Network, class_of: list[int]) -> None:
         super().__init__()
+        self.length = length
+        self.class_of = class_of
         self.embeddings = Embeddings(vocabulary, length, network.width, network.dropout)
         self.blocks = nn.ModuleList(Block(network.width, network.heads, network.inner, network.dropout) for _ in range(network.layers))
         self.head = nn.Linear(network.width, classes)
@@ -36,6 +38,14 @@ class Causal(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
         logits: Tensor = self.head(x)
         return logits
 
+    def foretold(self, tokens: Tensor) -> Tensor:
+        """(n, length, vocabulary): for every place the log-probability of each token to come next; minus infinity for what is no class."""
+        known = [i for i, k in enumerate(self.class_of) if k >= 0]
+        logs = self.everywhere(tokens).log_softmax(dim=-1)
+        found = logs.new_full((*tokens.shape, len(self.class_of)), float("-inf"))
+        found[..., known] = logs[..., [self.class_of[i] for i in known]]
+        return found
+
     def forward(self, tokens: Tensor) -> Tensor:
         last = ((tokens != PADDING) * torch.arange(tokens.shape[1], device=tokens.device)).amax(dim=1)
         logits = self.everywhere(tokens)
@@ -43,5 +53,8 @@ class Causal(nn.Module):  # type: ignore[misc]  # torch is Any to mypy: see pypr
 
 
 def build(config: dict[str, Any]) -> nn.Module:
-    """The net that `config` describes: the one text column's length, size of the vocabulary, classes, network. Entry point `causal`."""
-    return Causal(config["columns"][0]["length"], config["vocabulary"], config["classes"], read(Network, config))
+    """The net that `config` describes: the one text column's length, size of the vocabulary, classes, the class of each token (negative for
+    none; empty where nobody says), network. Entry point `causal`."""
+    return Causal(
+        config["columns"][0]["length"], config["vocabulary"], config["classes"], read(Network, config), config.get("class_of", [])
+    )

@@ -40,15 +40,16 @@ def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
     tokenizer = characters(dataset.parts["train"][column.name].dropna())
     described = network(preset)
     assert described is not None
-    config = {"columns": [column.record()], "classes": dataset.classes, "vocabulary": tokenizer.get_vocab_size()}
     build = importlib.import_module(f"models.nets.{preset.training.architecture}").build
-    net = build(config | {"network": described.model_dump(mode="json")}).to(device)
     place = {label: i for i, label in enumerate(dataset.settings.classes)}
-    class_of = torch.tensor([place.get(NAMES.get(t, t), IGNORED) for t, _ in sorted(tokenizer.get_vocab().items(), key=lambda kv: kv[1])])
+    class_of = [place.get(NAMES.get(t, t), IGNORED) for t, _ in sorted(tokenizer.get_vocab().items(), key=lambda kv: kv[1])]
+    learned = {"vocabulary": tokenizer.get_vocab_size(), "class_of": class_of}
+    config = {"columns": [column.record()], "classes": dataset.classes} | learned
+    net = build(config | {"network": described.model_dump(mode="json")}).to(device)
 
     def read(part: Part) -> tuple[Tensor, Tensor]:
         ids = torch.from_numpy(tokens(tokenizer, dataset.parts[part][column.name].tolist(), column.length))
-        return ids, following(ids, torch.from_numpy(dataset.y(part)), class_of)
+        return ids, following(ids, torch.from_numpy(dataset.y(part)), torch.tensor(class_of))
 
     (ids, after), generator = read("train"), torch.Generator().manual_seed(preset.seed)
 
@@ -61,7 +62,7 @@ def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
         held_out = mean_loss(net, *(t.to(device) for t in read("validation")))
     return Prepared(
         tokenizer=tokenizer.to_str(), weights={name: tensor.cpu() for name, tensor in net.state_dict().items()},
-        config={"vocabulary": config["vocabulary"]}, figures={"pretraining_perplexity": math.exp(float(held_out))},
+        config=learned, figures={"pretraining_perplexity": math.exp(float(held_out))},
         libraries=("tokenizers",),
     )  # fmt: skip
 

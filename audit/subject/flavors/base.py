@@ -83,6 +83,10 @@ class Subject:
         """The same rows (n, d), moved so that the model may change its answer."""
         raise ContractError("no gradient of this model is known")
 
+    def speak(self, rows: Rows, *, method: str, **params: Any) -> Array:
+        """What a language model makes of the one column of texts, (n, k): see `flavors.language`."""
+        raise ContractError(f"the method {method} does not apply to this model")
+
 
 def numeric(raw: Any, n: int) -> Array:
     """Outputs as float64 (n, k); one number per row becomes one column. Objects that are not numbers are a ContractError."""

@@ -72,6 +72,8 @@ class Net(Subject):
         """
         if self._events:
             return []
+        if self.kind == "module" and getattr(self._module(), "class_of", None):
+            return ["integrated_gradients", "gradient_shap", "log_likelihood", "continue"]
         looks_up = self.kind == "module" and any(type(layer).__name__.startswith("Embedding") for layer in self._module().modules())
         if self._several or self._tokens or self._codes > MOST_CODES:
             return ["integrated_gradients", "gradient_shap"] if looks_up else []
@@ -145,6 +147,14 @@ class Net(Subject):
         )
         found: Array = attacks.attack(goal, x, method=method, **params).double().reshape(len(x), -1).numpy()
         return found
+
+    def speak(self, rows: Rows, *, method: str, **params: Any) -> Array:
+        """Of a net that foretells every token of a text: see `flavors.language`."""
+        from audit.subject.flavors.language import Speaker, only_texts
+
+        net = self._module()
+        speaker = Speaker(lambda ids, real: net.foretold(ids), rows.tokenizer(), net.length, separator="")
+        return speaker.speak(only_texts(rows), method=method, **params)
 
     def _only_start(self, background: Rows | None, x: list[Any]) -> Any:
         """The background of a model of one input, (b, …)."""

@@ -15,6 +15,8 @@ from audit.subject.words import spans
 
 BLOCK = 8192
 TOKENIZER = "tokenizer.json"
+#: In place of a length: the tokens of the whole text, however many.
+WHOLE = -1
 DTYPES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool", "datetime": "datetime64[ns]"}
 
 
@@ -174,13 +176,21 @@ class Rows:
             out[start : start + len(found)] = [encoded.ids for encoded in found]
         return out
 
+    def tokenizer(self) -> Any:
+        """The tokenizer that came with the model, giving as many tokens as a text has."""
+        return self._tokenizer_for(WHOLE, 0)
+
     def _tokenizer_for(self, length: int, pad: int) -> Any:
         """The tokenizer that came with the model, giving so many tokens."""
-        if self._tokenizer is None or length < 1:
+        if self._tokenizer is None or length == 0:
             raise self.missing(f"the model takes text and brings no {TOKENIZER}, or does not say how many tokens it takes")
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(self._tokenizer)
+        if length == WHOLE:
+            tokenizer.no_truncation()
+            tokenizer.no_padding()
+            return tokenizer
         direction = (tokenizer.truncation or {}).get("direction", "right")  # a language model's tokenizer keeps the end of a text
         tokenizer.enable_truncation(length, direction=direction)
         tokenizer.enable_padding(length=length, pad_id=pad)

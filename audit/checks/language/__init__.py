@@ -1,0 +1,1 @@
+"""Checks of what a language model says, prefers and remembers."""
