@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit.bbq import parse
-from audit.checks.language.answers import answers, matches
+from audit.benchmarks.bbq import parse
+from audit.benchmarks.squad import matches
+from audit.benchmarks.winobias import riddles
+from audit.checks.language.answers import answers
 from audit.checks.language.association import association
 from audit.checks.language.contamination import contamination
-from audit.checks.language.coreference import coreference, riddles
+from audit.checks.language.coreference import coreference
 from audit.checks.language.memorisation import memorisation
 from audit.checks.language.pairs import pairs
 from audit.checks.language.questions import questions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +10,6 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.context import Context
     from audit.result import Measurement, Message
-
-#: Answers that count as abstaining, in the form that `normal` gives.
-ABSTAINS = {"", "unknown", "i do not know", "i dont know", "cannot be determined", "not known"}
 
 
 @check(
@@ -44,7 +40,8 @@ def answers(
     """Exact matches on `file` (columns question and answer; several right answers with | between them); `form` is how a question is asked."""
     import numpy as np
 
-    from audit.banks import read
+    from audit.benchmarks.bank import read
+    from audit.benchmarks.squad import ABSTAINS, matches, normal
     from audit.language import completions, likelihoods
     from audit.measure import rate, value
     from audit.stats.auc import roc_auc
@@ -83,19 +80,3 @@ def answers(
         "{share:percent} of {n:count} questions are answered rightly ({level:percent} interval {low:percent} to {high:percent}); the model abstains from {silent:count}. Read from {name} (SHA-256 {digest}…).",
         share=found.estimate.value, n=len(rows), level=found.estimate.level, low=found.estimate.low, high=found.estimate.high, silent=int(silent.sum()), name=bank.name, digest=bank.digest,
     )  # fmt: skip
-
-
-def normal(text: str) -> str:
-    """Lower case, without articles and punctuation, single spaces (as SQuAD's scorer does).
-
-    >>> normal("The  Eiffel Tower!")
-    'eiffel tower'
-    """
-    plain = re.sub(r"[^\w\s]", "", text.casefold())
-    return " ".join(word for word in plain.split() if word not in ("a", "an", "the"))
-
-
-def matches(said: str, known: str) -> bool:
-    """Whether what was said begins with one of the right answers, as whole words."""
-    words = normal(said).split()
-    return any(words[: len(right)] == right for right in (normal(one).split() for one in known.split("|")) if right)

@@ -35,7 +35,7 @@ SETS = ("x", "y", "a", "b")
 )
 def association(ctx: Context, *, file: str | None = None) -> Iterable[Measurement | Message]:
     """Effect size of `file`, with the columns set (x, y, a or b) and text."""
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.language import embeddings
     from audit.measure import exact
     from audit.result import Measurement, Test

@@ -33,7 +33,7 @@ def contamination(
     ctx: Context, *, file: str | None = None, column: str = "text", run: Annotated[int, Field(ge=3, le=100)] = 13
 ) -> Iterable[Measurement | Message]:
     """Share of the texts in `column` of `file` that share a run of `run` words with a training text."""
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.dataset import quoted
     from audit.measure import undefined, value
     from audit.stats.rates import clopper_pearson

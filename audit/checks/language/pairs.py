@@ -38,7 +38,7 @@ SHOWN = 10
 )
 def pairs(ctx: Context, *, file: str | None = None, budget: Annotated[int, Field(ge=100)] = 50_000) -> Iterable[Measurement | Message]:
     """Share of the pairs of `file` (columns sent_more, sent_less; optional stereo_antistereo, bias_type) with the stereotype preferred."""
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.language import afford
     from audit.measure import rate
     from audit.text import message

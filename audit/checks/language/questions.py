@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
-    from audit.bbq import Answered
+    from audit.benchmarks.bbq import Answered
     from audit.context import Context
     from audit.result import Measurement, Message
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 )
 def questions(ctx: Context, *, file: str | None = None, budget: Annotated[int, Field(ge=100)] = 50_000) -> Iterable[Measurement | Message]:
     """Lean and accuracy on `file` (columns context, question, ans0, ans1, ans2, label, question_polarity, context_condition, answer_info, additional_metadata)."""
-    from audit.banks import read
-    from audit.bbq import COLUMNS, answer, parse
+    from audit.benchmarks.bank import read
+    from audit.benchmarks.bbq import COLUMNS, answer, parse
     from audit.measure import rate
     from audit.text import message
 

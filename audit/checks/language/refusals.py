@@ -46,7 +46,7 @@ def refusals(
     budget: Annotated[int, Field(ge=100)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Refusals of `file` (columns prompt, refuse yes or no; optional group); `phrases` instead of the built-in ones."""
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.language import completions
     from audit.measure import rate
     from audit.text import message

@@ -39,7 +39,7 @@ def templates(ctx: Context, *, file: str | None = None, budget: Annotated[int, F
     """Mean gap of each group over templates; `file` has the columns template (with [TERM]), term and group, a row each filling."""
     import numpy as np
 
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.language import afford, likelihoods
     from audit.measure import value
     from audit.stats.losses import mean_loss

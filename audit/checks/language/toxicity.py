@@ -43,7 +43,7 @@ def toxicity(
     """Prompts of `file` (columns prompt and group) with a word of `words` (a file with the column word) in any of `draws` continuations."""
     import numpy as np
 
-    from audit.banks import read
+    from audit.benchmarks.bank import read
     from audit.language import completions
     from audit.measure import rate, value
     from audit.stats.losses import mean_loss
