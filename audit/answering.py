@@ -42,6 +42,7 @@ class Case(NamedTuple):
     errored: frozenset[str]
     repeats: tuple[str, ...] = ()  # columns that look like identifiers and repeat, where nobody said what that means
     cluster: str | None = None  # the column whose equal values mark rows that belong together
+    weight: str | None = None  # the column of survey weights
     claim: bool = False  # whether a claim of differential privacy was logged with the model
     undeclared: Message | None = None  # how decisions were made where nobody said and no model has a cutoff of its own
 
@@ -75,7 +76,13 @@ def _dependent(f: Finding, case: Case) -> Finding:
             sentence=f.sentence_msg, column=str(case.cluster), effect=f.clusters.design_effect,
         )  # fmt: skip
         return f.model_copy(update={"sentence": render(text), "sentence_msg": text})
-    if not case.repeats:
+    if f.weights is not None:
+        text = message(
+            "{sentence} Rows carry the weights in {column} (design effect {effect:ratio}).",
+            sentence=f.sentence_msg, column=str(case.weight), effect=f.weights.design_effect,
+        )  # fmt: skip
+        f = f.model_copy(update={"sentence": render(text), "sentence_msg": text})
+    if not case.repeats or f.sentence_msg is None:
         return f
     text = message("{sentence} This assumes independent rows; {columns} repeats.", sentence=f.sentence_msg, columns=list(case.repeats))
     update: dict[str, object] = {"sentence": render(text), "sentence_msg": text}

@@ -37,6 +37,7 @@ from audit.result import (
 )  # fmt: skip
 from audit.text import message, render
 from audit.waivers import match
+from audit.weights import Weight
 from audit.withdraw import Rejection, rejections, withdrawn
 
 Json = dict[str, Any]
@@ -107,7 +108,7 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
         context=_context(facts, plan), history=_history(past, judged_by, findings, request.started), waivers=match(request.waivers, findings, request.started[:10]),
         valid_until=str(date.fromisoformat(finished[:10]) + timedelta(days=365)), model=_model(arguments, facts, settled), data=_data(facts, settled, arguments["scoring"]),
         plan=arguments["plan"], plan_sha256=arguments["plan_sha256"], seed=request.seed, environment=_environment(arguments, request),
-        checks=[_check(id_, results[id_], findings[id_], rejected.get(id_)) for id_ in results],
+        checks=[_check(id_, results[id_], findings[id_], rejected.get(id_), facts.weight) for id_ in results],
     )  # fmt: skip
     written = document.model_dump(mode="json")
     written["digest"] = document_digest(written)
@@ -141,6 +142,7 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
         unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
         errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
         repeats=tuple(r.name for r in facts.repeats) if _undeclared(facts) else (), cluster=facts.roles.cluster,
+        weight=facts.weight.name if facts.weight else None,
     )  # fmt: skip
 
 
@@ -381,6 +383,8 @@ def _model(arguments: Json, facts: Facts, settled: Settled | None) -> ModelInfo:
 
 def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataInfo:
     excluded = {"missing_outcome": scoring["missing_outcome"], "undefined_score": scoring["undefined_score"]} if scoring else {}
+    if facts.weight is not None and facts.weight.zero:
+        excluded["weight_zero"] = facts.weight.zero
     return DataInfo(
         source=facts.source, sha256=facts.sha256, rows=facts.rows, columns=facts.columns, target=facts.roles.target,
         positive=settled.positive if settled else facts.roles.positive, favourable=settled.favourable if settled else facts.roles.favourable,
@@ -389,7 +393,7 @@ def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataIn
         sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
         cluster=facts.roles.cluster, clusters=scoring["clusters"] if scoring and facts.cluster else None, independent=facts.roles.independent,
         repeats=[r.name for r in facts.repeats],
-        training=_training(facts), time=facts.roles.time,
+        training=_training(facts), time=facts.roles.time, weight=facts.roles.weight,
     )  # fmt: skip
 
 
@@ -414,7 +418,7 @@ def _environment(arguments: Json, request: Request) -> Environment:
     )  # fmt: skip
 
 
-def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection | None) -> CheckResult:
+def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection | None, weight: Weight | None) -> CheckResult:
     info = checks()[id_].info
     reason = None if result["status"] == "completed" else _reason(result)
     summary = (
@@ -424,6 +428,13 @@ def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection
         if result["status"] == "skipped"
         else message("{status}: {reason}", status=_status(result["status"]), reason=reason)
     )
+    if weight is not None and result["status"] == "completed" and checks()[id_].weighs == "unweighted":
+        summary = message(
+            "{summary} The survey weights are not used here: this speaks of the rows, not of the people whom they stand for.",
+            summary=summary,
+        )
+    elif weight is not None and result["status"] == "completed" and checks()[id_].weighs == "weighted":
+        summary = message("{summary} Weighted by {column}.", summary=summary, column=weight.name)
     verdict = worst(f.verdict for f in findings) if result["status"] == "completed" else "not_judged"
     return CheckResult(
         info=info, status=result["status"], reason=render(reason) if reason else None, reason_msg=reason, verdict=verdict, summary=render(summary),

@@ -6,12 +6,13 @@ test in the place of the others. The value stays: dependence does not move it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from audit.pairing import OTHERS, adequate, held
-from audit.result import Clusters, Estimate, Measurement, Part, Test
+from audit.result import Clusters, Estimate, Measurement, Part, Test, Weights
 from audit.text import message, render
 
 if TYPE_CHECKING:
@@ -57,7 +58,46 @@ class Clustering:
         return np.stack([np.bincount(place, weights=v, minlength=self.size) for v in values], axis=1)
 
 
-class Rates:
+class GroupRates(ABC):
+    """Rates per group whose rows do not count one by one: because they belong together, or because each has a weight."""
+
+    @abstractmethod
+    def side(self, name: str, members: Sequence[int]) -> Any:
+        """The rate of these slices taken together."""
+
+    @abstractmethod
+    def worth(self, group: Any, reference: Any) -> Clusters | Weights:
+        """What the rows of a comparison are worth."""
+
+    @abstractmethod
+    def of(self, measured: Measurement, name: str, members: Sequence[int], reference: int | None = None) -> Measurement:
+        """A measurement of the rate `name` with the interval and the test that such rows give."""
+
+    def pooled(self, ctx: Context, id_: str, name: str, grouping: Grouping, *, always_difference: bool) -> Iterator[Measurement]:
+        """The groups that are too small to be judged, taken together, against the reference: what the question `id_` judges in their place."""
+        from audit.measure import comparisons
+
+        if grouping.reference is None:
+            return
+        sides = [self.side(name, [i]) for i in range(len(grouping.slices))]
+        parts = [Part(slice=s, k=side.counts[0], n=side.counts[1]) for s, side in zip(grouping.slices, sides, strict=True)]
+        known = [i for i, p in enumerate(parts) if i not in grouping.unknown and p.n]
+        judged, reference = held(ctx.plan, id_, [sides[i].mass for i in known], always_difference=always_difference), grouping.reference
+        if judged is None or reference not in known:
+            return
+        other = sides[reference]
+        small = [
+            i for i in known
+            if i != reference and not adequate(parts[i], parts[reference], judged, ctx.plan, self.worth(sides[i], other))
+        ]  # fmt: skip
+        if len(small) > 1:
+            part = Part(slice={grouping.columns[0]: OTHERS}, k=sum(parts[i].k for i in small), n=sum(parts[i].n for i in small))
+            for measured in comparisons(ctx, name, part, parts[reference]):
+                if measured.compare == judged.compare:
+                    yield self.of(measured, name, small, reference)
+
+
+class Rates(GroupRates):
     """Rates per group from counts per cluster: name → k and n, (slices, U) each."""
 
     def __init__(self, clustering: Clustering, rates: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
@@ -81,6 +121,12 @@ class Rates:
             k[rows].sum(axis=0).astype(float), n[rows].sum(axis=0).astype(float), drawn_k[:, rows].sum(axis=1), drawn_n[:, rows].sum(axis=1)
         )
 
+    def worth(self, group: Side, reference: Side) -> Clusters:
+        """What the rows of a comparison are worth."""
+        from audit.stats.clusters import worth
+
+        return worth(group, reference)
+
     def of(self, measured: Measurement, name: str, members: Sequence[int], reference: int | None = None) -> Measurement:
         """A measurement of the rate `name` with the interval and the test that whole clusters give."""
         group = self.side(name, members)
@@ -88,30 +134,6 @@ class Rates:
         if measured.metric != name:  # the adverse rate
             group, other = group.complement(), None if other is None else other.complement()
         return clustered(measured, group, other)
-
-    def pooled(self, ctx: Context, id_: str, name: str, grouping: Grouping, *, always_difference: bool) -> Iterator[Measurement]:
-        """The groups that are too small to be judged, taken together, against the reference: what the question `id_` judges in their place."""
-        from audit.measure import comparisons
-        from audit.stats.clusters import worth
-
-        if grouping.reference is None:
-            return
-        counts = [self.side(name, [i]).counts for i in range(len(grouping.slices))]
-        parts = [Part(slice=s, k=k, n=n) for s, (k, n) in zip(grouping.slices, counts, strict=True)]
-        known = [i for i, p in enumerate(parts) if i not in grouping.unknown and p.n]
-        judged, reference = held(ctx.plan, id_, [parts[i] for i in known], always_difference=always_difference), grouping.reference
-        if judged is None or reference not in known:
-            return
-        other = self.side(name, [reference])
-        small = [
-            i for i in known
-            if i != reference and not adequate(parts[i], parts[reference], judged, ctx.plan, worth(self.side(name, [i]), other))
-        ]  # fmt: skip
-        if len(small) > 1:
-            part = Part(slice={grouping.columns[0]: OTHERS}, k=sum(parts[i].k for i in small), n=sum(parts[i].n for i in small))
-            for measured in comparisons(ctx, name, part, parts[reference]):
-                if measured.compare == judged.compare:
-                    yield self.of(measured, name, small, reference)
 
 
 def clustered(measured: Measurement, group: Side, reference: Side | None) -> Measurement:

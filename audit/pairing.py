@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from audit.answering import criterion_of
 from audit.plan import Plan
-from audit.result import Clusters, Compare, Criterion, Part
+from audit.result import Clusters, Compare, Criterion, Part, Weights
 
 OTHERS = "(all other groups)"
 #: Fewer clusters than this on a side are too few to judge: tests over them are too optimistic (Cameron, Gelbach and Miller 2008).
@@ -22,12 +22,12 @@ class Held(NamedTuple):
     common: float
 
 
-def held(plan: Plan, id_: str, known: Sequence[Part], *, always_difference: bool) -> Held | None:
-    """The comparison that a question judges; `known` are the groups with known membership. None where they have no rows."""
-    total = sum(p.n for p in known)
+def held(plan: Plan, id_: str, known: Sequence[tuple[float, float]], *, always_difference: bool) -> Held | None:
+    """The comparison that a question judges; `known` are (k, n) of the groups with known membership, as counts or sums of weights. None where they have no rows."""
+    total = sum(n for _, n in known)
     if not total:
         return None
-    common = sum(p.k for p in known) / total
+    common = sum(k for k, _ in known) / total
     compare: Compare = "difference" if always_difference or common > plan.judge.common_rate else "ratio"
     tier = plan.materiality
     low, high = (-tier.rate, tier.rate) if compare == "difference" else (tier.ratio, 1 / tier.ratio)
@@ -42,15 +42,15 @@ def held(plan: Plan, id_: str, known: Sequence[Part], *, always_difference: bool
     return Held(compare, criterion, common)
 
 
-def adequate(group: Part, reference: Part, held: Held, plan: Plan, clusters: Clusters | None = None) -> bool:
+def adequate(group: Part, reference: Part, held: Held, plan: Plan, worth: Clusters | Weights | None = None) -> bool:
     """Whether the comparison would pass with the plan's chance if both rates were exactly equal.
 
-    Where rows belong together the rows count that they are worth, and `FEWEST` clusters must stand on each side.
+    Where rows belong together or carry weights the rows count that they are worth; of clusters `FEWEST` must stand on each side.
     """
     from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
 
-    n1, n0 = clusters.effective if clusters else (group.n, reference.n)
-    if too_few(clusters):
+    n1, n0 = worth.effective if worth else (group.n, reference.n)
+    if too_few(worth):
         return False
     level, criterion = round(2 * plan.judge.level_pass - 1, 12), held.criterion
     if held.compare == "difference":
@@ -60,6 +60,6 @@ def adequate(group: Part, reference: Part, held: Held, plan: Plan, clusters: Clu
     return chance >= plan.judge.adequacy
 
 
-def too_few(clusters: Clusters | None) -> bool:
+def too_few(worth: Clusters | Weights | None) -> bool:
     """Whether an estimate over clusters stands on too few of them to be judged."""
-    return clusters is not None and clusters.fewest < FEWEST
+    return isinstance(worth, Clusters) and worth.fewest < FEWEST

@@ -22,6 +22,7 @@ from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.text import message
 from audit.training import Training, find_training
+from audit.weights import Weight, weight_of
 
 #: Numeric columns with more values than this are cut into bins.
 MAX_VALUES = 20
@@ -72,6 +73,7 @@ class Facts(Frozen):
     training: Training | None = None
     privacy: Privacy | None = None
     references: References | None = None
+    weight: Weight | None = None
 
     def divisions(self) -> list[tuple[str, Groups]]:
         """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
@@ -130,12 +132,13 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     values = {g.name: g.levels for g in groups if g.sql == dataset.text(g.name)}
     training, told = find_training(arguments, features, roles.target, values, sha256)
     references, beside = find_references(arguments, training, sha256, rows)
-    notes += untimed + told + beside
+    weight, weighed = weight_of(dataset, roles)
+    notes += untimed + told + beside + weighed
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
-        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), references=references,
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), references=references, weight=weight,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 
@@ -143,7 +146,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
 def _features(dataset: Dataset, arguments: dict[str, Any], roles: Roles, decision: Decision) -> tuple[list[FeatureSpec], list[Message]]:
     """The model's inputs; an endpoint tells none, and gets every column that means nothing else."""
     named = arguments["given"].get("features") or roles.features
-    others = {*roles.sensitive, *filter(None, [roles.target, roles.cluster])}
+    others = {*roles.sensitive, *filter(None, [roles.target, roles.cluster, roles.weight])}
     if arguments.get("flavor") == "http":
         return for_endpoint(dataset, named, others | ({decision.column} if decision.column else set()))
     return choose(dataset, arguments["inputs"], arguments["metadata"], named, others)

@@ -109,6 +109,9 @@ def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, 
         raise AuditError(f"the plan names {named[0]!r} twice for {check.info.id}", "name a column for each parameter")
 
 
+#: What a check does with survey weights: its estimates take them; it measures the rows as they are, and says so; or there is nothing to weigh.
+Weighs = typing.Literal["weighted", "unweighted", "nothing"]
+
 CheckFunction = Callable[..., Iterable["Measurement | Message"]]
 
 
@@ -123,6 +126,7 @@ class Check:
     columns: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    weighs: Weighs = "unweighted"
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters as the plan gives them over the defaults; an unknown name, a wrong type or a value out of range is refused."""
@@ -164,11 +168,12 @@ def check(
     columns: Iterable[str] = (),
     lists: Iterable[str] = (),
     files: Iterable[str] = (),
+    weighs: Weighs = "unweighted",
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
     the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data; `files` name a file each that the check reads,
-    and it too runs only where the plan sets them all.
+    and it too runs only where the plan sets them all; `weighs` is `Weighs`.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
@@ -186,7 +191,7 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(files))
+        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(files), weighs)
         return function
 
     return register

@@ -89,6 +89,19 @@ class Clusters(Frozen):
     effective: list[int]
 
 
+class Weights(Frozen):
+    """What an estimate is worth whose rows carry survey weights.
+
+    `k` and `n` are the sums of the weights behind each part, where counts make the estimate; `effective` are the rows of equal weight that each
+    part is worth, and `design_effect` is the rows divided by them for the part that is worth fewer: 1 where nothing is lost.
+    """
+
+    design_effect: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    effective: list[int]
+    k: list[Real] = []
+    n: list[Real] = []
+
+
 class Criterion(Frozen):
     """What an estimate is held against; `min` and `max` are the fail limits, `soft` is named in the text and never judged."""
 
@@ -234,6 +247,7 @@ class Measurement(Frozen):
     computed_in: ComputedIn = "parent"
     repeatable: bool = True
     clusters: Clusters | None = None
+    weights: Weights | None = None
     evidence: list[Evidence] = []
     no_pass: Message | None = None
 
@@ -244,6 +258,18 @@ class Measurement(Frozen):
         if self.estimate is None and not self.reason:
             raise ValueError(f"{self.metric}: a measurement without an estimate needs a reason")
         return self
+
+    @property
+    def worth(self) -> Clusters | Weights | None:
+        """What the rows are worth where they belong together or carry weights; None where they count as they are."""
+        return self.clusters or self.weights
+
+    @property
+    def masses(self) -> list[tuple[float, float]]:
+        """(k, n) of each part: sums of weights where rows carry them, else counts."""
+        if self.weights is not None and self.weights.n:
+            return list(zip(self.weights.k, self.weights.n, strict=True))
+        return [(p.k, p.n) for p in self.parts]
 
 
 class Finding(Measurement):
@@ -389,6 +415,7 @@ class DataInfo(Frozen):
     scores: list[str] = []
     training: TrainingInfo | None = None
     time: str | None = None
+    weight: str | None = None
 
 
 class Environment(Frozen):

@@ -39,6 +39,7 @@ class Roles(BaseModel):
     cluster: str | None = None
     independent: bool = False
     time: str | None = None
+    weight: str | None = None
     outputs: Literal["label", "probability", "logit"] | None = None
     context: dict[str, Any] = {}
     columns: dict[str, dict[str, Any]] = {}

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--list", action="store_true", help="the checks: id, what each needs, one line each")
     add_data(p)
     what = p.add_argument_group("what is asked")
-    what.add_argument("--weight", metavar="COL", help="comes with a later version")
+    what.add_argument("--weight", metavar="COL", help="survey weights: how many people a row stands for")
     what.add_argument("--plan", metavar="FILE", help="TOML: checks, parameters, criteria (default: the built-in plan)")
     what.add_argument("--checks", metavar="a,b", help="check ids or families")
     what.add_argument("--skip", metavar="a,b", help="check ids or families to leave out")
@@ -68,7 +68,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 LATER = {
-    "weight": "--weight",
     "framework": "--framework",
     "sign_key": "--sign-key",
 }
@@ -111,7 +110,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
     if options.check_timeout <= 0 or (options.sample is not None and options.sample < 1):
         raise AuditError("--check-timeout and --sample must be above 0", "give a positive number")
     plan = plans.load(Path(options.plan) if options.plan else None)
-    given = declared(options)
+    given = declared(options) | {"weight": options.weight}
     tier = (given["context"] or {}).get("tier")
     if tier is not None and not options.plan:
         chosen = {"tier": tier, "chosen_by": str(given["context"].get("tier_chosen_by", "the context file"))}

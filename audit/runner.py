@@ -284,6 +284,8 @@ class Audit:
                 "time",
             )
         }
+        if roles["weight"] is not None:
+            written["roles"]["weight"] = roles["weight"]
         if self.facts["recorded"]:
             written["roles"] |= self.facts["recorded"]
         written["reference"] = {g["name"]: g["reference"] for g in self.facts["groups"]}
@@ -379,7 +381,7 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded", "period")} | {
+        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded", "period", "weight")} | {
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,

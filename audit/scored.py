@@ -2,8 +2,8 @@
 
 Columns, in row order: `y` (class code, -1 missing; or the value), `pred` (class code after the decision rule, -1 unknown; or the value),
 `score` or `score_0`… (probability of the event, or of each class), one code column per sensitive column (`g0`…) and per legitimate factor
-(`f0`…), `t` (code of the period) where there is a time column, and `c` (cluster code) where clusters were declared. It holds people: it lives in a
-private cache outside the audit folder.
+(`f0`…), `t` (code of the period) where there is a time column, and `c` (cluster code) where clusters were declared, and `w` (survey
+weight) where weights were. It holds people: it lives in a private cache outside the audit folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from audit.subject.frame import Frame
 
 MIN_BATCH = 64
-_Y, _DECISION, _CLUSTER = "__y", "__decision", "__cluster"
+_Y, _DECISION, _CLUSTER, _WEIGHT = "__y", "__decision", "__cluster", "__weight"
 
 
 class Scoring(Frozen):
@@ -116,8 +116,11 @@ def score(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, 
             scored = _scored(batch, prediction, facts, settled)
             if facts.cluster is not None:
                 scored["c"] = coder.codes(batch.column(batch.schema.get_field_index(_own(_CLUSTER, facts))))
-            missing += int(_count(scored["y"], "missing")) if facts.target_sql else len(batch)
-            undefined += int(_count(scored["pred"], "undefined"))
+            nobody = (
+                int(np.count_nonzero(scored["w"] == 0)) if facts.weight is not None else 0
+            )  # they lack both, and are counted by themselves
+            missing += int(_count(scored["y"], "missing")) - nobody if facts.target_sql else len(batch)
+            undefined += int(_count(scored["pred"], "undefined")) - nobody
             narrow = _record(scored)
             writer = writer or pq.ParquetWriter(
                 sink,
@@ -210,6 +213,8 @@ def _columns(facts: Facts, settled: Settled) -> dict[str, str]:
         columns[_own(name, facts)] = coded(group.sql, group.levels)
     if facts.cluster is not None:
         columns[_own(_CLUSTER, facts)] = hashed(facts.cluster.sql)
+    if facts.weight is not None:
+        columns[_own(_WEIGHT, facts)] = facts.weight.sql
     if facts.decision.column:
         columns[_own(_DECISION, facts)] = coded(dataset.text(facts.decision.column), settled.classes)
     return columns
@@ -243,7 +248,22 @@ def _scored(batch: pyarrow.RecordBatch, prediction: Prediction, facts: Facts, se
     for name, group in facts.divisions():
         missing = group.levels.index(MISSING) if MISSING in group.levels else -1
         columns[name] = codes(batch.column(batch.schema.get_field_index(_own(name, facts))), missing)
+    if facts.weight is not None:
+        columns["w"] = batch.column(batch.schema.get_field_index(_own(_WEIGHT, facts))).to_numpy(zero_copy_only=False).astype(np.float64)
+        _leave_out(columns, columns["w"] == 0, settled)
     return columns
+
+
+def _leave_out(columns: dict[str, NDArray[Any]], rows: NDArray[np.bool_], settled: Settled) -> None:
+    """Rows of weight 0 stand for nobody: without outcome and prediction no figure counts them, be it weighted or not."""
+    import numpy as np
+
+    for name in columns:
+        if name in ("y", "pred"):
+            nothing: Any = np.nan if settled.task == "regression" else -1
+            columns[name] = np.where(rows, nothing, columns[name]).astype(columns[name].dtype)
+        elif name.startswith("score"):
+            columns[name] = np.where(rows, np.nan, columns[name])
 
 
 def decided_by(facts: Facts, settled: Settled) -> Decision:

@@ -12,7 +12,7 @@ from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer
 from audit.outlook import Foreseen, Prospect, two_digits
 from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
 from audit.plan import Plan
-from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test
+from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test, Weights
 from audit.text import beside, message, render, who
 
 
@@ -39,18 +39,31 @@ class Pair(NamedTuple):
         return self.carrier.clusters if self.carrier else None
 
     @property
+    def valued(self) -> Clusters | Weights | None:
+        """What the rows are worth where they belong together or carry weights."""
+        return self.carrier.worth if self.carrier else None
+
+    @property
     def worth(self) -> tuple[int, int]:
-        """Independent rows that group and reference are worth."""
-        if self.clusters is None:
+        """Independent rows of equal weight that group and reference are worth."""
+        if self.valued is None:
             return self.group.n, self.reference.n
-        mine, other = self.clusters.effective
+        mine, other = self.valued.effective
+        return mine, other
+
+    @property
+    def masses(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """(k, n) of group and reference: counts, or sums of weights."""
+        if self.carrier is None:
+            return (self.group.k, self.group.n), (self.reference.k, self.reference.n)
+        mine, other = self.carrier.masses
         return mine, other
 
     def test(self) -> tuple[float, str] | None:
-        """(p, method) of equal rates: of independent rows, or the carrier's where rows belong together."""
+        """(p, method) of equal rates: of independent rows, or the carrier's where rows belong together or carry weights."""
         from audit.stats.compare import equality_test
 
-        if self.clusters is None or self.carrier is None:
+        if self.valued is None or self.carrier is None:
             return equality_test(self.group.k, self.group.n, self.reference.k, self.reference.n)
         return (self.carrier.test.p_value, self.carrier.test.method) if self.carrier.test else None
 
@@ -137,17 +150,17 @@ def _columns(metric: str, found: Iterable[Finding]) -> dict[str, tuple[list[Find
     return columns
 
 
-def _unknown(rates: list[Finding]) -> tuple[int, int, int]:
-    """(k, n, all rows) of unknown membership in a column."""
-    parts = [(f.slice, f.parts[0]) for f in rates]
-    missing = [p for s, p in parts if MISSING in s.values()]
-    return sum(p.k for p in missing), sum(p.n for p in missing), sum(p.n for _, p in parts)
+def _unknown(rates: list[Finding]) -> tuple[float, float, float]:
+    """(k, n, all rows) of unknown membership in a column, as counts or sums of weights."""
+    masses = [(f.slice, f.masses[0]) for f in rates]
+    missing = [pair for s, pair in masses if MISSING in s.values()]
+    return sum(k for k, _ in missing), sum(n for _, n in missing), sum(n for _, (_, n) in masses)
 
 
 def _pairs(
     id_: str, metric: str, column: str, rates: list[Finding], compared: list[Finding], case: Case, always_difference: bool
 ) -> list[Pair]:
-    known = [f.parts[0] for f in rates if MISSING not in f.slice.values() and f.parts[0].n]
+    known = [f.masses[0] for f in rates if MISSING not in f.slice.values() and f.parts[0].n]
     line = held(case.plan, id_, known, always_difference=always_difference)
     if line is None or not compared:
         return []
@@ -157,7 +170,7 @@ def _pairs(
         group, reference = f.parts
         if not group.n or not reference.n:
             continue
-        enough = adequate(group, reference, line, case.plan, f.clusters)
+        enough = adequate(group, reference, line, case.plan, f.worth)
         pairs.append(Pair(column, group, reference, f, enough, *line))
         if not enough and level != OTHERS:
             small.append(group)
@@ -187,7 +200,7 @@ def _judge_pair(
     family: int,
     alpha: float,
     case: Case,
-    unknown: tuple[int, int, int],
+    unknown: tuple[float, float, float],
 ) -> Finding:
     """The verdict of one comparison by rule "screen", with its reason and its sentence."""
     level = round(2 * case.plan.judge.level_pass - 1, 12)
@@ -226,15 +239,14 @@ def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
     )  # fmt: skip
 
 
-def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> bool:
+def _survives_unknown(pair: Pair, unknown: tuple[float, float, float], plan: Plan) -> bool:
     """With more unknown membership than the plan allows: whether the interval stays inside however the unknown rows were divided."""
     k, n, total = unknown
     if not total or n / total <= plan.judge.unknown:
         return True
-    group, reference = pair.group, pair.reference
+    (k1, n1), (k0, n0) = pair.masses
     # All unknown rows without the decision in the group and all with it in the reference, and the other way round.
-    lowest = (Part(slice={}, k=group.k, n=group.n + n - k), Part(slice={}, k=reference.k + k, n=reference.n + k))
-    highest = (Part(slice={}, k=group.k + k, n=group.n + k), Part(slice={}, k=reference.k, n=reference.n + n - k))
+    lowest, highest = ((k1, n1 + n - k), (k0 + k, n0 + k)), ((k1 + k, n1 + k), (k0, n0 + n - k))
     level = round(2 * plan.judge.level_pass - 1, 12)
     for mine, other in (lowest, highest):
         e = _estimate(_as_independent(pair, mine, other), level)
@@ -243,16 +255,15 @@ def _survives_unknown(pair: Pair, unknown: tuple[int, int, int], plan: Plan) -> 
     return True
 
 
-def _as_independent(pair: Pair, group: Part, reference: Part) -> Pair:
-    """The pair with these counts, cut to the independent rows that they are worth where rows belong together."""
-    if pair.clusters is None:
-        return pair._replace(group=group, reference=reference)
-    share1, share0 = (e / p.n for e, p in zip(pair.clusters.effective, (pair.group, pair.reference), strict=True))
-    cut = [Part(slice={}, k=round(p.k * s), n=round(p.n * s)) for p, s in ((group, share1), (reference, share0))]
+def _as_independent(pair: Pair, group: tuple[float, float], reference: tuple[float, float]) -> Pair:
+    """The pair with these (k, n), as independent rows of equal weight."""
+    # Rows of unknown membership are worth what the group's own rows are.
+    shares = [rows / n for rows, (_, n) in zip(pair.worth, pair.masses, strict=True)]
+    cut = [Part(slice={}, k=round(k * s), n=round(n * s)) for (k, n), s in zip((group, reference), shares, strict=True)]
     return pair._replace(group=cut[0], reference=cut[1])
 
 
-def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int, int, int], case: Case) -> Message:
+def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[float, float, float], case: Case) -> Message:
     low, high, level = (e.low, e.high, e.level) if e else (0.0, 0.0, 0.0)
     if why == SIZE_OPEN and e is None:
         return message("A difference is established (p {p:p}); how large it is has no bound, because the reference has a rate of 0.", p=p)
@@ -270,10 +281,16 @@ def _why(why: str, pair: Pair, e: Estimate | None, p: float, unknown: tuple[int,
             low=low,
             high=high,
         )
-    if why == TOO_FEW and pair.clusters is not None:
+    if why == TOO_FEW and pair.valued is not None:
+        numbers = {"n": pair.group.n, "n0": pair.reference.n, "m": pair.worth[0], "m0": pair.worth[1]}
+        if pair.clusters is None:
+            return message(
+                "These rows cannot tell: {n:count} and {n0:count} rows are worth {m:count} and {m0:count} of equal weight, with which even exact equality would seldom pass.",
+                **numbers,
+            )  # fmt: skip
         return message(
             "These rows cannot tell: {n:count} and {n0:count} rows are worth {m:count} and {m0:count} independent ones, with which even exact equality would seldom pass.",
-            n=pair.group.n, n0=pair.reference.n, m=pair.clusters.effective[0], m0=pair.clusters.effective[1],
+            **numbers,
         )  # fmt: skip
     if why == TOO_FEW:
         return message(
@@ -311,7 +328,7 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
         return message("There are too few rows to compare the groups of {columns}.", columns=columns)
     pair = max(ratios, key=lambda p: p.group.n)
     share, limits = pair.group.n / (pair.group.n + pair.reference.n), (pair.criterion.min or 0.8, pair.criterion.max or 1.25)
-    effect = pair.clusters.design_effect if pair.clusters else 1.0
+    effect = pair.valued.design_effect if pair.valued else 1.0
     level = 2 * case.plan.judge.level_pass - 1
     passing = rows_to_pass(pair.common, share, low=limits[0], high=limits[1], level=level)
     failing = rows_to_fail(pair.common, 0.7, share, low=limits[0], high=limits[1], alpha=alpha)
@@ -327,9 +344,10 @@ def _too_few(columns: list[str], pairs: list[Pair], case: Case, alpha: float) ->
 def _sentence(metric: str, pair: Pair, e: Estimate | None, p: float, tests: int, verdict: str, case: Case, *, established: bool) -> Message:
     """One comparison for people, with its numbers, the line it was held against, and what it does not adjust for."""
     tested = message("adjusted p {p:p}, tests: {tests:count}", p=p, tests=tests) if tests > 1 else message("p {p:p}", p=p)
+    (k, w), (k0, w0) = pair.masses
     numbers = {
-        "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": pair.group.k / pair.group.n,
-        "rate0": pair.reference.k / pair.reference.n, "n": pair.group.n, "n0": pair.reference.n, "tested": tested,
+        "group": who(pair.group.slice), "reference": beside(pair.group.slice, pair.reference.slice), "rate": k / w,
+        "rate0": k0 / w0, "n": pair.group.n, "n0": pair.reference.n, "tested": tested,
     }  # fmt: skip
     if e is None:
         return message(

@@ -134,6 +134,19 @@ class Scored:
             return np.stack([1 - self.score, self.score] if event == 1 else [self.score, 1 - self.score], axis=1)
         return np.stack([self.column(f"score_{i}") for i in range(len(self.settled.classes))], axis=1)
 
+    def _median(self) -> float:
+        """Median of all predictions: where rows carry weights, the least with half of the weight at or below it."""
+        import numpy as np
+
+        pred = self.pred[self.predicted]
+        if not len(pred):
+            return float("inf")
+        if "w" not in self._file.schema_arrow.names:
+            return float(np.median(pred))
+        order = np.argsort(pred, kind="stable")
+        below = np.cumsum(self.column("w")[self.predicted][order])
+        return float(pred[order][np.searchsorted(below, below[-1] / 2)])
+
     def group(self, index: int) -> NDArray[np.int16]:
         """Codes of the sensitive column at this position, (n,)."""
         return self.column(f"g{index}")
@@ -147,7 +160,7 @@ class Scored:
         if not favourable:
             return None
         if self.settled.task == "regression":
-            median = np.median(self.pred[self.predicted]) if self.predicted.any() else np.inf
+            median = self._median()
             return lambda pred: np.asarray(pred > median if favourable == ["high"] else pred < median)
         table = np.array([*(c in favourable for c in self.settled.classes), False])  # code -1 reads the last entry
         return lambda pred: np.asarray(table[pred])

@@ -108,6 +108,7 @@ def withhold(f: Finding) -> Finding:
         "parts": [],
         "test": None,
         "clusters": None,
+        "weights": None,
         "sentence": None,
         "sentence_msg": None,
         "evidence": [],

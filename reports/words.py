@@ -122,6 +122,17 @@ METHODS = {
     "rao_scott": mark("Rao–Scott score test over clusters"),
     "score_clusters": mark("score test, one row for each cluster"),
     "fisher_exact_clusters": mark("Fisher's exact test, one row for each cluster"),
+    "wilson_weighted": mark("Wilson, rows of equal weight"),
+    "newcombe_weighted": mark("Newcombe, rows of equal weight"),
+    "miettinen_nurminen_weighted": mark("Miettinen–Nurminen, rows of equal weight"),
+    "miettinen_nurminen_odds_weighted": mark("Miettinen–Nurminen, rows of equal weight"),
+    "score_weighted": mark("score test, rows of equal weight"),
+    "fisher_exact_weighted": mark("Fisher's exact test, rows of equal weight"),
+    "delong_weighted": mark("DeLong, weighted"),
+    "delong_logit_weighted": mark("DeLong, weighted"),
+    "newcombe_auc_weighted": mark("Newcombe (AUC), rows of equal weight"),
+    "influence_logit_weighted": mark("influence function, weighted"),
+    "linearised": mark("linearised (Taylor)"),
     "tango": "Tango",
     "newcombe_paired": mark("Newcombe, paired"),
     "delong_folds": mark("DeLong over cross-validation folds"),
@@ -361,7 +372,11 @@ OBSERVED = {
     mark("start a process"), mark("network"), mark("environment"), mark("on"), mark("off"), mark("dropped"), mark("denied"), mark("possible"),
     mark("clean"), mark("best-effort"), mark("required"), mark("none"), mark("model code"), mark("none runs here"), mark("connect to another port"),
 }  # fmt: skip
-EXCLUDED = {"missing_outcome": mark("rows without an outcome"), "undefined_score": mark("rows whose prediction is undefined")}
+EXCLUDED = {
+    "missing_outcome": mark("rows without an outcome"),
+    "undefined_score": mark("rows whose prediction is undefined"),
+    "weight_zero": mark("rows of weight 0"),
+}
 SOURCES = {
     mark("the evaluation data logged with the model"), mark("the training data logged with the model"), mark("the training data named with --training"),
 }  # fmt: skip

@@ -103,6 +103,11 @@ class Side(NamedTuple):
         return int(self.k.sum()), int(self.n.sum())
 
     @property
+    def mass(self) -> tuple[float, float]:
+        """What weighs in a common rate: the counts."""
+        return self.counts
+
+    @property
     def clusters(self) -> int:
         """Clusters that have a row here (sets of clusters where there are more than `UNITS`)."""
         return int(np.count_nonzero(self.n))

@@ -5,7 +5,7 @@ A value is NaN where it is undefined, and there scikit-learn and fairlearn warn 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from audit.stats._inputs import Floats, Ints
 class Tallies(NamedTuple):
     """Per class, arrays of shape (…, K): rows that are right, that have this outcome, and that got this decision."""
 
-    hit: Ints
-    actual: Ints
-    predicted: Ints
+    hit: Ints | Floats
+    actual: Ints | Floats
+    predicted: Ints | Floats
 
 
-def tallies(cells: Ints) -> Tallies:
-    """From counts (…, K·K), the decision running fastest."""
+def tallies(cells: Ints | Floats) -> Tallies:
+    """From counts (…, K·K), or sums of weights, the decision running fastest."""
     classes = round(cells.shape[-1] ** 0.5)
-    table = cells.reshape(*cells.shape[:-1], classes, classes)
+    table: Any = cells.reshape(*cells.shape[:-1], classes, classes)
     return Tallies(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-1), table.sum(axis=-2))
 
 

@@ -29,6 +29,7 @@ from audit.result import AuditResult, Finding, History, Measurement, Message
 from audit.roles import Roles, parse_decision
 from audit.scored import Scoring, described, sample_rows
 from audit.training import Training
+from audit.weights import Weight
 
 _numbers = itertools.count()
 
@@ -144,12 +145,13 @@ def set_scene(
     plan: Plan | None = None,
     seed: int = 0,
     cluster: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
     independent: bool = False,
     period: Sequence[str] | NDArray[Any] | None = None,
     training: Mapping[str, ArrayLike] | None = None,
     score_of: ScoreOf = "outcome",
 ) -> Scene:
-    """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
+    """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together, `weight` are survey weights above 0. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
 
     `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more."""
     folder = folder / f"scene-{next(_numbers)}"
@@ -183,6 +185,8 @@ def set_scene(
         columns[f"f{i}"] = codes(alike[factor.name], factor.levels)
     if cluster is not None:
         columns["c"] = np.asarray(cluster, dtype=np.int32)
+    if weight is not None:
+        columns["w"] = np.asarray(weight, dtype=np.float64)
     when = None if period is None else _periods([str(v) for v in period])
     if when is not None:
         columns["t"] = codes(np.asarray(period, dtype=object), when.levels)
@@ -195,6 +199,9 @@ def set_scene(
     }, strata).model_copy(update={"period": when})  # fmt: skip
     if cluster is not None:
         facts = facts.model_copy(update={"cluster": Cluster(name="school", sql='"school"', missing=0)})
+    if weight is not None:
+        w = columns["w"]
+        facts = facts.model_copy(update={"weight": Weight(name="weight", sql="1", effective=float(w.sum() ** 2 / (w**2).sum()), zero=0)})
     facts = facts.model_copy(update={"training": _training(folder, facts, training)})
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)

@@ -29,6 +29,7 @@ MOST_LINES = 6  # of a drawn curve
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
+    weighs="weighted",
     needs=["labels", "sensitive", "forecasts"],
     references=[
         "Cox 1958",
@@ -50,7 +51,7 @@ def groups(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> 
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
-    from audit import clustered
+    from audit import clustered, weighted_scores
     from audit.calibrating import of_table, reliability_curve, reliability_series
     from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
@@ -63,8 +64,6 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
                 name = "/".join(f"{k}={v}" for k, v in slice_.items())
                 own = [*of_table(ctx, table, slice_, bins=bins, name=name, whole=False), *_temperature(ctx, table, slice_, name)]
                 own[0] = clustered.gap(ctx, own[0], sums[i])
-                if i not in grouping.unknown:
-                    widest.see(own[0])
                 found += own
                 lines.append((table.rows, reliability_series(ctx, table, next(iter(slice_.values())))))
         shown = sorted((place for place, (_, line) in enumerate(lines) if line), key=lambda place: -lines[place][0])[:MOST_LINES]
@@ -73,8 +72,11 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
             else message("Observed rate by predicted probability, for each group ({column})", column=grouping.columns[0])
         )  # fmt: skip
         evidence = reliability_curve([line for place in sorted(shown) if (line := lines[place][1])], caption)
+        if ctx.facts.weight is not None:
+            found = weighted_scores.calibrated(ctx, found, grouping)
+        widest.see_groups(found)
         yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
-        if what == TOP:
+        if what == TOP and ctx.facts.weight is None:  # the gaps of single classes take no weights
             yield from _classes(ctx, grouping)
     if widest.found is None:
         yield message("No group has enough rows with an outcome to be shown.")
@@ -102,6 +104,14 @@ class Widest:
         self.least, self.enough = least, enough
         self.found: tuple[tuple[bool, float], dict[str, str], Estimate] | None = None
         self.seen: list[tuple[dict[str, str], Estimate]] = []
+
+    def see_groups(self, found: list[Measurement]) -> None:
+        """The gaps of all groups whose members are known."""
+        from audit.dataset import MISSING
+
+        for m in found:
+            if m.metric in ("calibration_in_the_large", "mean_error") and m.compare == "value" and MISSING not in m.slice.values():
+                self.see(m)
 
     def see(self, measurement: Measurement) -> None:
         """One group's gap."""
@@ -179,6 +189,7 @@ def _classes(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
 
 
 def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
+    from audit import weighted_scores
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message, who
 
@@ -187,12 +198,13 @@ def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
         found, lines = [], []
         for i, measured, line in of_quantity(ctx, grouping):
             found += measured
-            if i not in grouping.unknown:
-                widest.see(measured[0])
             if line is not None:
                 lines.append(line.model_copy(update={"name": next(iter(grouping.slices[i].values()))}))
         shown = {line.name for line in sorted(lines, key=lambda line: -sum(line.n or ()))[:MOST_LINES]}
         evidence = fit_curve([line for line in lines if line.name in shown])
+        if ctx.facts.weight is not None:
+            found = weighted_scores.calibrated(ctx, found, grouping)
+        widest.see_groups(found)
         yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
     if widest.found is None:
         yield message("No group has enough rows with an outcome to be shown.")

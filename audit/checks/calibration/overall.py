@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     ),
     unit="probability, or the unit of the outcome",
     direction="target",
+    weighs="weighted",
     needs=["labels", "forecasts"],
     references=[
         "Cox 1958",
@@ -55,10 +56,13 @@ def overall(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) ->
 
 
 def _bias(ctx: Context) -> Iterator[Measurement | Message]:
+    from audit import weighted_scores
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message
 
     ((_, (bias, line), drawn),) = of_quantity(ctx, None)
+    if ctx.facts.weight is not None:
+        bias, line = weighted_scores.calibrated(ctx, [bias, line])
     if bias.estimate is None:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
         return
@@ -70,7 +74,7 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
-    from audit import clustered
+    from audit import clustered, weighted_scores
     from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
     from audit.ordered import TOP, in_order, subject
     from audit.text import message
@@ -89,10 +93,12 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         )
         evidence = [*reliability_curve([line] if line else [], caption), *spread_of(table)]
         found[0] = clustered.gap(ctx, found[0].model_copy(update={"evidence": evidence}), clustered.gaps(ctx)[0])
-        yield from found
-        yield from _temperature(ctx, table)
+        found += _temperature(ctx, table)
     if what == TOP:
-        yield from _classes(ctx, bins)
+        found += _classes(ctx, bins)
+    if ctx.facts.weight is not None:
+        found = weighted_scores.calibrated(ctx, found)
+    yield from found
     large = found[0].estimate
     if large is None:
         yield message("Calibration cannot be measured on these rows.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     limits="The rate is that of this machine, one thread, batches of up to 65,536 rows, the way to and from the confined worker included. It is no latency of a single request. Memory is what the confined process says of itself.",
     unit="numbers, bytes, operations a row, rows a second",
     direction="lower",
+    weighs="nothing",
     needs=["model"],
     references=["torch.utils.flop_counter"],
 )

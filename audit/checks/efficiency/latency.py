@@ -34,6 +34,7 @@ NOISE = 0.05  # largest difference between two halves of one measurement that is
     ),
     unit="milliseconds a call, rows a second",
     direction="lower",
+    weighs="nothing",
     needs=["model", "features"],
     references=["Wilks 1948", "Price and Bonett 2002", "David and Nagaraja 2003"],
     probing=True,

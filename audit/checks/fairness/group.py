@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from audit.registry import Field, check
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from audit.clustered import Rates
+    from audit.clustered import GroupRates
     from audit.context import Coding, Context, Grouping
     from audit.counting import Pair
     from audit.result import Evidence, Measurement, Message
@@ -45,6 +45,7 @@ EXTREMES = {
     direction="target",
     needs=["sensitive"],
     reported_only=EXTREMES,
+    weighs="weighted",
     references=[
         "Miettinen and Nurminen 1985", "Newcombe 1998", "Wilson 1927", "Hardt, Price and Srebro 2016", "Bird et al. 2020 (fairlearn)", "29 CFR 1607.4(D)",
     ],
@@ -57,19 +58,20 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
     from audit.text import message
 
     compared: list[Measurement] = []
-    bands = Bands(ctx) if ctx.settled.task == "binary" and ctx.settled.has_scores else None
+    # Rates over cutoffs are of rows: beside a weighted comparison they would be another quantity.
+    bands = Bands(ctx) if ctx.settled.task == "binary" and ctx.settled.has_scores and ctx.facts.weight is None else None
     codings: dict[str, tuple[Coding, int]] = {"cells": (cell_coding(ctx), CELLS)} | ({"bands": (bands, SIZE)} if bands else {})
     names = [
         "pred",
         *(["y"] if ctx.facts.target_sql is not None and ctx.settled.task != "regression" else []),
         *(["score"] if bands else []),
     ]
-    clustered = _clustered(ctx, codings["cells"][0], [name for name in names if name != "score"])
+    of_their_own = _of_their_own(ctx, codings["cells"][0], [name for name in names if name != "score"])
     for grouping, counted in ctx.counted(codings, names):
-        pairs, over_clusters = rates(ctx, counted["cells"]), clustered.get(grouping.columns)
+        pairs, over = rates(ctx, counted["cells"]), of_their_own.get(grouping.columns)
         scores = Scores(counted["bands"][:, :-1].reshape(-1, 3, 100), bands.current(ctx)) if bands and grouping.single else None
         for name, pair in pairs.items():
-            for measurement in _rate(ctx, name, pair, grouping, scores, over_clusters):
+            for measurement in _rate(ctx, name, pair, grouping, scores, over):
                 yield measurement
                 if (
                     (name, measurement.compare) == ("selection_rate", "ratio")
@@ -78,10 +80,10 @@ def group(ctx: Context, *, draws: Annotated[int, Field(ge=25, le=100_000)] = 200
                     and measurement.estimate
                 ):
                     compared.append(measurement)
-        if over_clusters is not None:
-            yield from _pooled(ctx, over_clusters, grouping, pairs)
+        if over is not None and grouping.single:
+            yield from _pooled(ctx, over, grouping, pairs)
         if grouping.single:
-            yield from in_one_table(_extremes(ctx, grouping, pairs, draws))
+            yield from in_one_table(_extremes(ctx, grouping, pairs, over, draws))
             if ctx.settled.task == "regression":
                 yield from _means(ctx, grouping)
     if ctx.scored.selection is None:
@@ -112,10 +114,11 @@ def _said(compared: list[Measurement], smallest: int) -> Message:
     found = min(named or compared, key=_apart)
     (mine, other), e = found.parts, found.estimate
     assert e is not None
+    (k, w), (other_k, other_w) = found.masses
     first = message(
         "{group}: {rate:percent} get the favourable decision, against {other_rate:percent} for {other}; that is {value:ratio} times as often ({level:percent} interval "
         "{low:ratio} to {high:ratio}; {n:count} and {other_n:count} rows).",
-        rate=mine.k / mine.n, group=who(mine.slice), other_rate=other.k / other.n, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
+        rate=k / w, group=who(mine.slice), other_rate=other_k / other_w, other=beside(mine.slice, other.slice), n=mine.n, other_n=other.n,
         value=e.value, low=e.low, high=e.high, level=e.level,
     )  # fmt: skip
     further = min(named or compared, key=lambda m: _apart(m)[1])
@@ -141,12 +144,15 @@ class Scores(NamedTuple):
     current: float | None
 
 
-def _clustered(ctx: Context, coding: Coding, names: list[str]) -> dict[tuple[str, ...], Rates]:
-    """Sensitive column → its rates over clusters; nothing where none were declared."""
+def _of_their_own(ctx: Context, coding: Coding, names: list[str]) -> Mapping[tuple[str, ...], GroupRates]:
+    """Sensitive columns → their rates where rows do not count one by one: over clusters, or with weights. Nothing where neither was declared."""
     from audit.clustered import Rates
     from audit.counting import CELLS, rates
+    from audit.weighted import over_groups
 
     clustering, size = ctx.clustering, CELLS
+    if ctx.facts.weight is not None:
+        return over_groups(ctx, coding, size, names, lambda cells: rates(ctx, cells))
     if clustering is None:
         return {}
 
@@ -162,17 +168,17 @@ def _clustered(ctx: Context, coding: Coding, names: list[str]) -> dict[tuple[str
     return out
 
 
-def _pooled(ctx: Context, clustered: Rates, grouping: Grouping, rates: dict[str, Pair]) -> Iterator[Measurement]:
-    """Where rows belong together: the groups that are too small to be judged, taken together, for the two questions that pool them."""
+def _pooled(ctx: Context, over: GroupRates, grouping: Grouping, rates: dict[str, Pair]) -> Iterator[Measurement]:
+    """Where rows belong together or carry weights: the groups that are too small to be judged, taken together, for the two questions that pool them."""
     settled = ctx.settled
     recall = "true_positive_rate" if settled.task == "multiclass" or settled.positive in settled.favourable else "true_negative_rate"
     if "selection_rate" in rates:
-        yield from clustered.pooled(ctx, "fairness_selection", "selection_rate", grouping, always_difference=False)
+        yield from over.pooled(ctx, "fairness_selection", "selection_rate", grouping, always_difference=False)
     if recall in rates:
-        yield from clustered.pooled(ctx, "fairness_opportunity", recall, grouping, always_difference=True)
+        yield from over.pooled(ctx, "fairness_opportunity", recall, grouping, always_difference=True)
 
 
-def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Scores | None, clustered: Rates | None) -> Iterator[Measurement]:
+def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Scores | None, over: GroupRates | None) -> Iterator[Measurement]:
     from audit.cutoffs import with_curve
     from audit.measure import comparisons, rate
     from audit.result import Part
@@ -181,16 +187,16 @@ def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Score
     parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
     for i, part in enumerate(parts):
         measured = rate(ctx, name, part.k, part.n, slice_=part.slice, what="rows that this rate counts")
-        if clustered is not None:
-            measured = clustered.of(measured, name, [i])
+        if over is not None:
+            measured = over.of(measured, name, [i])
         if name == "selection_rate" and scores is not None and i == grouping.reference:
             measured = measured.model_copy(update={"evidence": _shown(ctx, grouping, scores.counts.sum(axis=1), scores.current)})
         yield measured
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
         for found in comparisons(ctx, name, part, parts[grouping.reference], adverse=name == "selection_rate"):
-            if clustered is not None:
-                found = clustered.of(found, name, [i], grouping.reference)
+            if over is not None:
+                found = over.of(found, name, [i], grouping.reference)
             if scores is not None and (found.metric, found.compare) == (name, decides):
                 yield with_curve(ctx, found, grouping, about, i, scores.current)
             elif grouping.single or found.compare in ("ratio", "difference"):
@@ -213,17 +219,22 @@ def _decides(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Sc
     return None, np.zeros((0, 100), np.int64)
 
 
-def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], draws: int) -> Iterator[Measurement]:
+def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], own: GroupRates | None, draws: int) -> Iterator[Measurement]:
     """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
     from audit.over_groups import as_printed, measured
     from audit.stats.extremes import How, rates_over_groups
+    from audit.weighted import Rates
 
     known = [i for i in range(len(grouping.slices)) if i not in grouping.unknown]
     draws = 0 if ctx.clustering is not None else draws  # rows that belong together may not be dealt out one by one
-    over = {
-        name: rates_over_groups(k[known], n[known], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
-        for name, (k, n) in pairs.items()
-    }
+    over = (
+        {name: own.over(name, known) for name in pairs}
+        if isinstance(own, Rates)
+        else {
+            name: rates_over_groups(k[known], n[known], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
+            for name, (k, n) in pairs.items()
+        }
+    )
     if "true_positive_rate" in pairs:
         with_outcome = (pairs["true_positive_rate"][1] + pairs["true_negative_rate"][1])[known]
     printed = {name: o if name == "selection_rate" else as_printed(name, o, with_outcome) for name, o in over.items()}
@@ -243,7 +254,11 @@ def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     from audit.stats.compare import mean_difference, mean_test
     from audit.stats.losses import mean_loss
     from audit.text import message
+    from audit.weighted import means
 
+    if ctx.facts.weight is not None:
+        yield from means(ctx, "mean_prediction", grouping, lambda rows: rows["pred"], outcome=False)
+        return
     codes = ctx.codes(grouping)
     members = [ctx.scored.pred[ctx.scored.predicted & (codes == i)] for i in range(len(grouping.slices))]
     triples = [(len(m), float(m.mean()), float(m.var(ddof=1))) if len(m) > 1 else (len(m), 0.0, 0.0) for m in members]
@@ -271,6 +286,7 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
     import numpy as np
 
     from audit.measure import rate
+    from audit.weighted import over_groups, weighed
 
     if ctx.settled.task == "regression":
         return
@@ -279,11 +295,16 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
     def coding(block: Block) -> NDArray[np.int64]:
         return block["pred"].astype(np.int64) + 1
 
+    def of_class(cells: NDArray[Any]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        return {name: (cells[:, j + 1], cells[:, 1:].sum(axis=1)) for j, name in enumerate(ctx.settled.classes)}
+
+    own = over_groups(ctx, coding, classes + 1, ["pred"], of_class)
     for grouping, counted in ctx.counted({"classes": (coding, classes + 1)}, ["pred"], intersection=False):
         cells = counted["classes"][:, 1:]
         for i, slice_ in enumerate(grouping.slices):
             for j, name in enumerate(ctx.settled.classes):
-                yield rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
+                found = rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
+                yield weighed(found, own[grouping.columns].side(name, [i]), None) if own else found
 
 
 def _shown(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], current: float | None) -> list[Evidence]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 @check(
     "fairness.inputs",
+    weighs="nothing",
     title="Sensitive columns among the inputs",
     meaning="Which declared sensitive columns the model takes as inputs, or the decision rule reads, without a reason declared under allowed_inputs in the context.",
     limits="A model without sensitive inputs can still tell groups apart by other columns, and a difference between groups can remain: see group fairness.",

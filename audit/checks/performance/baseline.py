@@ -31,15 +31,19 @@ if TYPE_CHECKING:
     unit="skill, at most 1",
     direction="higher",
     needs=["labels"],
+    weighs="weighted",
     references=["Brier 1950", "Murphy 1973", "Gneiting and Raftery 2007", "Youden 1950"],
 )
 def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     """Skill overall and per group (against the group's own base rate), in log loss and Brier score, R² or informedness; in blocks of rows."""
-    from audit import clustered
+    from audit import clustered, weighted_scores
     from audit.measure import SKILLS
     from audit.text import message
 
-    measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_forecasts else _decisions(ctx)
+    if ctx.facts.weight is not None:
+        measured = weighted_scores.baseline(ctx)
+    else:
+        measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_forecasts else _decisions(ctx)
     headline: tuple[str, Estimate] | None = None
     for measurement in measured:
         if not measurement.slice:

@@ -30,13 +30,26 @@ if TYPE_CHECKING:
     unit="share of rows, or the unit of the outcome for errors",
     direction="higher",
     needs=["labels", "sensitive"],
+    weighs="weighted",
     references=["Wilson 1927", "Newcombe 1998", "DeLong, DeLong and Clarke-Pearson 1988", "Welch 1947"],
 )
 def groups(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Accuracy and AUC, macro F1 and recall of each class, or errors and R², per group with the difference to the reference; in blocks of rows."""
+    if ctx.facts.weight is not None:
+        return _by_weight(ctx)
     if ctx.settled.task == "regression":
         return _errors(ctx)
     return _accuracies(ctx, replicates)
+
+
+def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
+    """The same where rows carry survey weights."""
+    from audit import weighted_scores as scores
+
+    quantity = ctx.settled.task == "regression"
+    found = list(scores.errors_by_group(ctx) if quantity else scores.by_group(ctx))
+    yield from found
+    yield scores.largest_error(ctx, found) if quantity else scores.worst_accuracy(ctx, found)
 
 
 def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
     unit="share of rows, or the unit of the outcome for errors",
     direction="higher",
     needs=["labels"],
+    weighs="weighted",
     references=["DeLong, DeLong and Clarke-Pearson 1988", "Newcombe 2006", "Wilson 1927", "scikit-learn metrics"],
 )
 def overall(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Classification metrics of the decisions and scores, or regression errors, as scikit-learn defines them."""
+    from audit.weighted_scores import overall as by_weight
+
     if ctx.settled.task == "regression":
         return _regression(ctx)
+    if ctx.facts.weight is not None:
+        return by_weight(ctx)
     return _classification(ctx, replicates)
 
 
@@ -50,6 +55,9 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
     from audit.stats.sums import Grouped
     from audit.text import message
 
+    if ctx.facts.weight is not None:
+        yield from _by_weight(ctx)
+        return
     absolute, squared = Grouped(1), Grouped(1)
     for place, prediction, outcome in read(ctx, None):
         absolute.add(place, np.abs(outcome - prediction))
@@ -70,6 +78,28 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
         "On average the prediction is off by {mae:number}; it explains {r2:percent} of the variance of the outcome ({n:count} rows).",
         mae=error.mean, r2=share.value, n=error.n,
     )  # fmt: skip
+
+
+def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
+    """Errors of a quantity where rows carry survey weights."""
+    from audit.text import message
+    from audit.weighted import means
+    from audit.weighted_scores import explained
+
+    (error,) = means(ctx, "mean_absolute_error", None, lambda rows: abs(rows["y"] - rows["pred"]), outcome=True)
+    yield error
+    yield from means(ctx, "root_mean_squared_error", None, lambda rows: (rows["y"] - rows["pred"]) ** 2, outcome=True, root=True)
+    ((_, share),) = explained(ctx, None)
+    yield share
+    if error.estimate is None:
+        yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
+    elif share.estimate is None:
+        yield message("On average the prediction is off by {mae:number} ({n:count} rows).", mae=error.estimate.value, n=error.estimate.n)
+    else:
+        yield message(
+            "On average the prediction is off by {mae:number}; it explains {r2:percent} of the variance of the outcome ({n:count} rows).",
+            mae=error.estimate.value, r2=share.estimate.value, n=error.estimate.n,
+        )  # fmt: skip
 
 
 def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Message]:
@@ -198,7 +228,7 @@ def _from_scores(ctx: Context) -> Iterator[Measurement]:
             brier.add((1 - given) ** 2)
         ranking = Ranking(runs.positives, runs.negatives, runs.ranked())
     one_class = message("All outcomes are of one class on these rows.")
-    yield value("roc_auc", ranking.roc_auc(level=ctx.level("roc_auc")), reason=one_class, evidence=_roc(ranking.roc()))
+    yield value("roc_auc", ranking.roc_auc(level=ctx.level("roc_auc")), reason=one_class, evidence=roc_curve(ranking.roc()))
     yield value("average_precision", ranking.average_precision(level=ctx.level("average_precision")), reason=one_class)
     yield from _losses(ctx, log_loss, brier)
 
@@ -247,10 +277,10 @@ def _from_classes(ctx: Context) -> Iterator[Measurement]:
     if any(part is None for part in parts):
         yield undefined("roc_auc_ovr_macro", message("At least one class never happened on these rows."))
     else:
-        yield _macro_auc([part for part in parts if part is not None])
+        yield macro_auc([part for part in parts if part is not None])
 
 
-def _macro_auc(parts: list[Estimate]) -> Measurement:
+def macro_auc(parts: list[Estimate]) -> Measurement:
     """The mean of the one-versus-rest AUCs; its interval is the mean of theirs, which is wide enough because their errors are at most fully correlated."""
     from audit.measure import value
     from audit.result import Estimate
@@ -263,7 +293,7 @@ def _macro_auc(parts: list[Estimate]) -> Measurement:
     return value("roc_auc_ovr_macro", mean)
 
 
-def _roc(points: list[tuple[float, float]]) -> list[Evidence]:
+def roc_curve(points: list[tuple[float, float]]) -> list[Evidence]:
     """The ROC curve as drawn: false and true positive rates, from the highest cutoff down."""
     from audit.result import Curve, Series
 

@@ -32,6 +32,7 @@ DELTA = 1e-5
     ),
     unit="epsilon",
     direction="lower",
+    weighs="nothing",
     needs=["claim"],
     references=[
         "Abadi et al. 2016",
