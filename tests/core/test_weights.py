@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame, demographic_parity_ratio, equalized_odds_difference, selection_rate, true_positive_rate
+from scene import Pick, Scene, set_scene
 from sklearn import metrics
 
 from audit.dataset import open_dataset
@@ -15,7 +16,6 @@ from audit.errors import AuditError
 from audit.registry import checks
 from audit.roles import Roles
 from audit.weights import weight_of
-from tests.core.scene import Pick, Scene, set_scene
 
 SAME = 1e-12
 
