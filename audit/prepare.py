@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from audit import columns
+from audit.bases import Base, find_base
 from audit.bins import binned
 from audit.claims import Privacy, find_privacy
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
@@ -72,6 +73,8 @@ class Facts(Frozen):
     period: Groups | None = None
     training: Training | None = None
     privacy: Privacy | None = None
+    base: Base | None = None
+    model_id: str | None = None
     references: References | None = None
     weight: Weight | None = None
 
@@ -138,7 +141,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
-        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), references=references, weight=weight,
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -51,6 +51,7 @@ NEEDS: dict[str, str] = {
     "embeds": "The model gives no vector for a text.",
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
+    "base": "The model's record names no model that it was made smaller from, as models.compress writes it.",
     "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
 }
 
@@ -70,7 +71,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "pictures": any(f["kind"] == "image" for f in facts["features"]), "signals": any(f["kind"] in ("image", "audio", "sequence") for f in facts["features"]),
         "texts": any(f["kind"] == "text" for f in facts["features"]),
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
-        "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None,
+        "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None,
         "language": "log_likelihood" in settled["methods"], "continues": "continue" in settled["methods"], "embeds": "embedding" in settled["methods"],
     }  # fmt: skip
 

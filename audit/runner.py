@@ -106,7 +106,7 @@ class Audit:
         arguments: Json = {
             "data": data, "source": request.data or "the evaluation data logged with the model", "logged": self.resolved["logged"],
             "given": request.given | {"columns": request.plan["columns"]},
-            "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor,
+            "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
             "privacy": self.resolved["privacy"], "references": request.references, "evaluation": self.resolved["evaluation"],
         }  # fmt: skip

@@ -150,7 +150,7 @@ SELF = b"witnessmark"
 def described(facts: Facts, settled: Settled) -> dict[bytes, bytes]:
     """What the codes of the table mean, so that two audits of the same rows can be compared without either's model."""
     said = {
-        "settled": settled.model_dump(mode="json"), "target": facts.roles.target,
+        "settled": settled.model_dump(mode="json"), "target": facts.roles.target, "model_id": facts.model_id,
         "groups": [{"name": g.name, "levels": g.levels, "reference": g.reference} for g in facts.groups],
     }  # fmt: skip
     return {SELF: json.dumps(said).encode()}

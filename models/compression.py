@@ -32,7 +32,7 @@ def quantize(base: Registered) -> Variant:
     for name in layers:
         small.inner.get_submodule(name).stored.store(base.net.module.get_submodule(name).weight.detach())
     before, after = _bytes(base.net.module), _bytes(small)
-    said = {"compressed_from": base.uri, "method": "int8", "point": f"{len(layers)} layers, one scale a row"}
+    said = _from(base) | {"method": "int8", "point": f"{len(layers)} layers, one scale a row"}
     limit = (
         f"Compressed version of {base.uri}: the weights of {len(layers)} layers stored in 8 bits and multiplied out before use; "
         "it takes less room and is no faster"
@@ -56,7 +56,7 @@ def prune(base: Registered, share: float) -> Variant:
         pruning.remove(layer, "weight")
     zero = sum(int((layer.weight == 0).sum()) for layer in layers)
     every = sum(layer.weight.numel() for layer in layers)
-    said = {"compressed_from": base.uri, "method": "prune", "point": f"{share:g} of {every} weights"}
+    said = _from(base) | {"method": "prune", "point": f"{share:g} of {every} weights"}
     limit = f"Compressed version of {base.uri}: {zero} of {every} weights are zero; the zeros stay in place, so it is neither smaller in store nor faster"
     net = Net(module.eval(), base.net.encoder, base.net.config, base.net.architecture, base.net.prepared)
     figures = {"zero_weights": float(zero), "weights": float(every)}
@@ -97,9 +97,14 @@ def distill(base: Registered, preset: Preset, *, on_epoch: Callable[[int, dict[s
         )  # fmt: skip
     scores = softmax(outputs_of(net.module, net.encoder.arrays(dataset.parts["validation"])))
     teacher, student = (sum(p.numel() for p in n.module.parameters()) for n in (base.net, net))
-    said = {"compressed_from": base.uri, "method": "distill", "point": f"{preset.name}, {student} parameters"}
+    said = _from(base) | {"method": "distill", "point": f"{preset.name}, {student} parameters"}
     limit = f"Student of {base.uri}: {student} parameters instead of {teacher}, trained on its chances and not on the outcomes"
     return Variant(net, "logit", cutoff(dataset, scores), said, (limit,), figures={"teacher_parameters": float(teacher)})
+
+
+def _from(base: Registered) -> dict[str, str]:
+    """Which model a smaller one was made from, by address and by the store's own number, by which an audit finds what it said of the same rows."""
+    return {"compressed_from": base.uri} | ({"base_model_id": base.model_id} if base.model_id else {})
 
 
 def _around(net: Net, network: dict[str, Any]) -> dict[str, Any]:

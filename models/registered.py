@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ USUAL = ("mlflow", "torch", "numpy", "safetensors")
 
 @dataclass(frozen=True)
 class Registered:
-    """A version, its net in evaluation, and what was logged with it. `rows` is the folder of its audit_data, `threshold` cuts the score."""
+    """A version, its net in evaluation, and what was logged with it. `rows` is the folder of its audit_data, `threshold` cuts the score, `model_id` is the store's own number of the model."""
 
     name: str
     version: str
@@ -43,6 +43,7 @@ class Registered:
     source: str
     preset: str
     rows: Path
+    model_id: str | None = None
 
     @property
     def uri(self) -> str:
@@ -116,7 +117,8 @@ def opened(uri: str) -> Iterator[Registered]:
         rows = _rows(run_id, folder)
         if rows is None:
             raise TrainingError(f"{uri} was logged without its rows and roles (audit_data)", OWN)
-        yield _read(name, version, model, files, rows, MlflowClient().get_run(run_id))
+        found = _read(name, version, model, files, rows, MlflowClient().get_run(run_id))
+        yield replace(found, model_id=_model_id(registered))
 
 
 def _version(uri: str) -> tuple[str, str]:
@@ -141,9 +143,14 @@ def _version(uri: str) -> tuple[str, str]:
 def _run_of(registered: Any) -> str:
     from mlflow import MlflowClient
 
-    model_id = str(registered.source).rpartition("/")[2]
-    found = MlflowClient().get_logged_model(model_id).source_run_id if model_id.startswith("m-") else registered.run_id
+    model_id = _model_id(registered)
+    found = MlflowClient().get_logged_model(model_id).source_run_id if model_id else registered.run_id
     return str(found or registered.run_id)
+
+
+def _model_id(registered: Any) -> str | None:
+    named = str(registered.source).rpartition("/")[2]
+    return named if named.startswith("m-") else None
 
 
 def _rows(run_id: str, folder: str) -> Path | None:

@@ -117,6 +117,9 @@ METRICS = {
     "bytes_on_disk": mark("bytes on disk"),
     "flops_per_row": mark("operations for one row (FLOPs)"),
     "rows": mark("rows"),
+    "accuracy_change": mark("how much accuracy changes against the model before (accuracy change)"),
+    "true_positive_rate_change": mark("how much the share of positives that are found changes (true positive rate change)"),
+    "excess_accuracy_drop": mark("accuracy that a group loses beyond what everybody loses (excess drop)"),
     "peak_memory_bytes": mark("most memory of the model's process, in bytes"),
     "cpu_seconds_per_1000": mark("processor seconds for 1,000 predictions"),
     "joules_per_1000": mark("joules for 1,000 predictions, measured"),
@@ -297,7 +300,15 @@ RATES = {
     "stereotype_preference",
     "foretold_words",
 }
-POINTS = {"calibration_in_the_large", "multiaccuracy_error", "widest_cell_gap", "share_minus_population"}
+POINTS = {
+    "accuracy_change",
+    "true_positive_rate_change",
+    "excess_accuracy_drop",
+    "calibration_in_the_large",
+    "multiaccuracy_error",
+    "widest_cell_gap",
+    "share_minus_population",
+}
 COUNTS = {
     "rows",
     "duplicate_rows",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from audit import plan as plans
 from audit.assemble import assemble
+from audit.bases import Base
 from audit.context import Context
 from audit.dataset import MISSING, data_digest, open_dataset
 from audit.dependence import Cluster
@@ -150,10 +151,12 @@ def set_scene(
     period: Sequence[str] | NDArray[Any] | None = None,
     training: Mapping[str, ArrayLike] | None = None,
     score_of: ScoreOf = "outcome",
+    base: ArrayLike | None = None,
 ) -> Scene:
     """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together, `weight` are survey weights above 0. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
 
-    `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more."""
+    `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more;
+    `base` (n,) are the predictions of the model that this one was made smaller from, audited on the same rows."""
     folder = folder / f"scene-{next(_numbers)}"
     folder.mkdir(parents=True)
     regression = task == "regression"
@@ -215,6 +218,11 @@ def set_scene(
     )  # fmt: skip
     said = pa.table(columns).replace_schema_metadata(described(facts, settled))
     pq.write_table(said, folder / "scored.parquet", compression="none", use_dictionary=False)
+    if base is not None:
+        facts = facts.model_copy(update={"base": Base(uri="models:/scene/0", model_id="m-base", method="int8")})
+        before = columns | {"pred": np.asarray(base, dtype=dtype)}
+        of_base = described(facts.model_copy(update={"model_id": "m-base"}), settled)
+        pq.write_table(pa.table(before).replace_schema_metadata(of_base), folder / f"base-{facts.sha256[:12]}-0.parquet")
     scoring = Scoring(
         table=str(folder / "scored.parquet"), sample=str(folder / "sample.parquet"), rows=n, missing_outcome=int((~known).sum()),
         undefined_score=int((~defined).sum()), seconds=1.0, halved=False,

@@ -182,7 +182,9 @@ def local_law() -> Plan:
 
 def declared(kind: str) -> dict[str, Any]:
     """What only somebody's word makes possible: legitimate factors, and the columns of a law."""
-    return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | ({"plan": local_law()} if kind == "ordinary" else {})
+    return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | (
+        {"plan": local_law(), "base": np.array([0, 1] * 200)} if kind == "ordinary" else {}
+    )
 
 
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -243,6 +245,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "columns of Local Law 144": lambda: ordinary() | {"plan": local_law()},
     "columns of Local Law 144 with nobody known": lambda: ordinary() | {"groups": {"sex": [None] * 400, "region": ["a", None] * 200}, "plan": local_law()},
     "columns of Local Law 144 and a quantity": lambda: quantity() | {"groups": {"sex": ["f", "m"] * 200, "region": ["a", "a", "b", None] * 100}, "plan": local_law()},
+    "a smaller model of several classes": lambda: several() | {"base": np.array([-1, 0, 1, 2] * 100)},
     "hostile names": lambda: ordinary() | {"groups": {"se{x}": ["{n:count}", "<b>\"'"] * 200}, "classes": ["{0}", "{"], "positive": "{", "favourable": ["{"]},
 }  # fmt: skip
 
