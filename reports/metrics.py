@@ -212,6 +212,7 @@ METRICS = {
     "accuracy_unattacked": mark("rows decided rightly as they are (clean accuracy)"),
     "mean_corruption_error": mark("mean error over all corruptions and severities (mean corruption error)"),
     "invariance_failure_rate": mark("texts whose decision changes with their spelling (invariance failure rate)"),
+    "constraint_violation_rate": mark("turned rows that break what is declared of columns (must be 0)"),
     "masked_rate": mark("rows left by gradients that Square turned"),
     "tpr_at_fpr_1": mark("members found where 1 % of others are taken for members"),
     "tpr_at_fpr_5": mark("members found where 5 % of others are taken for members"),

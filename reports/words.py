@@ -317,6 +317,7 @@ CELLS = {
             mark("a synonym"),
         )
     },
+    **{("attack", a): a for a in (mark("by gradients"), mark("search by answers"))},
     ("attack", "PGD, further starts"): mark("PGD, further starts"),
     **{("rule_change", t): t for t in (mark("a larger value"), mark("a smaller value"), mark("another value"))},
     **{

@@ -158,14 +158,11 @@ class Attacker:
     def _turned(self, epsilon: float, at: Places, *, method: str, **params: int) -> Bools:
         """Which of the rows `at` the model decides otherwise, after an attack beside it."""
         reach, low, high = epsilon * self.bounds.width, *self.bounds
-        odds = {} if self.model.cutoff is None else {"event": self.model.event, "cutoff": _log_odds(self.model.cutoff)}
         hit = []
         for part in _batches(at):
             own = self._own[part]
-            found = self.model.ctx.client.attack(
-                self._frame(part, own), method=method, reach=reach, low=low, high=high, seed=int(self.rng.integers(2**31)),
-                probability=self.model.ctx.settled.outputs == "probability", **odds, **params,
-            )  # fmt: skip
+            seed = int(self.rng.integers(2**31))
+            found = self.model.attack(self._frame(part, own), method=method, reach=reach, low=low, high=high, seed=seed, **params)
             moved = Box(self._shape, reach, low, high).inside(np.asarray(found, dtype=np.float32), own)
             hit.append(self.model(self._frame(part, moved))[0] != self.rows.own[part])
         return np.concatenate(hit) if hit else np.zeros(0, dtype=bool)
@@ -194,8 +191,3 @@ class Attacker:
 def _batches(at: Places) -> Iterator[Places]:
     for start in range(0, len(at), BATCH):
         yield at[start : start + BATCH]
-
-
-def _log_odds(p: float) -> float:
-    inside = min(max(p, 1e-12), 1 - 1e-12)
-    return float(np.log(inside / (1 - inside)))

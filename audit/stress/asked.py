@@ -50,6 +50,22 @@ class Model:
             decided = np.where(decided < 0, -1, chosen)
         return decided, scores
 
+    @property
+    def has_gradients(self) -> bool:
+        """Whether gradients lead from the answer to inputs that are one tensor."""
+        return "gradient_x_input" in self.ctx.settled.methods and not self.ctx.settled.stepped
+
+    def attack(self, frame: Frame, *, method: str, **params: Any) -> Floats:
+        """The rows (n, d) after an attack by gradients beside the model, under its decision rule (`audit.subject.flavors.attacks`)."""
+        odds = {} if self.cutoff is None else {"event": self.event, "cutoff": _log_odds(self.cutoff)}
+        probability = self.ctx.settled.outputs == "probability"
+        return np.asarray(self.ctx.client.attack(frame, method=method, probability=probability, **odds, **params), dtype=np.float64)
+
+    def lead(self, frame: Frame, own: Codes) -> Floats:
+        """`ahead` of rows that are asked now; 1 or -1 where there are no scores."""
+        codes, scores = self(frame)
+        return np.where(codes == own, 1.0, -1.0) if scores is None else self.ahead(scores, own)
+
     def ahead(self, scores: Floats, own: Codes) -> Floats:
         """How far the class `own` (n,) is ahead of the nearest other one, in probability; below 0 it is no longer decided for."""
         rows = np.arange(len(own))
@@ -94,3 +110,8 @@ def rows_of(ctx: Context, model: Model, size: int) -> Rows:
 def with_column(frame: Frame, name: str, values: Any) -> Frame:
     """The rows with other values in one column, all others as they are."""
     return {**frame, name: values}
+
+
+def _log_odds(p: float) -> float:
+    inside = min(max(p, 1e-12), 1 - 1e-12)
+    return float(np.log(inside / (1 - inside)))

@@ -60,8 +60,8 @@ def adversarial(
         yield message("The plan's epsilons are no shares of the range of a pixel above 0 and at most 1, so no picture was changed.")
         return
     effort = Effort(tuple(sorted(set(epsilons))), steps, restarts, queries, budget)
-    gradients = "gradient_x_input" in ctx.settled.methods and not ctx.settled.stepped and len(ctx.facts.features) == 1
     model, spec = Model(ctx), picture(ctx)
+    gradients = model.has_gradients and len(ctx.facts.features) == 1
     chosen = rows_of(ctx, model, min(effort.rows(rows, gradients), ctx.plan.audit.sample))
     if not len(chosen):
         yield message("No sampled picture has both an outcome and a prediction.")

@@ -146,31 +146,44 @@ def apgd(goal: Goal, x: Any, own: Any, box: Box, *, steps: int, start: Start) ->
 
 
 def attack(
-    goal: Goal, x: Any, *, method: str, reach: Any, low: Any, high: Any, steps: int = 20, restarts: int = 1, skip: int = 0, seed: int = 0
+    goal: Goal,
+    x: Any,
+    *,
+    method: str,
+    reach: Any,
+    low: Any,
+    high: Any,
+    down: Any = 1.0,
+    up: Any = 1.0,
+    steps: int = 20,
+    restarts: int = 1,
+    skip: int = 0,
+    seed: int = 0,
 ) -> Any:
     """Rows like x (n, …) within `reach` of it and between `low` and `high`, each of another answer where one was found.
 
-    `reach`, `low` and `high` are one number, or one for each number of a row. Restart 0 of PGD starts at the row, all others at random; the
-    restarts from `skip` on are made.
+    `reach`, `low`, `high`, `down` and `up` are one number, or one for each number of a row; `down` and `up` are 0 where it may not fall or not rise.
+    Restart 0 of PGD starts at the row, all others at random; the restarts from `skip` on are made.
     """
     if not x.is_floating_point():
         raise ContractError("gradients need inputs of a floating type")
     with torch.no_grad():
         own = torch.cat([goal.answer(goal.scores(x[some])) for some in blocks(len(x), x[0].numel())])
     whole, random = x.clone(), torch.Generator().manual_seed(seed)
-    width = [
-        torch.as_tensor(v, dtype=x.dtype).reshape(1, *x.shape[1:]) if _many(v) else torch.as_tensor(v, dtype=x.dtype)
-        for v in (reach, low, high)
-    ]
+    far, least, most, fall, rise = (_like(x, v) for v in (reach, low, high, down, up))
     for some in blocks(len(x), x[0].numel()):
         rows = x[some]
         box = Box(
-            torch.maximum(rows - width[0], torch.minimum(rows, width[1])),
-            torch.minimum(rows + width[0], torch.maximum(rows, width[2])),
-            width[0],
+            torch.maximum(rows - far * fall, torch.minimum(rows, least)), torch.minimum(rows + far * rise, torch.maximum(rows, most)), far
         )
         whole[some] = _tried(goal, rows, own[some], box, method, steps, range(skip, restarts), random)
     return whole
+
+
+def _like(x: Any, value: Any) -> Any:
+    """One number, or one for each number of a row, as a tensor that goes with x."""
+    found = torch.as_tensor(value, dtype=x.dtype)
+    return found.reshape(1, *x.shape[1:]) if found.dim() else found
 
 
 def _tried(goal: Goal, x: Any, own: Any, box: Box, method: str, steps: int, runs: range, random: torch.Generator) -> Any:
@@ -194,7 +207,3 @@ def _tried(goal: Goal, x: Any, own: Any, box: Box, method: str, steps: int, runs
 
 def _here(x: Any, _: Box) -> Any:
     return x.clone()
-
-
-def _many(value: Any) -> bool:
-    return isinstance(value, list)
