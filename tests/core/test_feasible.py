@@ -118,7 +118,7 @@ def test_a_linear_model_is_robust_exactly_where_the_best_feasible_move_keeps_its
     assert pick.value("robust_accuracy", side="up", **{"(deviations)": "0.25"}) == pytest.approx(
         (right & (worst(features, 0.25) > 0))[up].mean()
     )
-    assert "3 numbers may each move by 0.250" in render(summary)
+    assert "3 numbers may each move by 0.25" in render(summary)
     tables = pick("robust_accuracy", **{"(deviations)": "0.1"}).evidence
     assert {row[1] for row in tables[0].rows} == ({"by gradients", "search by answers"} if gradients else {"search by answers"})
     assert "fixed" not in {row[0] for row in tables[1].rows}

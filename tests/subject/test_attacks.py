@@ -92,7 +92,7 @@ def test_each_number_has_its_own_reach_and_ends() -> None:
     assert moved[3, 0] <= 1  # a row that lies outside already may come in
     assert robust(Linear(), 0.6, method="apgd", up=[0.0, 1.0], down=[0.0, 1.0]) == 0.75
     assert robust(Linear(), 0.15, method="pgd", up=0.0) == 0.75
-    assert robust(Linear(), 0.6, method="pgd", up=[1.0, 0.0], down=[0.0, 0.0]) == 0.75
+    assert robust(Linear(), 0.6, method="pgd", up=[1.0, 0.0], down=[0.0, 0.0]) == 1.0
     gap = torch.tensor([[float("nan"), 0.5]])
     assert torch.isnan(attack(goal, gap, method="pgd", reach=0.1, low=0.0, high=1.0)[0, 0])
 

@@ -164,7 +164,7 @@ def _summary(ctx: Context, chosen: Rows, left: Bools, epsilons: tuple[float, ...
     rate = clopper_pearson(int(left[middle].sum()), n, level=ctx.level("robust_accuracy"))
     assert rate is not None, "there are rows"
     said = message(
-        "Of {n:count} rows {clean:percent} are decided rightly, and {robust:percent} ({level:percent} interval {low:percent} to {high:percent}) where {m:count} numbers may each move by {epsilon:number} of their standard deviations.",
+        "Of {n:count} rows {clean:percent} are decided rightly, and {robust:percent} ({level:percent} interval {low:percent} to {high:percent}) where {m:count} numbers may each move by {epsilon:ratio} of their standard deviations.",
         n=n, clean=float(chosen.right.mean()), robust=rate.value, level=rate.level, low=rate.low, high=rate.high, m=len(ground.numbers), epsilon=epsilons[middle],
     )  # fmt: skip
     groups = [
