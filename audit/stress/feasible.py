@@ -230,7 +230,7 @@ class Attacker:
                 rows = np.flatnonzero((which == f) & (rng.random(len(at)) < 0.7))
                 target = fact.targets[rng.integers(0, len(fact.targets), len(rows))]
                 known = np.all(own[at[rows]][:, fact.columns] >= 0, axis=1)  # what is missing stays missing
-                out[np.ix_(rows[known], list(fact.columns))] = target[known]
+                out[rows[known][:, None], np.array(fact.columns)] = target[known]
         return out
 
 
