@@ -31,6 +31,11 @@ LEVELS = {
     "(pro)": "with the stereotype", "(anti)": "against the stereotype", "(ambig)": "where nothing decides", "(disambig)": "where the text decides",
     "(trained)": "texts that trained the model", "(fresh)": "texts that did not train", "(answered)": "questions that were answered",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
+    "(gradient_shap)": "GradientSHAP", "(lrp)": "layer-wise relevance propagation (LRP)", "(grad_cam)": "Grad-CAM",
+    "(exact_shap, events)": "SHAP over all coalitions of events", "(leverage_shap, events)": "Leverage SHAP of events", "(random, events)": "random attributions of events",
+    "(one at a time, events)": "one event at a time", "(random model, events)": "models that learned nothing, by event",
+    "(exact_shap, fields)": "SHAP over all coalitions of fields", "(leverage_shap, fields)": "Leverage SHAP of fields", "(random, fields)": "random attributions of fields",
+    "(one at a time, fields)": "one field at a time", "(random model, fields)": "models that learned nothing, by field",
 }  # fmt: skip
 #: Columns of a slice that are ours: what is said of their values; None where the value stands alone.
 PARTS = {

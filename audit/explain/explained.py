@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Method = Literal["tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "lime", "gradient_x_input"]
+Method = Literal[
+    "tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "lime", "gradient_x_input", "gradient_shap", "lrp",
+    "grad_cam",
+]  # fmt: skip
 #: What stands in for an input that is switched off: its values in background rows, or the rows that went each way when the trees were grown.
 Estimand = Literal["background", "path_dependent"]
 #: Where an output hardly moves from the base value, the miss is taken relative to this share of the output's standard deviation.

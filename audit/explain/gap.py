@@ -25,6 +25,9 @@ METHODS = {
     "leverage_shap": "Leverage SHAP",
     "lime": "LIME",
     "gradient_x_input": "gradient × input",
+    "gradient_shap": "GradientSHAP",
+    "lrp": "layer-wise relevance propagation (LRP)",
+    "grad_cam": "Grad-CAM",
 }
 
 

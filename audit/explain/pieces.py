@@ -196,7 +196,12 @@ class Events:
 
     name: str
     column: Array
-    shape: tuple[int, ...]
+    spec: FeatureSpec
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Events and fields."""
+        return self.spec.shape
 
     def events(self, row: int) -> Array:
         """What happened, (events, fields), up to the last step at which any field is known."""
@@ -358,7 +363,7 @@ def _piece(spec: FeatureSpec, own: Any, background: Any, by_field: bool) -> Piec
     if spec.kind == "audio":
         return Stretches(spec.name, own, spec.rate)
     if spec.kind == "sequence":
-        return Fields(spec.name, own, background, spec) if by_field else Events(spec.name, own, spec.shape)
+        return Fields(spec.name, own, background, spec) if by_field else Events(spec.name, own, spec)
     return Single(spec.name, own, background)
 
 

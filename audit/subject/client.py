@@ -120,12 +120,16 @@ class Client:
         """The same, asked anew: what the process has used by now."""
         return _description(self._ask(wire.DESCRIBE, {}, timeout=timeout)[1])
 
-    def predict(self, frame: Frame, *, timeout: float | None = None) -> Prediction:
-        """The model's outputs for n rows, as float64 (n, k), and its own predicted labels."""
+    def predict(self, frame: Frame, *, timeout: float | None = None, randomise: int | None = None) -> Prediction:
+        """The model's outputs for n rows, as float64 (n, k), and its own predicted labels.
+
+        `randomise`: a seed with which its weights are drawn again for this call, so that it answers as if it had learned nothing; for models
+        that have weights to draw, else a WorkerError of the kind contract.
+        """
         n = rows(frame)
         if n == 0:
             return Prediction(np.empty((0, self._columns or 1)), None)
-        header, _ = self._ask(wire.PREDICT, {}, frame=frame, columns=16, timeout=timeout)
+        header, _ = self._ask(wire.PREDICT, {} if randomise is None else {"randomise": randomise}, frame=frame, columns=16, timeout=timeout)
         columns = header.columns
         if self._columns not in (None, columns):
             raise WorkerError("contract", f"the model returned {columns} columns after {self._columns} in an earlier call")

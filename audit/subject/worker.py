@@ -76,7 +76,8 @@ class Server:
             return Header(wire.OK), self._describe(subject)
         rows = Rows(self._input, control.pop("frame"), header.rows, self._spec)
         if header.kind == wire.PREDICT:
-            answer = subject.predict(rows).checked(header.rows)
+            seed = control.get("randomise")
+            answer = (subject.predict(rows) if seed is None else subject.meaningless(rows, int(seed))).checked(header.rows)
             return self._write(header, answer, [] if answer.predicted is None else [answer.predicted])
         if header.kind == wire.ATTACK:
             del control["frame_rows"]

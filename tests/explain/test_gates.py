@@ -66,7 +66,7 @@ def verdicts(trial: Trial, seed: int = 0) -> dict[str, str]:
     own_rank, null = (quantile(v, q, level=LEVEL, clamped=True) for v, q in ((alike.similarity, 0.5), (alike.null, 0.95)))
     assert own_rank is not None
     assert null is not None
-    steady = measured.over_seeds(trial, 4, 3)
+    steady = measured.over_seeds(trial, [stacked(plain.explain(trial.frame, stream=f"/seed {s}")) for s in range(1, 4)], 3)
     moves = measured.near(trial, 5, 0.1, measured.spreads(trial.frame), None, rng)
     judged = {
         "completeness": [(quantile(measured.completeness(trial), 0.95, level=LEVEL, clamped=True), "exact_completeness_gap", "value")],

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ),
     unit="share of what is to be explained",
     direction="lower",
-    needs=["model", "features", "table"],
+    needs=["model", "features"],
     references=["Sundararajan, Taly and Yan 2017", "Lundberg and Lee 2017"],
     about="evidence",
     probing=True,
@@ -36,30 +36,39 @@ def completeness(
     rows: Annotated[int, Field(ge=10, le=1_000_000)] = 200,
     background: Annotated[int, Field(ge=1, le=10_000)] = 10,
     budget: Annotated[int, Field(ge=1_000)] = 2_400_000,
+    budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Median and 95th percentile of the gap over the rows, of the worst output."""
     from audit.explain.gap import METHODS
-    from audit.explain.gates import measured
-    from audit.explain.gates.findings import Gate
-    from audit.explain.gates.trial import APPROXIMATE, STARTS, trial
+    from audit.explain.gates.bench import Bench, benches, together
+    from audit.explain.gates.findings import FEWEST, Gate
+    from audit.explain.gates.trial import APPROXIMATE, STARTS
+    from audit.explain.of_pieces import PARTIAL
     from audit.text import message
+
+    def judged(bench: Bench) -> Iterable[Measurement | Message]:
+        gate = Gate(ctx, bench)
+        metric = "completeness_gap" if bench.method in APPROXIMATE else "exact_completeness_gap"
+        if bench.n < FEWEST:
+            yield gate.none(metric, message("Fewer than ten rows could be explained."))
+            return
+        if bench.method in PARTIAL:
+            yield gate.none(metric, message("{method} does not claim to add up to the answer.", method=message(METHODS[bench.method])))
+            return
+        gaps, reason = bench.gaps(), message("It is not defined on these rows.")
+        worst = gate.quantile(metric, gaps, 0.95, reason)
+        yield worst
+        yield gate.quantile("median_completeness_gap", gaps, 0.5, reason)
+        if worst.estimate is not None:
+            yield message(
+                "In 95 of 100 rows, what attributions add up to misses the answer by at most {gap:percent} of what is to be explained ({method}; {n:count} rows).",
+                gap=worst.estimate.value, method=message(METHODS[bench.method]), n=len(gaps),
+            )  # fmt: skip
 
     # Paths miss one by one, so that few starts show it; a method that adds up by its construction has little to show on many rows.
     steps = "integrated_gradients" in ctx.settled.methods
-    tried, explainer = trial(
-        ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 50
-    )
-    gate = Gate(ctx, explainer, tried)
-    metric = "completeness_gap" if tried.method in APPROXIMATE else "exact_completeness_gap"
-    if tried.n < 10:
-        yield gate.none(metric, message("Fewer than ten rows could be explained."))
-        return
-    gaps, reason = measured.completeness(tried), message("It is not defined on these rows.")
-    worst = gate.quantile(metric, gaps, 0.95, reason)
-    yield worst
-    yield gate.quantile("median_completeness_gap", gaps, 0.5, reason)
-    if worst.estimate is not None:
-        yield message(
-            "In 95 of 100 rows, what attributions add up to misses the answer by at most {gap:percent} of what is to be explained ({method}; {n:count} rows).",
-            gap=worst.estimate.value, method=message(METHODS[tried.method]), n=len(gaps),
-        )  # fmt: skip
+    tried = benches(
+        ctx, rows=rows, background=min(background, STARTS) if steps else background, budget=budget if steps else budget // 50,
+        budget_not_table=budget_not_table,
+    )  # fmt: skip
+    yield from together(told for bench in tried for told in judged(bench))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "explanation.deletion",
     title="Whether the order of attributions matters to the model",
     meaning=(
-        "Inputs are replaced by those of background rows one after the other, the one with the largest attribution first. The faster the answer falls, the smaller the area under its "
+        "Inputs are replaced by those of background rows one after the other, the one with the largest attribution first. Of a text words are left out, of a picture regions are blotted out; events are taken away and stretches of sound silenced. The faster the answer falls, the smaller the area under its "
         "curve. The area is set beside that of a random order on the same rows, in units of how far answers move on average, and beside orders by what each input does alone and, "
         "where there is one, by the gradient times the input."
     ),
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     ),
     unit="mean move of the answer",
     direction="lower",
-    needs=["model", "features", "table"],
+    needs=["model", "features"],
     references=["Bach et al. 2015", "Samek et al. 2017", "Petsiuk, Das and Saenko 2018"],
     about="evidence",
     probing=True,
@@ -37,46 +37,54 @@ def deletion(
     rows: Annotated[int, Field(ge=10, le=1_000_000)] = 50,
     background: Annotated[int, Field(ge=1, le=10_000)] = 10,
     budget: Annotated[int, Field(ge=1_000)] = 200_000,
+    budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Area under the deletion curve against a random order and other orders, and the gain's share of the best order's gain."""
     import numpy as np
 
     from audit.explain.gap import METHODS
     from audit.explain.gates import controls, measured
+    from audit.explain.gates.bench import Bench, benches, together
     from audit.explain.gates.deletion import STEPS
-    from audit.explain.gates.findings import Gate
-    from audit.explain.gates.trial import trial
+    from audit.explain.gates.findings import Gate, unfit
     from audit.measure import value
     from audit.stats.losses import from_influence
     from audit.text import message
 
-    d = len(ctx.facts.features)
-    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, masks=d + 2 + 5 * (min(d, STEPS) + 1))
-    gate = Gate(ctx, explainer, tried)
-    if tried.n < 10:
-        yield gate.none("deletion_area", message("Fewer than ten rows could be explained."))
-        return
-    if tried.values.shape[1] < 2:
-        yield gate.none("deletion_area", message("There is one input only, so there is nothing to share out."))
-        return
-    found = measured.deleted(tried, controls.gradient(explainer, tried), ctx.rng("orders"))
-    own = found.areas[""]
-    against = gate.against("deletion_area", own, controls.RANDOM, found.random)
-    if against is None or against.estimate is None:
-        yield gate.none("deletion_area", message("There are no rows to explain."))
-        return
-    yield against
-    yield gate.mean("deletion_area", own)
-    for name, theirs in {controls.RANDOM: found.random, **found.areas}.items():
-        if name:
-            yield gate.mean("control_deletion_area", theirs, of=name)
-    gains = {name: found.random - area for name, area in found.areas.items()}
-    best = max(gains.values(), key=lambda g: float(g.mean()))
-    if best.mean() > 0:
-        share, level = float(gains[""].mean() / best.mean()), ctx.level("deletion_gain_share")
-        estimate = from_influence(share, (gains[""] - share * best) / float(best.mean()), level=level, method="delta")
-        yield value("deletion_gain_share", estimate, slice_=gate.slice).model_copy(update={"computed_in": against.computed_in})
-    yield message(
-        "With the largest attribution first, the area under the answer's fall is {area:number}; in random order it is {random:number} ({method}; {n:count} rows; 1 is how far answers move on average).",
-        area=float(np.mean(own)), random=float(np.mean(found.random)), method=message(METHODS[tried.method]), n=tried.n,
-    )  # fmt: skip
+    def judged(bench: Bench) -> Iterable[Measurement | Message]:
+        gate = Gate(ctx, bench)
+        if (why := unfit(bench)) is not None:
+            yield gate.none("deletion_area", why)
+            return
+        found = measured.deleted(bench, bench.gradient(), ctx.rng("orders"))
+        own = found.areas[""]
+        against = gate.against("deletion_area", own, controls.RANDOM, found.random)
+        if against is None or against.estimate is None:
+            yield gate.none("deletion_area", message("There are no rows to explain."))
+            return
+        yield against
+        yield gate.mean("deletion_area", own)
+        for name, theirs in {controls.RANDOM: found.random, **found.areas}.items():
+            if name:
+                yield gate.mean("control_deletion_area", theirs, of=name)
+        gains = {name: found.random - area for name, area in found.areas.items()}
+        best = max(gains.values(), key=lambda g: float(g.mean()))
+        if best.mean() > 0:
+            share, level = float(gains[""].mean() / best.mean()), ctx.level("deletion_gain_share")
+            estimate = from_influence(share, (gains[""] - share * best) / float(best.mean()), level=level, method="delta")
+            yield value("deletion_gain_share", estimate, slice_=gate.slice).model_copy(update={"computed_in": against.computed_in})
+        yield message(
+            "With the largest attribution first, the area under the answer's fall is {area:number}; in random order it is {random:number} ({method}; {n:count} rows; 1 is how far answers move on average).",
+            area=float(np.mean(own)), random=float(np.mean(found.random)), method=message(METHODS[bench.method]), n=len(own),
+        )  # fmt: skip
+
+    tried = benches(
+        ctx,
+        rows=rows,
+        background=background,
+        budget=budget,
+        budget_not_table=budget_not_table,
+        parts=2,
+        masks=lambda d: d + 2 + 5 * (min(d, STEPS) + 1),
+    )
+    yield from together(told for bench in tried for told in judged(bench))

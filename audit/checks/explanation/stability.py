@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     title="Whether the explanation stays the same",
     meaning=(
         "Again: the same rows are explained with other random numbers; the overlap of each row's largest attributions, corrected for chance, is 1 where they are the same and 0 where they "
-        "are a matter of chance. Nearby: each number of a row moves by up to a tenth of its standard deviation while the class stays; the largest relative move of the attributions "
+        "are a matter of chance. Nearby: each number of a row moves by up to a tenth of its standard deviation while the class stays, and a text loses its least important word; the largest relative move of the attributions "
         "over such neighbours is their sensitivity. Judged is what exceeds five times the relative move of the answer: where the model jumps, so must its explanation. "
         "Methods beside the model are set beside SHAP from its answers on a few rows: their agreement is reported, for methods answer different questions."
     ),
-    limits=("The largest move over a sample of neighbours is a lower bound. Words and categories are not moved. The limits are policy."),
+    limits=("The largest move over a sample of neighbours is a lower bound. Categories are not moved. The limits are policy."),
     unit="overlap corrected for chance; relative move of attributions",
     direction="none",
-    needs=["model", "features", "table"],
+    needs=["model", "features"],
     references=["Yeh et al. 2019", "Kuncheva 2007", "Kendall and Gibbons 1990", "Krishna et al. 2024"],
     about="evidence",
     probing=True,
@@ -38,62 +38,76 @@ def stability(
     neighbours: Annotated[int, Field(ge=1, le=10_000)] = 5,
     top: Annotated[int, Field(ge=1, le=1000)] = 5,
     budget: Annotated[int, Field(ge=1_000)] = 200_000,
+    budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Mean corrected overlap over seeds, concordance of all ranks, median sensitivity, and how far it exceeds what the answer explains."""
     from audit.explain.gap import METHODS
     from audit.explain.gates import measured
-    from audit.explain.gates.findings import Gate
-    from audit.explain.gates.second import FAR_APART, affordable, second
-    from audit.explain.gates.trial import SAMPLED, stacked, trial
-    from audit.subject.frame import take
+    from audit.explain.gates.bench import Bench, benches, together
+    from audit.explain.gates.findings import Gate, unfit
+    from audit.explain.gates.second import FAR_APART
+    from audit.explain.gates.trial import SAMPLED
+    from audit.explain.of_pieces import is_table
     from audit.text import message
 
-    tried, explainer = trial(ctx, rows=rows, background=background, budget=budget, explanations=seeds + neighbours)
-    gate, d = Gate(ctx, explainer, tried), tried.values.shape[1]
-    if tried.n < 10:
-        yield gate.none("seed_overlap", message("Fewer than ten rows could be explained."))
-        return
-    if d < 2:
-        yield gate.none("seed_overlap", message("There is one input only, so there is nothing to share out."))
-        return
-    k = max(1, min(top, d // 2))
-    again = measured.over_seeds(tried, seeds if tried.method in SAMPLED else 2, k)
-    overlap = gate.mean("seed_overlap", again.overlap)
-    yield overlap
-    yield gate.mean("seed_concordance", again.concordance)
-    decide = None if ctx.settled.task == "regression" else lambda frame: ctx.interpreted(frame)[0]
-    spread = measured.spreads(ctx.sample(ctx.plan.audit.sample).frame)
-    moves = measured.near(tried, neighbours, 0.1, spread, decide, ctx.rng("neighbours"))
-    reason = (
-        message("No input holds numbers that could move, or no neighbour kept its class.")
-        if spread
-        else message("No input holds numbers that could move.")
+    left = budget // 2 if is_table(ctx) else budget_not_table // 5  # for the other method
+
+    def judged(bench: Bench) -> Iterable[Measurement | Message]:
+        gate = Gate(ctx, bench)
+        if (why := unfit(bench)) is not None:
+            yield gate.none("seed_overlap", why)
+            return
+        runs = min(seeds - 1 if bench.method in SAMPLED else 1, bench.explanations - 2)
+        again = measured.over_seeds(bench, [bench.again(run) for run in range(1, runs + 1)], top)
+        overlap = gate.mean("seed_overlap", again.overlap)
+        yield overlap
+        yield gate.mean("seed_concordance", again.concordance)
+        moves = bench.near(min(neighbours, bench.explanations - 1 - runs), 0.1, ctx.rng("neighbours"))
+        reason = (
+            message("No input holds numbers that could move.")
+            if moves is None
+            else message("No input holds numbers that could move, or no neighbour kept its class.")
+        )
+        sensitivity = gate.quantile("sensitivity", again.overlap[:0] if moves is None else moves.sensitivity, 0.5, reason)
+        yield sensitivity
+        yield gate.quantile("excess_sensitivity", again.overlap[:0] if moves is None else moves.excess, 0.5, reason)
+        assert overlap.estimate is not None
+        if sensitivity.estimate is not None:
+            said = message(
+                "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance); for neighbours of a row they move by at most {moved:percent} (median of {n:count} rows; {method}).",
+                overlap=overlap.estimate.value, moved=sensitivity.estimate.value, n=sensitivity.estimate.n, method=message(METHODS[bench.method]),
+            )  # fmt: skip
+        else:
+            said = message(
+                "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance; {n:count} rows; {method}).",
+                overlap=overlap.estimate.value, n=overlap.estimate.n, method=message(METHODS[bench.method]),
+            )  # fmt: skip
+        if (other := bench.other(left)) is not None:
+            found = measured.between(bench, other, top)
+            for metric, values in (
+                ("feature_agreement", found.feature),
+                ("sign_agreement", found.sign),
+                ("rank_agreement", found.spearman),
+            ):
+                yield gate.mean(metric, values)
+            share = float(found.feature.mean())
+            if share < FAR_APART:
+                further = message(
+                    "SHAP over answers has only {share:percent} of the {k:count} largest inputs in common with it: no single method should be quoted alone.",
+                    share=share,
+                    k=top,
+                )
+                said = message("{first} {rest}", first=said, rest=further)
+        yield said
+
+    tried = benches(
+        ctx,
+        rows=rows,
+        background=background,
+        budget=budget,
+        budget_not_table=budget_not_table * 4 // 5,
+        explanations=seeds + neighbours,
+        least=3,
+        parts=2,
     )
-    sensitivity = gate.quantile("sensitivity", moves.sensitivity if spread else moves.sensitivity[:0], 0.5, reason)
-    yield sensitivity
-    yield gate.quantile("excess_sensitivity", moves.excess if spread else moves.excess[:0], 0.5, reason)
-    assert overlap.estimate is not None
-    if sensitivity.estimate is not None:
-        said = message(
-            "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance); for neighbours of a row they move by at most {moved:percent} (median of {n:count} rows; {method}).",
-            overlap=overlap.estimate.value, moved=sensitivity.estimate.value, n=sensitivity.estimate.n, method=message(METHODS[tried.method]),
-        )  # fmt: skip
-    else:
-        said = message(
-            "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance; {n:count} rows; {method}).",
-            overlap=overlap.estimate.value, n=overlap.estimate.n, method=message(METHODS[tried.method]),
-        )  # fmt: skip
-    if (other := second(explainer)) is not None:
-        frame = take(tried.frame, slice(0, affordable(explainer, d, budget // 2)))
-        found = measured.between(tried, stacked(other.explain(frame)), k)
-        for metric, values in (("feature_agreement", found.feature), ("sign_agreement", found.sign), ("rank_agreement", found.spearman)):
-            yield gate.mean(metric, values)
-        share = float(found.feature.mean())
-        if share < FAR_APART:
-            further = message(
-                "SHAP over answers has only {share:percent} of the {k:count} largest inputs in common with it: no single method should be quoted alone.",
-                share=share,
-                k=k,
-            )
-            said = message("{first} {rest}", first=said, rest=further)
-    yield said
+    yield from together(told for bench in tried for told in judged(bench))

@@ -17,10 +17,10 @@ FLOOR = 0.01
 HALF_STEP = float(np.finfo(np.float32).eps) / 2
 
 
-def gaps(total: Floats, answer: Floats, base: float, *, log_odds: bool = False) -> Floats:
+def gaps(total: Floats, answer: Floats, base: float | Floats, *, log_odds: bool = False) -> Floats:
     """Relative miss per row, (n,): |total − (answer − base)| / max(|answer − base|, 1 % of the spread of the answers); 0 is complete.
 
-    `total` (n,) are sums of attributions, `answer` (n,) the model's answers and `base` its mean answer to what stands in for absent parts, both
+    `total` (n,) are sums of attributions, `answer` (n,) the model's answers and `base` its mean answer to what stands in for absent parts, one or (n,), both
     asked for apart from the explanation: one that brings its own base adds up whatever it says. With `log_odds` the answers were
     probabilities, and what rounding a probability to single precision does to its log-odds is no miss.
     """

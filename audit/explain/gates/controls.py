@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from audit.explain.gates.trial import Trial, stacked
+from audit.explain.gates.trial import OnTrial, Trial, stacked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,9 @@ ALONE = "(one at a time)"
 GRADIENT = "(gradient_x_input)"
 
 
-def at_random(trial: Trial, rng: np.random.Generator) -> Floats:
-    """Random attributions for the rows of a trial, (n, d, k)."""
-    return rng.standard_normal(trial.values.shape)
+def at_random(trial: OnTrial, rng: np.random.Generator) -> list[Floats]:
+    """Random attributions (d, k) for each row of a trial."""
+    return [rng.standard_normal(own.shape) for own in trial.values]
 
 
 def gradient(explainer: Explainer, trial: Trial) -> dict[str, Floats]:

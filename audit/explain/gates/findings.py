@@ -10,24 +10,45 @@ from audit.measure import undefined, value
 from audit.result import Measurement, Message, Slice
 from audit.stats.losses import mean_loss
 from audit.stats.quantiles import quantile
+from audit.text import message
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.explain.attribute import Explainer
-    from audit.explain.gates.trial import Trial
+    from audit.explain.gates.bench import Bench
 
     Floats = NDArray[np.float64]
+
+
+#: Rows below which nothing is said.
+FEWEST = 10
+
+
+def unfit(bench: Bench) -> Message | None:
+    """Why a gate that shares answers out between parts cannot be asked; None where it can."""
+    if bench.n < FEWEST:
+        return message("Fewer than ten rows could be explained.")
+    several = sum(len(own) > 1 for own in bench.values)
+    if not several:
+        return message("There is one input only, so there is nothing to share out.")
+    return message("Fewer than ten rows have two parts or more to share an answer out between.") if several < FEWEST else None
 
 
 class Gate:
     """Makes the findings of one check about one method."""
 
-    def __init__(self, ctx: Context, explainer: Explainer, tried: Trial) -> None:
+    def __init__(self, ctx: Context, bench: Bench) -> None:
         self.ctx = ctx
-        self.slice: Slice = {"(method)": f"({tried.method})"}
-        self._where = "worker" if explainer.beside else "parent"
+        self.slice: Slice = bench.slice
+        self._where = "worker" if bench.beside else "parent"
+        self._division = bench.division
+
+    def of(self, control: str | None = None) -> Slice:
+        """How a control of this method is named; the method itself without one."""
+        if control is None:
+            return self.slice
+        return {"(method)": control if self._division is None else f"{control[:-1]}, {self._division})"}
 
     def _placed(self, measurement: Measurement) -> Measurement:
         return measurement.model_copy(update={"computed_in": self._where})
@@ -36,12 +57,12 @@ class Gate:
         """The q-quantile of what is known of values (n,); undefined for `reason` where nothing is. `of` names a control."""
         known = values[np.isfinite(values)]
         found = quantile(known, q, level=self.ctx.level(metric), clamped=True) if len(known) else None
-        return self._placed(value(metric, found, slice_={"(method)": of} if of else self.slice, reason=reason))
+        return self._placed(value(metric, found, slice_=self.of(of), reason=reason))
 
     def mean(self, metric: str, values: Floats, *, of: str | None = None) -> Measurement:
         """The mean of values (n,)."""
         found = mean_loss(values, level=self.ctx.level(metric))
-        return self._placed(value(metric, found, slice_={"(method)": of} if of else self.slice))
+        return self._placed(value(metric, found, slice_=self.of(of)))
 
     def against(self, metric: str, mine: Floats, control: str, theirs: Floats) -> Measurement | None:
         """Mean of mine − theirs over the rows where both are known, (n,) each; None where there is none."""
@@ -49,9 +70,7 @@ class Gate:
         if not len(apart):
             return None
         found = mean_loss(apart, level=self.ctx.level(metric, "difference"))
-        return self._placed(
-            Measurement(metric=metric, compare="difference", slice=self.slice, against={"(method)": control}, estimate=found)
-        )
+        return self._placed(Measurement(metric=metric, compare="difference", slice=self.slice, against=self.of(control), estimate=found))
 
     def none(self, metric: str, reason: Message) -> Measurement:
         """No number, and why."""

@@ -15,11 +15,11 @@ from audit.explain.gates.trial import stacked
 from audit.subject.frame import Array, Categories, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from audit.explain.gates.trial import Trial
+    from audit.explain.gates.trial import OnTrial, PerRow, Trial
 
     Floats = NDArray[np.float64]
 
@@ -49,15 +49,17 @@ class Faithful(NamedTuple):
     correlation: dict[str, Floats]
 
 
-def faithfulness(trial: Trial, controls: dict[str, Floats], masks: int, rng: np.random.Generator) -> Faithful:
-    """How well attributions (n, d, k) predict what the answer loses with a random set of parts; averaged over the outputs of a row.
+def faithfulness(trial: OnTrial, controls: Mapping[str, PerRow], masks: int, rng: np.random.Generator) -> Faithful:
+    """How well the attributions (d, k) of each row predict what the answer loses with a random set of parts; averaged over the outputs of a row.
 
-    The method stands under "", each of `controls` under its name.
+    The method stands under "", each of `controls` under its name. Rows of fewer than two parts have nothing to share out.
     """
-    tried = {"": trial.values} | controls
+    tried: dict[str, PerRow] = {"": trial.values} | dict(controls)
     scores = {name: np.full((2, trial.n), np.nan) for name in tried}
     for row in range(trial.n):
-        off = infidelity.subsets(trial.values.shape[1], masks, rng)
+        if len(trial.values[row]) < 2:
+            continue
+        off = infidelity.subsets(len(trial.values[row]), masks, rng)
         change = infidelity.change_of(trial.play(row), off)
         for name, values in tried.items():
             said = infidelity.predicted_by(values[row], off)
@@ -69,46 +71,62 @@ def faithfulness(trial: Trial, controls: dict[str, Floats], masks: int, rng: np.
 
 
 class Deleted(NamedTuple):
-    """Areas under deletion curves per row, (n,), in units of the mean move from the base: of the method, of each control, and of random orders."""
+    """Areas between deletion curves and the answer without any part per row, (n,), in units of the mean move from there: of the method, of each control, and of random orders."""
 
     areas: dict[str, Floats]
     random: Floats
 
 
-def deleted(trial: Trial, controls: dict[str, Floats], rng: np.random.Generator) -> Deleted:
+def deleted(trial: OnTrial, controls: Mapping[str, PerRow], rng: np.random.Generator) -> Deleted:
     """Parts are taken away by falling attribution; a random order is averaged with its reverse, which is exact where parts do not interact.
 
-    Averaged over the outputs of a row. `controls` are attributions (n, d, k); what each part does alone is always among them.
+    Averaged over the outputs of a row; rows of fewer than two parts are left out. `controls` are attributions (d, k) of each row; what each part
+    does alone is always among them.
     """
-    n, d, k = trial.values.shape
+    divided = [row for row in range(trial.n) if len(trial.values[row]) > 1]
+    n, k = len(divided), trial.values[0].shape[1]
     names = ["", *controls, ALONE]
     found = {name: np.zeros((n, k)) for name in names}
     random, move = np.zeros((n, k)), np.zeros((n, k))
-    for row in range(n):
-        play = trial.play(row)
+    for place, row in enumerate(divided):
+        play, d = trial.play(row), len(trial.values[row])
         ends = play(np.concatenate([np.ones((1, d), bool), np.zeros((1, d), bool), ~np.eye(d, dtype=bool)]))
         alone = ends[:1] - ends[2:]
-        move[row] = np.abs(ends[0] - ends[1])
+        move[place] = np.abs(ends[0] - ends[1])
         shuffled = rng.permutation(d)
         for output in range(k):
-            tried = [trial.values[row, :, output], *(c[row, :, output] for c in controls.values()), alone[:, output]]
+            tried = [trial.values[row][:, output], *(c[row][:, output] for c in controls.values()), alone[:, output]]
             orders = [deletion.order(v) for v in tried] + [shuffled, shuffled[::-1]]
             areas = deletion.areas(play, orders)[:, output]
-            random[row, output] = areas[-2:].mean()
+            random[place, output] = areas[-2:].mean() - ends[1, output]
             for name, area in zip(names, areas[:-2], strict=True):
-                found[name][row, output] = area
-    scale = np.maximum(move.mean(axis=0), 1e-12)
-    return Deleted({name: (a / scale).mean(axis=1) for name, a in found.items()}, (random / scale).mean(axis=1))
+                found[name][place, output] = area - ends[1, output]
+    known = np.isfinite(random).all(axis=1) & np.isfinite(move).all(axis=1)  # the model may give no answer for some variants of a row
+    for own in found.values():
+        known &= np.isfinite(own).all(axis=1)
+    scale = np.maximum(move[known].mean(axis=0), 1e-12) if known.any() else np.ones(k)
+    return Deleted({name: (a[known] / scale).mean(axis=1) for name, a in found.items()}, (random[known] / scale).mean(axis=1))
 
 
 class Randomised(NamedTuple):
     """Per row, (n,): similarity to the explanation of a model without meaning, averaged over such models; that of two such models to each other,
-    (n · pairs,); by how much the entropy of the sizes rises; and the cosine with the least like of those explanations."""
+    (n · pairs,); by how much the entropy of the sizes rises; and the cosine with the least like of those explanations. `signed` and `signed_null`
+    are the first two by ranks with signs."""
 
     similarity: Floats
     null: Floats
     entropy_rise: Floats
     unchanged: Floats
+    signed: Floats | None = None
+    signed_null: Floats | None = None
+
+    @property
+    def with_signs(self) -> Randomised | None:
+        """The same by ranks with signs, where those tell something."""
+        if self.signed is None or self.signed_null is None:
+            return None
+        found = self._replace(similarity=self.signed, null=self.signed_null, signed=None)
+        return found if float(np.quantile(found.null, 0.95)) < 1 - randomisation.ROOM else None
 
     @property
     def tells(self) -> bool:
@@ -117,20 +135,26 @@ class Randomised(NamedTuple):
         return same or float(np.quantile(self.null, 0.95)) < float(np.median(self.similarity))
 
 
-def against_random_models(trial: Trial, others: Sequence[Floats]) -> Randomised:
-    """`others` are attributions (n, d, k) of the same rows by the same method over randomised models, at least two; outputs are averaged."""
-    own, k = trial.values, trial.values.shape[2]
+def against_random_models(trial: OnTrial, others: Sequence[PerRow]) -> Randomised:
+    """`others` are attributions (d, k) of each of the same rows by the same method over randomised models, at least two; outputs are averaged.
 
-    def alike(a: Floats, b: Floats) -> Floats:
-        mean: Floats = np.mean([randomisation.similarity(a[:, :, i], b[:, :, i]) for i in range(k)], axis=0)
-        return mean
+    Rows of fewer parts than ranks can speak of are left out.
+    """
+    told = [row for row in range(trial.n) if len(trial.values[row]) >= randomisation.FEWEST]
 
-    rises = [randomisation.entropy_rise(own[:, :, i], o[:, :, i]) for o in others for i in range(k)]
+    def each(measure: Callable[[Floats, Floats], Floats], a: PerRow, b: PerRow) -> Floats:
+        """(outputs, n): of the attributions of each row and output as one line each."""
+        per_row = [measure(a[row].T, b[row].T) for row in told]
+        return np.stack(per_row, axis=1) if per_row else np.zeros((1, 0))
+
+    own = trial.values
     return Randomised(
-        np.mean([alike(own, o) for o in others], axis=0),
-        np.concatenate([alike(a, b) for a, b in combinations(others, 2)]),
-        np.mean(rises, axis=0),
-        np.min([randomisation.proportional(own[:, :, i], o[:, :, i]) for o in others for i in range(k)], axis=0),
+        np.mean([each(randomisation.similarity, own, o).mean(axis=0) for o in others], axis=0),
+        np.concatenate([each(randomisation.similarity, a, b).mean(axis=0) for a, b in combinations(others, 2)]),
+        np.mean([each(randomisation.entropy_rise, own, o).mean(axis=0) for o in others], axis=0),
+        np.min([each(randomisation.proportional, own, o).min(axis=0) for o in others], axis=0),
+        np.mean([each(randomisation.signed_similarity, own, o).mean(axis=0) for o in others], axis=0),
+        np.concatenate([each(randomisation.signed_similarity, a, b).mean(axis=0) for a, b in combinations(others, 2)]),
     )
 
 
@@ -141,14 +165,25 @@ class Steady(NamedTuple):
     concordance: Floats
 
 
-def over_seeds(trial: Trial, seeds: int, k: int) -> Steady:
-    """The same rows explained `seeds` times with other random numbers; averaged over the outputs."""
-    runs = [trial.values, *(stacked(trial.explainer.explain(trial.frame, stream=f"/seed {s}")) for s in range(1, seeds))]
-    outputs = range(trial.values.shape[2])
-    return Steady(
-        np.mean([stability.agreement([r[:, :, i] for r in runs], k) for i in outputs], axis=0),
-        np.mean([stability.concordance([r[:, :, i] for r in runs]) for i in outputs], axis=0),
-    )
+def over_seeds(trial: OnTrial, runs: Sequence[PerRow], top: int) -> Steady:
+    """`runs` are attributions of the same rows with other random numbers; of each row the `top` largest parts count, but at most half of them.
+
+    Averaged over the outputs; rows of fewer than two parts are left out.
+    """
+    everything: list[PerRow] = [trial.values, *runs]
+    overlap, concordance = [], []
+    for row in range(trial.n):
+        if (d := len(trial.values[row])) < 2:
+            continue
+        lines = [run[row].T for run in everything]
+        overlap.append(float(stability.agreement(lines, largest(top, d)).mean()))
+        concordance.append(float(stability.concordance(lines).mean()))
+    return Steady(np.array(overlap), np.array(concordance))
+
+
+def largest(top: int, d: int) -> int:
+    """How many of d parts count as the largest."""
+    return max(1, min(top, d // 2))
 
 
 class Near(NamedTuple):
@@ -177,7 +212,7 @@ def near(
     said = decide(trial.frame) if decide else None
     worst, excess = np.full(trial.n, np.nan), np.full(trial.n, np.nan)
     for _ in range(neighbours):
-        frame: Frame = {name: _shaken(column, radius * spread.get(name, 0.0), rng) for name, column in trial.frame.items()}
+        frame: Frame = {name: shaken(column, radius * spread.get(name, 0.0), rng) for name, column in trial.frame.items()}
         answer, values = explainer.answer(frame), stacked(explainer.explain(frame))
         kept = decide(frame) == said if decide else np.ones(trial.n, dtype=bool)
         move = np.minimum(stability.moved(trial.values.reshape(trial.n, -1), values.reshape(trial.n, -1)), MOST)
@@ -194,7 +229,7 @@ def spreads(frame: Frame) -> dict[str, float]:
     return {n: float(np.std(c)) for n, c in known.items() if len(np.unique(c)) > 2}
 
 
-def _shaken(column: Array | Categories, radius: float, rng: np.random.Generator) -> Array | Categories:
+def shaken(column: Array | Categories, radius: float, rng: np.random.Generator) -> Array | Categories:
     """A column with up to ± `radius` added to each number; whole numbers stay whole."""
     if radius == 0 or isinstance(column, Categories):
         return column
@@ -202,7 +237,11 @@ def _shaken(column: Array | Categories, radius: float, rng: np.random.Generator)
     return (column + (np.round(noise) if column.dtype.kind == "i" else noise)).astype(column.dtype)
 
 
-def between(trial: Trial, other: Floats, k: int) -> Agreement:
-    """Agreement of the first rows of a trial with another method's attributions (n, d, k outputs) of them, averaged over the outputs."""
-    per = [agreement(trial.values[: len(other), :, i], other[:, :, i], k) for i in range(other.shape[2])]
-    return Agreement(*(np.mean(values, axis=0) for values in zip(*per, strict=True)))
+def between(trial: OnTrial, other: PerRow, top: int) -> Agreement:
+    """Agreement of the first rows of a trial with another method's attributions (d, k outputs) of them, averaged over the outputs; rows of fewer than
+    two parts are left out."""
+    per = []
+    for own, theirs in zip(trial.values, other, strict=False):
+        if len(own) > 1:
+            per.append([float(v.mean()) for v in agreement(own.T, theirs.T, largest(top, len(own)))])
+    return Agreement(*np.array(per).reshape(-1, len(Agreement._fields)).T)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BINS = 100
 #: Attributions whose cosine is at least this are the same but for their scale.
 SAME = 0.99
+#: Where 95 of 100 pairs of random models stay below 1 less this, a likeness beyond theirs can be seen.
+ROOM = 0.2
 #: Parts below which ranks say too little.
 FEWEST = 5
 
@@ -28,6 +30,18 @@ def similarity(a: Floats, b: Floats) -> Floats:
 
     ranks = [rankdata(np.abs(x), axis=1) for x in (a, b)]
     p, q = (r - r.mean(axis=1, keepdims=True) for r in ranks)
+    size = np.sqrt((p**2).sum(axis=1) * (q**2).sum(axis=1))
+    neither = (~p.any(axis=1)) & (~q.any(axis=1))
+    rho: Floats = np.where(size > 0, np.abs((p * q).sum(axis=1)) / np.where(size > 0, size, 1), neither.astype(float))
+    return rho
+
+
+def signed_similarity(a: Floats, b: Floats) -> Floats:
+    """|Spearman's ρ| between two attributions of the same rows with their signs, both (n, d): (n,). Parts that hardly differ from what stands in for
+    them, as the border of a picture, have small attributions whatever the model is; their sizes rank alike, their signs do not."""
+    from scipy.stats import rankdata
+
+    p, q = (r - r.mean(axis=1, keepdims=True) for r in (rankdata(x, axis=1) for x in (a, b)))
     size = np.sqrt((p**2).sum(axis=1) * (q**2).sum(axis=1))
     neither = (~p.any(axis=1)) & (~q.any(axis=1))
     rho: Floats = np.where(size > 0, np.abs((p * q).sum(axis=1)) / np.where(size > 0, size, 1), neither.astype(float))

@@ -11,6 +11,7 @@ import numpy as np
 
 from audit.explain.attribute import Explainer
 from audit.subject.frame import Array, Categories, Frame
+from audit.subject.words import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Hidden units of the random function.
 HIDDEN = 32
+#: Numbers that the words of a text become.
+WIDTH = 16
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,15 @@ class Redrawn:
 class RandomFunction:
     """A net that was never trained: one hidden layer of tanh over columns that are centred and scaled by `background`, weights normal.
 
-    Words get a random number each, by what they say; what is missing counts as 0. Answers lie in (0, 1), as those of a model that gives
+    Values of a category get a random number each, by what they say; what is missing counts as 0. `texts` are columns of words: each word moves `WIDTH`
+    numbers, wherever it stands. Answers lie in (0, 1), as those of a model that gives
     probabilities, and every input is used alike.
     """
 
     background: Frame
     outputs: int
     seed: int
+    texts: frozenset[str] = frozenset()
 
     def __call__(self, frame: Frame) -> Floats:
         """Answers (n, outputs)."""
@@ -59,19 +64,32 @@ class RandomFunction:
 
     def _number(self, name: str, column: Array | Categories) -> Floats:
         """A column as numbers (n, width) of about unit size."""
+        if isinstance(column, Categories) and name in self.texts:
+            said = [self._text(name, text) for text in column.vocabulary]
+            return np.asarray(np.array([*said, np.zeros(WIDTH)])[column.codes])
         if isinstance(column, Categories):
-            words = np.array([*(self._word(name, w) for w in column.vocabulary), 0.0])
-            return words[column.codes][:, None]
+            words: Floats = np.array([*(self._word(name, w) for w in column.vocabulary), 0.0])
+            return np.asarray(words[column.codes][:, None])
         near = self.background[name]
         assert not isinstance(near, Categories)
         known, own = (c.reshape(len(c), -1).astype(np.float64) for c in (near, column))
         centre = np.nan_to_num(np.nanmean(known, axis=0)) if np.isfinite(known).any() else np.zeros(known.shape[1])
-        spread = np.nanstd(known) if np.isfinite(known).any() else 1.0
-        return np.nan_to_num((own - centre) / (spread if spread > 0 else 1.0))
+        spread = float(np.nanstd(known)) if np.isfinite(known).any() else 1.0
+        return np.asarray(np.nan_to_num((own - centre) / (spread if spread > 0 else 1.0)))
+
+    def _text(self, name: str, text: str) -> Floats:
+        """The sum over the words of a text, (WIDTH,), of about unit size for a text of a dozen words."""
+        total = np.zeros(WIDTH)
+        for word in pieces(text):
+            total += self._drawn(name, word.strip().lower()).normal(size=WIDTH)
+        return np.asarray(total / np.sqrt(12))
 
     def _word(self, name: str, word: str) -> float:
+        return float(self._drawn(name, word).normal())
+
+    def _drawn(self, name: str, word: str) -> np.random.Generator:
         digest = hashlib.sha256(f"{self.seed}/{name}/{word}".encode()).digest()
-        return float(np.random.default_rng(int.from_bytes(digest[:8], "little")).normal())
+        return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -33,6 +33,37 @@ class Explains(Protocol):
 
     def answer(self, frame: Frame) -> Floats:
         """The model's answers (n, k), asked for apart from any explanation."""
+        ...
+
+
+class PerRow(Protocol):
+    """The attributions of each row, (d, k): an array (n, d, k), or a list where rows have not equally many parts."""
+
+    def __getitem__(self, row: int, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+
+
+class OnTrial(Protocol):
+    """An explanation on trial, whatever its rows are made of."""
+
+    @property
+    def values(self) -> PerRow:
+        """The attributions of each row, (d, k): of its parts, for each output; rows need not have equally many parts."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """The method as it was used."""
+        ...
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        ...
+
+    def play(self, row: int) -> Game:
+        """The game whose players are the parts of one row."""
         ...
 
 

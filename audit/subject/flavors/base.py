@@ -75,6 +75,10 @@ class Subject:
         """Outputs for all rows."""
         raise NotImplementedError
 
+    def meaningless(self, rows: Rows, seed: int) -> Answer:
+        """Outputs for all rows of the same model with all its weights drawn again with `seed`, as if it had learned nothing."""
+        raise ContractError("this model has no weights that could be drawn again")
+
     def attribute(self, rows: Rows, background: Rows | None, *, method: str, output: int, **params: Any) -> Explained:
         """Attributions over the raw input columns."""
         raise ContractError(f"the method {method} does not apply to this model")

@@ -96,6 +96,17 @@ class Net(Subject):
             found = self._forward(*self._tensors(rows))
         return Answer(numeric(only(found).double().numpy(), rows.n))
 
+    def meaningless(self, rows: Rows, seed: int) -> Answer:
+        """As `Subject` says; the weights are put back afterwards."""
+        import torch
+
+        from audit.subject.flavors.gradients import only
+        from audit.subject.flavors.redrawn import redrawn
+
+        with redrawn(self._module(), seed), torch.inference_mode():
+            found = self._module()(*self._tensors(rows))
+        return Answer(numeric(only(found).double().numpy(), rows.n))
+
     def _tensors(self, rows: Rows) -> list[Any]:
         import torch
 
