@@ -2,12 +2,14 @@
 
 One host process imports the numeric libraries once and forks a child per job. A job is one of our own functions, named as
 "module:function"; it takes a JSON object and an open socket to the model's worker, and hands back one JSON file, written whole or not at all.
+A session is a job that stays: its function hands back another one, which answers a JSON object with a JSON object until nobody asks any more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 import json
 import os
@@ -66,6 +68,7 @@ class Jobs:
         self.scratch = scratch
         self._host: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._session: Session | None = None
         self._count = 0
 
     def __enter__(self) -> Jobs:
@@ -105,14 +108,7 @@ class Jobs:
         `result` is the file that the job hands back (a temporary one by default). `tick` is called about ten times a second.
         """
         host = self._socket or self._start()
-        self._count += 1
-        path = result or self.scratch / f"job-{self._count}.json"
-        order = json.dumps({"target": target, "arguments": arguments, "result": str(path), "worker": worker is not None})
-        fds = [worker.fileno()] if worker else []
-        message = order.encode()
-        socket.send_fds(host, [len(message).to_bytes(8, "little")], fds)
-        host.sendall(message)
-        pid = int(self._line(host, None, tick))
+        path, pid = self._order(host, {"target": target, "arguments": arguments}, worker, None, result, tick)
         try:
             status = self._line(host, time.monotonic() + limit, tick)
         except TimeoutError:
@@ -131,6 +127,34 @@ class Jobs:
             path.unlink()
             raise _error(content["error"])
         return content
+
+    def open(self, target: str, arguments: Json, *, limit: float, worker: socket.socket | None = None) -> Session:
+        """A session, ready for its first question after at most `limit` seconds; any other job ends it."""
+        host = self._socket or self._start()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            _, pid = self._order(host, {"target": target, "arguments": arguments}, worker, theirs, None, None)
+        self._session = session = Session(self, host, pid, ours)
+        try:
+            session.answer(limit)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _order(
+        self, host: socket.socket, order: Json, worker: socket.socket | None, channel: socket.socket | None, result: Path | None, tick: Callable[[], None] | None
+    ) -> tuple[Path, int]:  # fmt: skip
+        """Hand an order to the host, which does one at a time; where its result will be, and the process that does it."""
+        if self._session:
+            self._session.close()
+        self._count += 1
+        path = result or self.scratch / f"job-{self._count}.json"
+        order |= {"result": str(path), "worker": worker is not None, "channel": channel is not None}
+        message = json.dumps(order).encode()
+        socket.send_fds(host, [len(message).to_bytes(8, "little")], [end.fileno() for end in (worker, channel) if end is not None])
+        host.sendall(message)
+        return path, int(self._line(host, None, tick))
 
     def _line(self, host: socket.socket, until: float | None, tick: Callable[[], None] | None) -> str:
         data = b""
@@ -156,12 +180,61 @@ class Jobs:
 
     def stop(self) -> None:
         """End the host and whatever it runs."""
+        if self._session:
+            self._session.close()
         if self._socket:
             self._socket.close()
         if self._host:
             self._host.kill()
             self._host.wait()
         self._host = self._socket = None
+
+
+class Session:
+    """The way to a job that stays. Whatever ends it, late answers too, is a `JobError`, and it cannot be asked again."""
+
+    def __init__(self, jobs: Jobs, host: socket.socket, pid: int, channel: socket.socket) -> None:
+        self._jobs, self._host, self._pid, self._channel = jobs, host, pid, channel
+        self._read = channel.makefile("rb")
+        self.closed = False
+
+    def ask(self, question: Json, *, limit: float) -> Json:
+        """The answer to one question; `AuditError` or `JobError` as answering it raised, after which the next one can be asked."""
+        try:
+            self._channel.settimeout(limit)
+            self._channel.sendall(json.dumps(question, allow_nan=False).encode() + b"\n")
+        except OSError:
+            self.close()
+            raise JobError("died", "its process ended") from None
+        return self.answer(limit)
+
+    def answer(self, limit: float) -> Json:
+        """What the job says next."""
+        ready, _, _ = select.select([self._channel], [], [], limit)
+        if not ready:
+            self.close()
+            raise JobError("timeout", f"it was stopped after {limit:.0f} s")
+        self._channel.settimeout(limit)
+        line = b""
+        with contextlib.suppress(OSError):
+            line = self._read.readline()
+        if not line.endswith(b"\n"):
+            self.close()
+            raise JobError("died", "its process ended without an answer")
+        content: Json = json.loads(line)
+        if "error" in content:
+            raise _error(content["error"])
+        return content
+
+    def close(self) -> None:
+        """End the job, whatever it is doing."""
+        if not self.closed:
+            self.closed = True
+            self._jobs._kill(self._pid)
+            self._read.close()
+            self._channel.close()
+            with contextlib.suppress(JobError, TimeoutError):  # the next job must not read this one's end
+                self._jobs._line(self._host, time.monotonic() + 10, None)
 
 
 def _error(record: Json) -> Exception:
@@ -190,19 +263,35 @@ def _die_with_parent() -> None:
 def _child(order: Json, fds: list[int]) -> None:
     module, name = order["target"].split(":")
     worker = socket.socket(fileno=fds[0]) if order["worker"] else None
-    path = Path(order["result"])
+    channel = socket.socket(fileno=fds[-1]) if order["channel"] else None
+    found: list[Any] = []
+
+    def begun() -> Json:
+        found.append(getattr(importlib.import_module(module), name)(order["arguments"], worker))
+        return {} if channel is not None else found[0]
+
+    content = _told(begun)
+    if channel is None:
+        write_whole(Path(order["result"]), content)
+        return
+    with channel, channel.makefile("rb") as questions:
+        channel.sendall(content + b"\n")
+        for line in questions if found else ():
+            channel.sendall(_told(functools.partial(found[0], json.loads(line))) + b"\n")
+
+
+def _told(work: Callable[[], Json]) -> bytes:
+    """What it gives as JSON, or the error as a record."""
     try:
-        function: Callable[..., Json] = getattr(importlib.import_module(module), name)
-        content = function(order["arguments"], worker)
+        return json.dumps(work(), allow_nan=False).encode()
     except BaseException as error:
         if os.environ.get("WITNESSMARK_DEBUG"):
             traceback.print_exc()
-        content = {"error": describe_error(error)}
-    write_whole(path, json.dumps(content, allow_nan=False).encode())
+        return json.dumps({"error": describe_error(error)}).encode()
 
 
 def _receive(host: socket.socket) -> tuple[Json, list[int]] | None:
-    head, fds, _, _ = socket.recv_fds(host, 8, 1)
+    head, fds, _, _ = socket.recv_fds(host, 8, 2)
     while head and len(head) < 8:
         head += host.recv(8 - len(head))
     if not head:

@@ -21,7 +21,7 @@ from audit import scratch
 from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
-from audit.jobs import JobError, Jobs, write_whole
+from audit.jobs import JobError, Jobs, Session, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.manifest import make
@@ -67,11 +67,12 @@ class Audit:
         self.endpoint: Json | None = None
         self.answers: str | None = None
         self.resumed = False
-        self.plan = Plan.model_validate(request.plan)
+        self.plan = self.judged_by = Plan.model_validate(request.plan)
         scratch.remove_stale()
         self.scratch = scratch.make()
         self.jobs = Jobs(self.scratch)
         self.worker: Worker | None = None
+        self.session: Session | None = None
         self.restarts = 0
         self.observed: dict[str, str] = {}
         self.journal: Journal | None = None
@@ -254,6 +255,8 @@ class Audit:
 
     def _restart(self) -> bool:
         """A new worker in place of one that cannot be used; False once the audit has used up its restarts."""
+        if self.session:
+            self.session.close()
         if self.worker:
             self.worker.stop()
             self.worker = None
@@ -358,7 +361,10 @@ class Audit:
                 self.progress.rows(int(progress.read_text() or 0), total)
 
         self.progress.step("score")
-        result, failure = self._attempt("audit.scored:score", arguments, SCORE_SECONDS, not self.facts["recorded"], tick)
+        result, failure = self._attempt(
+            lambda worker: self.jobs.run("audit.scored:score", arguments, limit=SCORE_SECONDS, worker=worker, tick=tick),
+            not self.facts["recorded"],
+        )
         if result is None:
             self.failure = f"The rows could not be scored: {failure}"
         return result
@@ -367,13 +373,25 @@ class Audit:
         """The rows scored for a command that keeps no audit; None, with `failure`, where the model does not answer."""
         return self._scored(self.scratch / "scored.parquet", self.scratch / "sample.parquet")
 
-    def ask(self, target: str, arguments: Json, scoring: Json) -> tuple[Json | None, str]:
-        """A job beside the model that sees what a check sees; (None, reason) where it gave no result."""
-        seen = {
-            "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.plan.model_dump(mode="json"), "seed": self.request.seed,
+    def ask(self, target: str, question: Json, scoring: Json) -> tuple[Json | None, str]:
+        """A question to a session beside the model that sees what a check sees and stays for the next one; (None, reason) where it gave no result."""
+        limit = self.request.check_timeout
+
+        def asked(worker: socket.socket | None) -> Json:
+            if self.session is None or self.session.closed:
+                self.session = self.jobs.open(target, self._seen(scoring), limit=limit, worker=worker)
+            answer = self.session.ask(question, limit=limit)
+            self.restarts = 0  # a session may be long: what counts is how often in a row the model's process was lost
+            return answer
+
+        return self._attempt(asked, True)
+
+    def _seen(self, scoring: Json) -> Json:
+        """What a check sees, and a session."""
+        return {
+            "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.judged_by.model_dump(mode="json"), "seed": self.request.seed,
             "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
         }  # fmt: skip
-        return self._attempt(target, seen | arguments, self.request.check_timeout, True)
 
     def _tables(self) -> tuple[Path, Path]:
         """The scored table and the sample in the private cache, named by model, data and what decides a score."""
@@ -392,15 +410,12 @@ class Audit:
         stem = f"{model[:12]}-{self.facts['sha256'][:12]}-{part}"
         return folder / f"{stem}.parquet", folder / f"{stem}.sample.parquet"
 
-    def _attempt(
-        self, target: str, arguments: Json, limit: float, needs_model: bool, tick: Callable[[], None] | None = None
-    ) -> tuple[Json | None, str]:
+    def _attempt(self, run: Callable[[socket.socket | None], Json], needs_model: bool) -> tuple[Json | None, str]:
         """A job, tried once more with a new worker where the model's side failed; (None, reason) where it gave no result."""
         reason = ""
         for attempt in range(2):
             try:
-                worker: socket.socket | None = self._worker().socket if needs_model else None
-                return self.jobs.run(target, arguments, limit=limit, worker=worker, tick=tick), ""
+                return run(self._worker().socket if needs_model else None), ""
             except JobError as error:
                 reason = error.message
                 lost = needs_model and (error.kind in ("timeout", "died") or reason.startswith(("died", "timeout", "contract", "memory")))
@@ -425,12 +440,11 @@ class Audit:
         if kept is not None:
             return kept
         self.progress.step(id_)
-        arguments = {
-            "check": id_, "params": params, "facts": self.facts, "settled": self.settled, "scoring": scoring, "plan": self.judged_by.model_dump(mode="json"),
-            "seed": self.request.seed, "files": {f.path: f.size for f in self.inspection.files}, "sample": self.request.sample,
-            "launching": self._launching() if self.facts["references"] else None,
-        }  # fmt: skip
-        result, reason = self._attempt("audit.probe:run_check", arguments, self.request.check_timeout, check.info.probing)
+        arguments = {"check": id_, "params": params, "launching": self._launching() if self.facts["references"] else None} | self._seen(scoring)
+        result, reason = self._attempt(
+            lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),
+            check.info.probing,
+        )
         if result is None:
             result = {"status": "errored", "reason": reason, "params": params, "seconds": 0.0}
         else:

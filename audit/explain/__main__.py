@@ -125,6 +125,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(request: Request, options: argparse.Namespace) -> int:
+    from audit.explain.serve import SESSION, serve
     from audit.progress import progress
     from audit.runner import Audit
     from audit.subject.endpoint import TOKEN
@@ -137,12 +138,10 @@ def _run(request: Request, options: argparse.Namespace) -> int:
         if scoring is None:
             return _failed(audit.failure or "the rows could not be scored")
         if options.serve:
-            from audit.explain.serve import serve
-
             return serve(audit, scoring)
         audit.progress.step("explain")
         asked = {"row": options.row, "values": {}, "explain": True, "reasons": options.reasons, "recourse": options.recourse}
-        found, reason = audit.ask("audit.explain.single:explain", asked, scoring)
+        found, reason = audit.ask(SESSION, asked, scoring)
         if found is None:
             return _failed(reason)
         audit.progress.finished("explain", "completed")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from audit.columns import ColumnRule
-from audit.explain.explained import FLOOR
+from audit.explain.explained import FLOOR, Explained
 from audit.explain.space import forbidden
 from audit.subject.frame import Frame, rows, take
 
@@ -191,10 +191,13 @@ def shortfalls(ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *,
     background = split(take(pool, np.sort(rng.permutation(everybody)[:size])), PARTS, rng)
     factors = factors_of(list(frame), rules(ctx.facts.roles.columns))
     groups = factors if len(factors) < len(frame) else None
-    ready = explainer
-    if explainer(ctx, background[0]).explain(take(frame, slice(0, 1)))[0].estimand != "background":
-        ready = from_answers  # values that hold against the training rows alone say nothing of these applicants
-    found = [ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output] for i, part in enumerate(background)]
+    ready, found = explainer, list[Explained]()
+    for i, part in enumerate(background):
+        one = ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output]
+        if one.estimand != "background":  # values that hold against the training rows alone say nothing of these applicants
+            ready = from_answers
+            one = ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output]
+        found.append(one)
     first, used = found[0], sum(e.background for e in found)
     parts = np.stack([-sign * e.values for e in found])
     base = np.asarray(np.mean([e.base for e in found], axis=0))

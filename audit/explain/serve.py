@@ -1,7 +1,21 @@
 """What-if over JSON lines: one question a line on stdin, one answer a line on stdout, until nobody asks any more.
 
-A question is {"op": "predict" | "explain" | "reasons" | "recourse", "row": N, "values": {input: value}, "id": anything}; `values` replace inputs of the
-row, or are all inputs where no row is given. No question ends the session: what is wrong with one is its answer.
+The first line says that the model is loaded, and what can be asked about:
+    {"ok": true, "ready": true, "model": URI, "rows": n, "favourable": [label], "inputs": [{"name", "kind"}], "columns": {NAME: declared}}
+A question is one JSON object on a line of at most 1 MiB, in UTF-8:
+    {"op": OP, "row": N, "values": {INPUT: VALUE}, "id": ANYTHING}
+`row` is counted from 0. `values` replace inputs of that row, or are all inputs where no row is given; null is "not known". `id` comes back as it is.
+OP is what is wanted beside the decision and the values:
+    predict     nothing more
+    explain     what each input adds to the answer, and the tests that this passed or failed
+    reasons     the principal reasons of an adverse decision
+    recourse    what would change an adverse decision
+An answer is one line, in the order of the questions, whose `result` is the part of explanation.json that depends on the row:
+    {"ok": true, "op": OP, "result": {"decision", "inputs", "notes", "explanation", "reasons", "recourse", …}, "id": …}
+    {"ok": false, "error": WHAT, "mend": HOW TO MEND IT, "id": …}
+No question ends the session: what is wrong with one is its answer, and a model that dies over one is loaded again for the next. It ends, with status 0,
+at the end of stdin or where ten minutes pass without a question. One process answers all questions beside one loaded model, so that a question costs
+what the model and the search cost, and nothing of the start. The answers are those of the page for the same row: no question moves another's.
 """
 
 from __future__ import annotations
@@ -19,6 +33,8 @@ if TYPE_CHECKING:
     from audit.runner import Audit
 
 Json = dict[str, Any]
+#: What answers, in a process of its own.
+SESSION = "audit.explain.single:answering"
 OPERATIONS = ("predict", "explain", "reasons", "recourse")
 KEYS = ("op", "row", "values", "id")
 #: A session in which nobody asks ends after so many seconds.
@@ -28,8 +44,11 @@ LONGEST = 1 << 20
 
 
 def serve(audit: Audit, scoring: Json, *, idle: float = IDLE) -> int:
-    """Answer until stdin ends or nobody asked for `idle` seconds; 0."""
+    """Answer until stdin ends or nobody asked for `idle` seconds; the exit status."""
     facts = audit.facts
+    found, reason = audit.ask(SESSION, {"prepare": True}, scoring)
+    if found is None:
+        raise AuditError(f"the model could not be asked: {reason}", "look at the model, or try again")
     _say(
         {
             "ok": True, "ready": True, "model": audit.resolved["uri"], "rows": facts["rows"], "favourable": facts["roles"]["favourable"],
@@ -78,14 +97,8 @@ def answer(audit: Audit, scoring: Json, line: bytes | None) -> Json:
         asked = question(line)
         echo = {"id": asked["id"]} if "id" in asked else {}
         op = asked["op"]
-        wants = {
-            "row": asked.get("row"),
-            "values": asked.get("values", {}),
-            "explain": op != "predict",
-            "reasons": op == "reasons",
-            "recourse": op == "recourse",
-        }
-        found, reason = audit.ask("audit.explain.single:explain", wants, scoring)
+        wants = {"row": asked.get("row"), "values": asked.get("values", {})} | {part: op == part for part in OPERATIONS[1:]}
+        found, reason = audit.ask(SESSION, wants, scoring)
     except AuditError as error:
         return {"ok": False, "error": error.what, "mend": error.mend} | echo
     except Exception as error:  # a fault of ours costs one answer and not the session

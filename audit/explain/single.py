@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 import rfc8785
 
-from audit import columns
 from audit.asking import complete
 from audit.context import Context
 from audit.errors import AuditError
-from audit.explain.decisions import Decided, Decider, decider
+from audit.explain.decisions import Decided
 from audit.explain.document import Change, Decision, Explanation, Gate, Input, Method, Part, Reason, Reasons, Recourse, Way
-from audit.explain.proxies import flagged
-from audit.explain.reasons import Shortfalls, band, barred, beaten_by_chance, named, overlap, shortfalls
+from audit.explain.held import Held
+from audit.explain.reasons import Shortfalls, barred, beaten_by_chance, named, overlap, shortfalls
 from audit.explain.recourse import Search
-from audit.explain.space import space_of
-from audit.features import FeatureSpec
+from audit.explain.recourse import Way as Found
+from audit.explain.values import changed, kind, plain, strange
 from audit.outputs import Settled
-from audit.plan import Plan, parameters
+from audit.plan import Plan
 from audit.prepare import Facts
-from audit.registry import SINGLE, checks
 from audit.result import Message
-from audit.rows import single_row, training_rows
+from audit.rows import single_row
 from audit.scored import Scoring, decided_by
 from audit.subject.client import WorkerError
-from audit.subject.frame import Categories, Frame, label_text
+from audit.subject.frame import Categories, Frame
 from audit.text import message
 
 Json = dict[str, Any]
@@ -41,47 +39,44 @@ STABLE = 0.5
 CHANCE = 0.05
 #: Ways that are shown.
 WAYS = 3
-#: Rows of the training data that a row's values are held against.
-SEEN = 20_000
 
 NO_ANSWER = "The model gives no answer for this row, so there is nothing to explain."
-NOT_TABLE = "An input of the model is no single number or category, and this version explains single decisions of tables."
-NOT_DECLARED = "Nobody declared which decision is favourable: name it with --favourable."
 ALL_ALIKE = "No sampled applicant gets the favourable decision, so there is nobody to compare with."
 NOT_THIS_VARIANT = "The model gives no answer for some variants of this row, so its answer cannot be divided among the inputs."
 GRANTED = "The favourable decision was given already."
 
 
-def explain(arguments: Json, worker: socket.socket | None) -> Json:
-    """Job: everything about one row that `arguments` asks for: `row` and `values`, `explain`, `reasons` and `recourse` (booleans)."""
+def answering(arguments: Json, worker: socket.socket | None) -> Callable[[Json], Json]:
+    """Session: each question is what is wanted of one row, `row`, `values`, `explain`, `reasons` and `recourse` (booleans); or {"prepare": true}."""
     plan = Plan.model_validate(arguments["plan"])
     plan = plan.model_copy(update={"audit": plan.audit.model_copy(update={"sample": arguments["sample"]})})
     context = Context(
         check="explain", facts=Facts.model_validate(arguments["facts"]), settled=Settled.model_validate(arguments["settled"]),
         scoring=Scoring.model_validate(arguments["scoring"]), plan=plan, seed=arguments["seed"], model_files=arguments["files"], socket=worker,
     )  # fmt: skip
-    return Single(context, arguments["row"], arguments["values"]).told(arguments)
+    held = Held(context)
+
+    def answer(question: Json) -> Json:
+        if question.get("prepare"):
+            held.prepare()
+            return {}
+        return Single(held, question["row"], question["values"]).told(question)
+
+    return answer
 
 
 class Single:
     """One row of one audit: `row` is its place in the data, `values` replace some of its inputs, or are all of them."""
 
-    def __init__(self, ctx: Context, row: int | None, values: Mapping[str, Any]) -> None:
-        self.ctx, self.row, self.values = ctx, row, values
-        facts = ctx.facts
-        if any(f.kind not in SINGLE for f in facts.features):
-            raise AuditError("an input of the model is no single number or category", "single decisions are explained for tables only")
+    def __init__(self, held: Held, row: int | None, values: Mapping[str, Any]) -> None:
+        self.held, self.ctx, self.judge, self.rules, self.row, self.values = held, held.ctx, held.judge, held.rules, row, values
+        facts = self.ctx.facts
         if row is not None and not 0 <= row < facts.rows:
             raise AuditError(f"there is no row {row}: the data have {facts.rows} rows, counted from 0", f"give --row 0 to {facts.rows - 1}")
-        self.frame = changed(single_row(ctx, row) if row is not None else {}, facts.features, values)
+        self.frame = changed(single_row(self.ctx, row) if row is not None else {}, facts.features, values)
         codes, scores = self._asked()
         self.code, self.scores = codes[0], None if scores is None else scores[0]
-        found = decider(ctx) if ctx.settled.favourable else message(NOT_DECLARED)
-        self.judge: Decider | None = found if isinstance(found, Decider) else None
-        self.why: Message | None = found if isinstance(found, Message) else None
         self.decided: Decided | None = self.judge.decided(codes, scores) if self.judge else None
-        self.rules = columns.rules(facts.roles.columns)
-        self.params = parameters(ctx.plan, checks()["explanation.reasons"])
 
     def told(self, asked: Json) -> Json:
         """The parts of the document that depend on the row, as JSON."""
@@ -146,23 +141,10 @@ class Single:
 
     def inputs(self) -> list[Input]:
         """Every input beside what is usual in the data."""
-        reference = self.ctx.sample(self.ctx.plan.audit.sample).frame
-        out = []
-        for spec in self.ctx.facts.features:
-            column, low, high, most = reference[spec.name], None, None, None
-            coded = spec.name in self.rules and bool(self.rules[spec.name].values)  # numbers that stand for words
-            if isinstance(column, Categories):
-                counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.vocabulary) or 1)
-                most = column.vocabulary[int(counts.argmax())] if column.vocabulary else None
-            elif column.dtype.kind in "iufb":
-                known = np.asarray(column, dtype=np.float64)
-                known = known[np.isfinite(known)]
-                if len(known) and coded:
-                    most = label_text(np.unique(known)[np.unique(known, return_counts=True)[1].argmax()])
-                elif len(known):
-                    low, high = (float(q) for q in np.quantile(known, (0.25, 0.75), method="inverted_cdf"))
-            out.append(Input(column=spec.name, value=self.value(spec.name), kind=_kind(spec), low=low, high=high, most=most))
-        return out
+        return [
+            Input(column=f.name, value=self.value(f.name), kind=kind(f), **self.held.usual[f.name]._asdict())
+            for f in self.ctx.facts.features
+        ]
 
     def notes(self) -> list[Message]:
         """What is unusual about the row, and what was not declared."""
@@ -170,18 +152,12 @@ class Single:
         missing = [name for name in self.frame if self.value(name) is None]
         if missing:
             notes.append(message("Not known for this row: {names}.", names=missing))
-        known = self._known()
+        known = self.held.known
         for name, column in self.frame.items():
-            notes += _strange(name, column, known[name], self.ctx.facts.training is not None) if self.value(name) is not None else []
+            notes += strange(name, column, known[name], self.ctx.facts.training is not None) if self.value(name) is not None else []
         if self.ctx.facts.roles.decision is None:
             notes.append(message("Nobody declared how scores become decisions: the model's own cutoff was used."))
         return notes
-
-    def _known(self) -> Frame:
-        """Rows that the row is held against: those of training, where they are known."""
-        if self.ctx.facts.training is not None:
-            return training_rows(self.ctx, SEEN).frame
-        return self.ctx.sample(self.ctx.plan.audit.sample).frame
 
     # --- why --------------------------------------------------------------------------------------------------------------------------
 
@@ -206,51 +182,53 @@ class Single:
         return [(factor, found.interval(0, i)) for i, factor in enumerate(found.factors)]
 
     def _attributed(self, name: str, pool: Frame | None = None, *, output: int, sign: int = 1) -> Shortfalls:
-        everybody = self.ctx.sample(self.ctx.plan.audit.sample).frame if pool is None else pool
-        return shortfalls(self.ctx, self.frame, everybody, BACKGROUND, name, output=output, sign=sign)
+        return shortfalls(self.ctx, self.frame, self.held.frame if pool is None else pool, BACKGROUND, name, output=output, sign=sign)
 
     def _gates(self, found: Shortfalls, *, output: int, sign: int = 1) -> list[Gate]:
-        everybody = self.ctx.sample(self.ctx.plan.audit.sample).frame
-        luck = beaten_by_chance(self.ctx, self.frame, 0, everybody, found, output=output, sign=sign)
-        limit, gap, noise = self.params["completeness"], float(found.gaps[0]), float(min(found.noise[0], 1e9))
+        luck = beaten_by_chance(self.ctx, self.frame, 0, self.held.frame, found, output=output, sign=sign)
+        limit, gap, noise = self.held.params["completeness"], float(found.gaps[0]), float(min(found.noise[0], 1e9))
         return [
             Gate(name="completeness", value=gap, limit=limit, passed=gap <= limit),
             Gate(name="stability", value=noise, limit=STABLE, passed=noise <= STABLE),
             Gate(name="deletion", value=luck, limit=CHANCE, passed=luck <= CHANCE),
         ]
 
+    def _none_owed(self) -> tuple[Literal["impossible", "not_needed"], Message | None] | None:
+        """Why neither reasons nor ways are owed; None where they are."""
+        if self.judge is None or self.decided is None:
+            return "impossible", self.held.why
+        if not self.answered:
+            return "impossible", message(NO_ANSWER)
+        return ("not_needed", message(GRANTED)) if self.decided.favourable[0] else None
+
     def reasons(self) -> Reasons:
         """The principal reasons by both methods, unless one of them may not be named or the explanation failed its tests."""
-        judge, decided = self.judge, self.decided
-        if judge is None or decided is None:
-            return Reasons(state="impossible", why=self.why)
-        if not self.answered:
-            return Reasons(state="impossible", why=message(NO_ANSWER))
-        if decided.favourable[0]:
-            return Reasons(state="not_needed", why=message(GRANTED))
-        frame, groups, others = judge.everybody
-        passing = band(frame, others, judge.cutoff)
-        if passing is None:
+        if (none := self._none_owed()) is not None:
+            return Reasons(state=none[0], why=none[1])
+        passing, judge = self.held.passing, self.judge
+        if passing is None or judge is None:
             return Reasons(state="impossible", why=message(ALL_ALIKE))
-        pools = {"passing": passing.frame, "everybody": frame}
-        found = {name: self._attributed(name, pool, output=judge.output, sign=judge.sign) for name, pool in pools.items()}
+        scores = self.held.everybody.decided.score
+        pools = {
+            "passing": (passing.frame, passing.low, passing.high),
+            "everybody": (self.held.everybody.frame, float(scores.min()), float(scores.max())),
+        }
+        first = self.held.params["method"]
+        order = [first, *(name for name in pools if name != first)]
+        found = {name: self._attributed(name, pools[name][0], output=judge.output, sign=judge.sign) for name in order}
         if not all(np.isfinite(f.mean).all() for f in found.values()):
             return Reasons(state="impossible", why=message(NOT_THIS_VARIANT))
-        first = self.params["method"]
-        order = [first, *(name for name in pools if name != first)]
-        stand_ins = [p.name for p in flagged(self.ctx, frame, groups, self.params["proxy"])]
-        bounds = {"passing": (passing.low, passing.high), "everybody": (float(others.score.min()), float(others.score.max()))}
         methods = [
-            Method(against=name, applicants=found[name].background, score_low=bounds[name][0], score_high=bounds[name][1], reasons=self._named(found[name], pools[name], stand_ins))
-            for name in order
-        ]  # fmt: skip
+            Method(against=name, applicants=found[name].background, score_low=low, score_high=high, reasons=self._named(found[name], frame))
+            for name, (frame, low, high) in ((name, pools[name]) for name in order)
+        ]
         if not all(gate.passed for f in found.values() for gate in self._gates(f, output=judge.output, sign=judge.sign)):
             return Reasons(state="rejected", methods=methods)
         state = "none" if not methods[0].reasons else "blocked" if any(r.barred for m in methods for r in m.reasons) else "given"
         one, other = (named(found[name], 0) for name in order)
         return Reasons(state=state, methods=methods, agreement=overlap(one.factors, other.factors), open=one.open)
 
-    def _named(self, found: Shortfalls, pool: Frame, stand_ins: list[str]) -> list[Reason]:
+    def _named(self, found: Shortfalls, pool: Frame) -> list[Reason]:
         chosen, ranked = named(found, 0), np.argsort(-found.mean[0], kind="stable")
         out = []
         for place, (factor, tied) in enumerate(zip(chosen.factors, chosen.tied, strict=True)):
@@ -258,7 +236,7 @@ class Single:
             rival = int(ranked[place + 1]) if place + 1 < len(ranked) else None
             margin = None if rival is None else float(mean - max(0.0, found.mean[0, rival]))
             name = found.factors[factor]
-            may_not = barred(name, self.frame, 0, self.rules, self.ctx.facts.roles.sensitive, stand_ins)
+            may_not = barred(name, self.frame, 0, self.rules, self.ctx.facts.roles.sensitive, self.held.stand_ins)
             average, same = self._beside(name, pool)
             out.append(
                 Reason(factor=name, shortfall=mean, low=low, high=high, margin=margin, tied=tied, barred=may_not, mean=average, same=same)
@@ -282,127 +260,43 @@ class Single:
     # --- what would change it ---------------------------------------------------------------------------------------------------------
 
     def recourse(self) -> Recourse:
-        """The nearest ways to the favourable decision, or the declared limit that leaves none."""
-        judge, decided = self.judge, self.decided
-        if judge is None or decided is None:
-            return Recourse(state="impossible", why=self.why)
-        if not self.answered:
-            return Recourse(state="impossible", why=message(NO_ANSWER))
-        if decided.favourable[0]:
-            return Recourse(state="not_needed", why=message(GRANTED))
-        search = self._search(judge, self.rules)
+        """The nearest ways to the favourable decision, or the declared limits that leave none."""
+        if (none := self._none_owed()) is not None:
+            return Recourse(state=none[0], why=none[1])
+        search = self.held.search(self.frame)
         fixed = [f.name for f in search.space.facts if f.fixed in ("immutable", "prohibited")]
         (ways,) = search.ways(search.space.coding.matrix(self.frame), WAYS)
         ways.sort(key=lambda way: (not way.plausible, way.changes, way.cost))  # for people, few changes are easier than many small ones
         if ways:
-            return Recourse(
-                state="found",
-                ways=[self._way(search, judge, way.values, way.cost, way.distance, way.plausible) for way in ways],
-                fixed=fixed,
-                asked=search.asked,
-            )
-        binding, asked = [], search.asked
-        limited = [n for n, r in self.rules.items() if n in self.frame and (r.immutable or r.monotone != "none" or r.range is not None)]
-        for name in limited:
-            loose = self.rules[name].model_copy(update={"immutable": False, "monotone": "none", "range": None})
-            lifted = self._search(judge, {**self.rules, name: loose})
-            if lifted.ways(lifted.space.coding.matrix(self.frame))[0]:
-                binding.append(name)
-            asked += lifted.asked
-        free = {n: r.model_copy(update={"immutable": False, "monotone": "none", "range": None}) for n, r in self.rules.items()}
-        unlimited = self._search(judge, free)
-        found = bool(unlimited.ways(unlimited.space.coding.matrix(self.frame))[0])
-        return Recourse(state="none", fixed=fixed, binding=binding, unlimited=found, asked=asked + unlimited.asked)
+            return Recourse(state="found", ways=[self._way(search, way) for way in ways], fixed=fixed, asked=search.asked)
+        return self._binding(fixed, search.asked)
 
-    def _search(self, judge: Decider, rules: Mapping[str, columns.ColumnRule]) -> Search:
-        frame, _, others = judge.everybody
-        space = space_of(frame, rules, self.ctx.facts.roles.sensitive, self.frame)
-        return Search(space, lambda matrix: judge(space.coding.frame(matrix)).asked, space.reference[others.favourable])
+    def _binding(self, fixed: list[str], asked: int) -> Recourse:
+        """No way: which declared limits each of which alone, lifted, opens one, and whether all of them together do."""
+        loose = {
+            n: r.model_copy(update={"immutable": False, "monotone": "none", "range": None})
+            for n, r in self.rules.items()
+            if n in self.frame and (r.immutable or r.monotone != "none" or r.range is not None)
+        }
+        tried = {name: self.held.search(self.frame, {**self.rules, name: rule}) for name, rule in loose.items()}
+        opened = {name: bool(search.ways(search.space.coding.matrix(self.frame))[0]) for name, search in tried.items()}
+        free = self.held.search(self.frame, {**self.rules, **loose})
+        unlimited = bool(free.ways(free.space.coding.matrix(self.frame))[0])
+        return Recourse(
+            state="none", fixed=fixed, binding=[name for name, found in opened.items() if found], unlimited=unlimited,
+            asked=asked + sum(search.asked for search in tried.values()) + free.asked,
+        )  # fmt: skip
 
-    def _way(self, search: Search, judge: Decider, values: Any, cost: float, distance: float, plausible: bool) -> Way:
-        after = search.space.coding.frame(values[None])
-        found = judge(after)
+    def _way(self, search: Search, found: Found) -> Way:
+        assert self.judge is not None
+        after = search.space.coding.frame(found.values[None])
         changes = [
             Change(column=name, before=self.value(name), after=plain(after[name]))
             for name in self.frame
             if plain(after[name]) != self.value(name)
         ]
-        score = float(found.score[0]) if self.ctx.settled.has_scores else None
-        return Way(changes=changes, cost=cost, score=score, distance=distance, plausible=plausible)
-
-
-def plain(column: Any) -> str | float | bool | None:
-    """The one value of a column of one row; None where it is missing."""
-    if isinstance(column, Categories):
-        return column.vocabulary[column.codes[0]] if column.codes[0] >= 0 else None
-    if column.dtype.kind == "M":
-        return None if np.isnat(column[0]) else str(column[0].astype("datetime64[s]"))
-    if column.dtype.kind == "b":
-        return bool(column[0])
-    return float(column[0]) if np.isfinite(column[0]) else None
-
-
-def changed(frame: Frame, features: list[FeatureSpec], values: Mapping[str, Any]) -> Frame:
-    """A frame of one row with some inputs replaced; AuditError where a value is not what the input holds, or an input has none."""
-    names = [f.name for f in features]
-    for name in values:
-        if name not in names:
-            raise AuditError(f"{name!r} is no input of the model", f"its inputs are {', '.join(names[:40])}")
-    without = [name for name in names if name not in values and name not in frame]
-    if without:
-        raise AuditError(f"no value was given for {', '.join(without[:10])}", "give every input, or a row to start from")
-    return {f.name: _column(f, values[f.name]) if f.name in values else frame[f.name] for f in features}
-
-
-def _column(spec: FeatureSpec, value: Any) -> Any:
-    wrong = AuditError(f"{value!r} is no value for the input {spec.name!r}", f"it holds a {spec.kind}, or null where it is not known")
-    if spec.read == "text":
-        if value is None:
-            return Categories(np.array([-1], np.int32), ())
-        if isinstance(value, bool | int | float):
-            value = label_text(value)
-        if not isinstance(value, str) or len(value) > 10_000:
-            raise wrong
-        return Categories(np.array([0], np.int32), (value,))
-    if spec.read == "datetime":
-        try:
-            return np.array([value], dtype="datetime64[ns]")
-        except (ValueError, TypeError):
-            raise wrong from None
-    if value is not None and not isinstance(value, bool | int | float):
-        raise wrong
-    number = np.nan if value is None else float(value)
-    if np.isinf(number) or (spec.read == "int64" and np.isfinite(number) and (number != np.rint(number) or abs(number) >= 2**53)):
-        raise wrong
-    if spec.read in ("int64", "bool") and np.isfinite(number):
-        return np.array([number]).astype(spec.read)
-    return np.array([number])
-
-
-def _kind(spec: FeatureSpec) -> Any:
-    return spec.kind if spec.kind in ("number", "category", "datetime") else "category"
-
-
-def _strange(name: str, column: Any, known: Any, training: bool) -> list[Message]:
-    """Notes on a value that no row of the data has, or that lies beyond all of them."""
-    where = message("the training rows") if training else message("the sampled rows")
-    if isinstance(column, Categories):
-        seen = {known.vocabulary[c] for c in np.unique(known.codes) if c >= 0}
-        value = column.vocabulary[column.codes[0]]
-        return [] if value in seen else [message("{name} is {value}, which none of {where} has.", name=name, value=value, where=where)]
-    if column.dtype.kind not in "iuf":
-        return []
-    numbers = np.asarray(known, dtype=np.float64)
-    numbers = numbers[np.isfinite(numbers)]
-    value, low, high = float(column[0]), float(numbers.min(initial=np.inf)), float(numbers.max(initial=-np.inf))
-    if not len(numbers) or low <= value <= high:
-        return []
-    return [
-        message(
-            "{name} is {value:number}, outside what {where} have ({low:number} to {high:number}): the model was not fitted to such values.",
-            name=name, value=value, where=where, low=low, high=high,
-        )
-    ]  # fmt: skip
+        score = float(self.judge(after).score[0]) if self.ctx.settled.has_scores else None
+        return Way(changes=changes, cost=found.cost, score=score, distance=found.distance, plausible=found.plausible)
 
 
 def _plain(value: Any) -> Any:

@@ -348,6 +348,16 @@ def die(arguments, worker): os.kill(os.getpid(), signal.SIGKILL)
 def leap(arguments, worker): os._exit(0)
 def nan(arguments, worker): return {"x": float("nan")}
 def talk(arguments, worker): print("noise"); return {}
+def counting(arguments, worker):
+    asked = []
+    def answer(question):
+        asked.append(question)
+        if question["do"] == "refuse": raise AuditError("bad question", "ask another")
+        if question["do"] == "stumble": raise ValueError("123")
+        if question["do"] == "hang": time.sleep(60)
+        if question["do"] == "die": os._exit(1)
+        return {"asked": len(asked), "from": arguments["x"], "nan": float("nan")} if question["do"] == "nan" else {"asked": len(asked), "from": arguments["x"]}
+    return answer
 """
 
 
@@ -388,7 +398,7 @@ def test_an_error_of_a_job_says_where_and_quotes_no_value(jobs: Jobs) -> None:
 def test_a_job_without_a_result_is_an_error_and_the_next_one_runs(jobs: Jobs, name: str) -> None:
     with pytest.raises(JobError) as error:
         jobs.run(f"tried_jobs:{name}", {}, limit=60)
-    assert error.value.kind == ("error" if name == "no_such_function" else "died")
+    assert error.value.kind == ("died" if name in ("die", "leap") else "error")
     assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
 
 
@@ -427,6 +437,39 @@ def test_a_job_is_interrupted_and_the_next_one_hears_nothing_of_it(jobs: Jobs) -
 def test_what_a_job_prints_does_not_reach_stdout(jobs: Jobs, capfd: pytest.CaptureFixture[str]) -> None:
     assert jobs.run("tried_jobs:talk", {}, limit=60) == {}
     assert capfd.readouterr().out == ""
+
+
+def test_a_session_stays_for_the_next_question_whatever_the_last_one_was(jobs: Jobs) -> None:
+    session = jobs.open("tried_jobs:counting", {"x": 5}, limit=60)
+    assert session.ask({"do": "it"}, limit=60) == {"asked": 1, "from": 5}
+    with pytest.raises(AuditError, match="bad question"):
+        session.ask({"do": "refuse"}, limit=60)
+    for fault in ("stumble", "nan"):
+        with pytest.raises(JobError) as error:
+            session.ask({"do": fault}, limit=60)
+        assert error.value.kind == "error"
+        assert "123" not in error.value.message
+    assert session.ask({"do": "it", "more": "y" * 300_000}, limit=60) == {"asked": 5, "from": 5}
+    session.close()
+    assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
+
+
+@pytest.mark.parametrize(("last", "kind"), [("hang", "timeout"), ("die", "died")])
+def test_a_session_that_is_lost_says_so_and_another_can_be_opened(jobs: Jobs, last: str, kind: str) -> None:
+    session = jobs.open("tried_jobs:counting", {"x": 5}, limit=60)
+    with pytest.raises(JobError) as error:
+        session.ask({"do": last}, limit=0.5 if last == "hang" else 60)
+    assert error.value.kind == kind
+    assert session.closed
+    assert jobs.open("tried_jobs:counting", {"x": 6}, limit=60).ask({"do": "it"}, limit=60) == {"asked": 1, "from": 6}
+
+
+def test_a_session_that_cannot_begin_is_an_error(jobs: Jobs) -> None:
+    with pytest.raises(JobError):
+        jobs.open("tried_jobs:no_such_function", {}, limit=60)
+    with pytest.raises(AuditError, match="bad column"):
+        jobs.open("tried_jobs:refuse", {}, limit=60)
+    assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
 
 
 def test_an_error_is_described_without_its_message() -> None:

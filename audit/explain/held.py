@@ -1,0 +1,111 @@
+"""What every question about single rows is held against: the sampled applicants, who decides, who just got the decision. Found once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from audit import columns
+from audit.context import Context
+from audit.errors import AuditError
+from audit.explain.decisions import Decider, Everybody, decider
+from audit.explain.proxies import flagged
+from audit.explain.reasons import Band, band
+from audit.explain.recourse import Search
+from audit.explain.space import space_of
+from audit.plan import parameters
+from audit.registry import SINGLE, checks
+from audit.result import Message
+from audit.rows import training_rows
+from audit.subject.frame import Categories, Frame, label_text
+from audit.text import message
+
+#: Rows of the training data that a row's values are held against.
+SEEN = 20_000
+NOT_DECLARED = "Nobody declared which decision is favourable: name it with --favourable."
+
+
+class Usual(NamedTuple):
+    """Between which values half of the applicants lie, or the most frequent value; None where it is not that kind of input."""
+
+    low: float | None = None
+    high: float | None = None
+    most: str | None = None
+
+
+class Held:
+    """One model and its applicants, ready for questions about any row."""
+
+    def __init__(self, ctx: Context) -> None:
+        if any(f.kind not in SINGLE for f in ctx.facts.features):
+            raise AuditError("an input of the model is no single number or category", "single decisions are explained for tables only")
+        self.ctx = ctx
+        found = decider(ctx) if ctx.settled.favourable else message(NOT_DECLARED)
+        self.judge: Decider | None = found if isinstance(found, Decider) else None
+        self.why: Message | None = found if isinstance(found, Message) else None
+        self.rules = columns.rules(ctx.facts.roles.columns)
+        self.params = parameters(ctx.plan, checks()["explanation.reasons"])
+
+    def prepare(self) -> None:
+        """Find now what questions will need, so that the first one is answered as fast as any other."""
+        _ = self.usual, self.known
+        if self.judge is not None:
+            _ = self.passing, self.stand_ins
+
+    @cached_property
+    def frame(self) -> Frame:
+        """The sampled applicants."""
+        return self.ctx.sample(self.ctx.plan.audit.sample).frame
+
+    @cached_property
+    def known(self) -> Frame:
+        """Rows that a row is held against: those of training, where they are known."""
+        return self.frame if self.ctx.facts.training is None else training_rows(self.ctx, SEEN).frame
+
+    @cached_property
+    def usual(self) -> dict[str, Usual]:
+        """What is usual of each input."""
+        return {f.name: self._usual(f.name, self.frame[f.name]) for f in self.ctx.facts.features}
+
+    def _usual(self, name: str, column: Any) -> Usual:
+        if isinstance(column, Categories):
+            counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.vocabulary) or 1)
+            return Usual(most=column.vocabulary[int(counts.argmax())] if column.vocabulary else None)
+        known = np.asarray(column, dtype=np.float64) if column.dtype.kind in "iufb" else np.zeros(0)
+        known = known[np.isfinite(known)]
+        if not len(known):
+            return Usual()
+        if name in self.rules and self.rules[name].values:  # numbers that stand for words
+            values, counts = np.unique(known, return_counts=True)
+            return Usual(most=label_text(values[counts.argmax()]))
+        low, high = np.quantile(known, (0.25, 0.75), method="inverted_cdf")
+        return Usual(float(low), float(high))
+
+    # --- with a decision that a person wants --------------------------------------------------------------------------------------------
+
+    @property
+    def everybody(self) -> Everybody:
+        """The sampled applicants with a usable answer, and how they are decided."""
+        assert self.judge is not None, "asked only where a decision is wanted"
+        return self.judge.everybody
+
+    @cached_property
+    def passing(self) -> Band | None:
+        """Those who just got the decision; None where nobody did."""
+        assert self.judge is not None, "asked only where a decision is wanted"
+        return band(self.everybody.frame, self.everybody.decided, self.judge.cutoff)
+
+    @cached_property
+    def stand_ins(self) -> list[str]:
+        """Inputs that go so strongly with a sensitive column that they may stand for it."""
+        return [p.name for p in flagged(self.ctx, self.everybody.frame, self.everybody.groups, self.params["proxy"])]
+
+    def search(self, own: Frame, rules: Mapping[str, columns.ColumnRule] | None = None) -> Search:
+        """A search for ways of this row to the decision, by the declared limits or by others."""
+        assert self.judge is not None, "asked only where a decision is wanted"
+        judge, (frame, _, decided) = self.judge, self.everybody
+        space = space_of(frame, self.rules if rules is None else rules, self.ctx.facts.roles.sensitive, own)
+        return Search(space, lambda matrix: judge(space.coding.frame(matrix)).asked, space.reference[decided.favourable])
