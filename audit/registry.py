@@ -85,13 +85,16 @@ def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], pa
 
 
 def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """AuditError where the plan names a column or a file for this check that is not there, or no sensitive column where one is meant."""
+    """AuditError where the plan names a column or a file for this check that is not there, or no sensitive column or input where one is meant."""
     for file in (params[name] for name in check.files if params.get(name)):
         if not Path(file).is_file():
             raise AuditError(
                 f"the plan names the file {file!r} for {check.info.id}, which is not there",
                 "correct the path; it counts from the current folder",
             )
+    if facts["features"]:
+        for name in check.groupings:
+            _refuse_groups(check, [f["name"] for f in facts["features"]], params[name] or {})
     for column in (column for name in check.lists for column in params[name] or ()):
         if column not in facts["columns"] or column == facts["roles"]["target"]:
             what = "which is the target" if column in facts["columns"] else "which is no column of the data"
@@ -110,6 +113,23 @@ def refuse_columns(check: Check, facts: Mapping[str, Any], params: Mapping[str, 
         raise AuditError(f"the plan names {named[0]!r} twice for {check.info.id}", "name a column for each parameter")
 
 
+def _refuse_groups(check: Check, inputs: list[str], groups: Mapping[str, list[str]]) -> None:
+    """AuditError where groups of inputs hold what is no input, or leave open what an input belongs to."""
+    listed = [column for columns in groups.values() for column in columns]
+    wrong = next((column for column in listed if column not in inputs), None)
+    if wrong is not None:
+        raise AuditError(
+            f"the plan groups {wrong!r} for {check.info.id}, which is no input of the model", f"its inputs are {', '.join(inputs[:40])}"
+        )
+    if len(set(listed)) < len(listed) or not all(groups.values()):
+        raise AuditError(
+            f"the plan puts a column into two groups for {check.info.id}, or leaves a group empty", "name every column once under groups"
+        )
+    taken = next((name for name, columns in groups.items() if name in inputs and name not in columns), None)
+    if taken is not None:
+        raise AuditError(f"the plan calls a group for {check.info.id} {taken!r}, as an input that is not in it", "give it another name")
+
+
 #: What a check does with survey weights: its estimates take them; it measures the rows as they are, and says so; or there is nothing to weigh.
 Weighs = typing.Literal["weighted", "unweighted", "nothing"]
 
@@ -126,6 +146,7 @@ class Check:
     reported_only: frozenset[str] = frozenset()
     columns: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    groupings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     weighs: Weighs = "unweighted"
 
@@ -168,13 +189,14 @@ def check(
     reported_only: Iterable[str] = (),
     columns: Iterable[str] = (),
     lists: Iterable[str] = (),
+    groupings: Iterable[str] = (),
     files: Iterable[str] = (),
     weighs: Weighs = "unweighted",
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
-    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data; `files` name a file each that the check reads,
-    and it too runs only where the plan sets them all; `weighs` is `Weighs`.
+    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data, `groupings` groups of inputs; `files` name a
+    file each that the check reads, and it too runs only where the plan sets them all; `weighs` is `Weighs`.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
@@ -192,7 +214,9 @@ def check(
             id=id, title=title, meaning=meaning, limits=limits, unit=unit, direction=direction, references=list(references),
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
-        _registered[id] = Check(info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(files), weighs)
+        _registered[id] = Check(
+            info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(groupings), tuple(files), weighs
+        )
         return function
 
     return register

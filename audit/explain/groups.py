@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.errors import AuditError
 from audit.subject.frame import Categories
 
 if TYPE_CHECKING:
@@ -18,20 +17,15 @@ if TYPE_CHECKING:
 def grouped(ctx: Context, given: Mapping[str, Sequence[str]] | None, correlated: float) -> dict[str, list[str]]:
     """Name → columns, every input in one of them, in the order of the inputs; empty where each stands alone.
 
-    `given` are the plan's groups. Among the other columns of numbers, those whose rank correlation over the sampled rows is at least
+    `given` are the plan's groups, which were checked before anything was loaded (`registry.refuse_columns`). Among the other columns of numbers, those whose rank correlation over the sampled rows is at least
     `correlated` in size, on average over the group, are put together (average linkage); 1 puts none together.
     """
     if not given and correlated == 1:
         return {}
     features = [f.name for f in ctx.facts.features]
     named = {name: list(columns) for name, columns in (given or {}).items()}
-    listed = [column for columns in named.values() for column in columns]
-    wrong = next((c for c in listed if c not in features), None)
-    if wrong is not None:
-        raise AuditError(f"the plan groups {wrong!r}, which is no input of the model", f"its inputs are {', '.join(features[:40])}")
-    if len(set(listed)) < len(listed) or not all(named.values()):
-        raise AuditError("the plan puts a column into two groups, or leaves a group empty", "name every column once under groups")
-    free = [name for name in features if name not in set(listed)]
+    listed = {column for columns in named.values() for column in columns}
+    free = [name for name in features if name not in listed]
     together = by_correlation(ctx.sample(ctx.plan.audit.sample).frame, free, correlated) if correlated < 1 else []
     for columns in together:
         named[" + ".join(columns)] = columns

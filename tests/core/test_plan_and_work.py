@@ -21,7 +21,7 @@ from audit import text, toml
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, describe_error, write_whole
 from audit.journal import BusyError, Journal
-from audit.registry import checks
+from audit.registry import checks, refuse_columns
 from audit.result import AuditResult, CheckInfo, CheckResult, Criterion, Estimate, Finding, Measurement, Message, document_digest
 from audit.roles import parse_decision
 
@@ -127,6 +127,38 @@ def test_a_plan_that_is_wrong_is_refused_before_anything_is_loaded(tmp_path: Pat
         load(tmp_path, content + "\n")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+    assert " — " in str(error.value)
+
+
+EXPLANATIONS = [(id_, name) for id_, check in checks().items() if id_.startswith("explanation.") for name in check.defaults]
+
+
+@pytest.mark.parametrize(("id_", "name"), EXPLANATIONS)
+def test_no_parameter_of_an_explanation_takes_what_it_cannot_mean(tmp_path: Path, id_: str, name: str) -> None:
+    """Nothing below its range, no NaN, no truth value, no list, and no text that is none of its words."""
+    for value in ("-1", "0", "nan", "true", "[1]", '"many"', "{ a = 1 }", "2026-01-01"):
+        with pytest.raises(AuditError) as error:
+            load(tmp_path, f'[checks."{id_}".params]\n{name} = {value}\n')
+        assert f"'{name}" in str(error.value), value
+        assert "\n" not in str(error.value)
+
+
+GROUPS: list[tuple[dict[str, list[str]], str]] = [
+    ({"two": ["income", "luck"]}, "groups 'luck' for explanation.global, which is no input of the model"),
+    ({"two": ["income", "debt"], "other": ["debt"]}, "puts a column into two groups"),
+    ({"two": []}, "leaves a group empty"),
+    ({"age": ["income", "debt"]}, "calls a group for explanation.global 'age', as an input that is not in it"),
+]
+
+
+@pytest.mark.parametrize(("groups", "said"), GROUPS)
+def test_groups_that_are_none_are_refused_before_anything_is_loaded(groups: dict[str, list[str]], said: str) -> None:
+    facts = {"features": [{"name": name} for name in ("income", "debt", "age")], "groups": [], "columns": ["income", "debt", "age"]}
+    check = checks()["explanation.global"]
+    refuse_columns(check, facts, check.parameters({"groups": {"money": ["income", "debt"], "age": ["age"]}}))
+    with pytest.raises(AuditError) as error:
+        refuse_columns(check, facts, check.parameters({"groups": groups}))
+    assert said in str(error.value)
     assert " — " in str(error.value)
 
 

@@ -201,4 +201,15 @@ def test_a_limit_in_the_plan_is_judged_and_never_decides(tmp_path: Path) -> None
     (check,) = [c for c in document.checks if c.info.id == CHECK]
     assert check.findings[0].verdict == "fail"
     assert check.findings[0].key not in {key for q in document.questions for key in q.findings}
-    assert plans.load(None).checks.get(CHECK) is None
+
+
+@pytest.mark.parametrize(("rate", "warned"), [(0.45, True), (0.15, False)])
+def test_the_built_in_plan_warns_of_a_slice_with_plainly_more_errors(tmp_path: Path, rate: float, warned: bool) -> None:
+    """30 points more in one row of fifty; and where nothing is planted, what the search brings up is no warning."""
+    document = planted(tmp_path, rate=rate).document()
+    (check,) = [c for c in document.checks if c.info.id == CHECK]
+    judged = [f for f in check.findings if f.criterion is not None]
+    assert judged
+    assert {f.criterion.role for f in judged if f.criterion} == {"warns"}
+    assert any(f.verdict == "fail" for f in judged) == warned
+    assert not {f.key for f in judged} & {key for q in document.questions for key in q.findings}

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     ],
     about="evidence",
     probing=True,
+    groupings=["groups"],
 )
 def global_(
     ctx: Context,

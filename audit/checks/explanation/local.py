@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     references=["Lundberg and Lee 2017", "Sundararajan, Taly and Yan 2017", "Covert and Lee 2021", "Musco and Witter 2025"],
     about="evidence",
     probing=True,
+    groupings=["groups"],
 )
 def local(
     ctx: Context,
