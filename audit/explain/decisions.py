@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
+#: Why nobody can be compared with.
+ALL_ALIKE = "No sampled applicant gets the favourable decision, so there is nobody to compare with."
+ALL_GRANTED = "Every sampled row gets the favourable decision, so nobody is owed reasons or a way to it."
 #: Why nothing can be said of the decisions of an audit.
 NOT_ITS_OWN = "The decisions are a column of the data and not the model's, so the model's inputs are no reasons for them."
 NO_SCORES = "The model gives labels of several classes and no scores, so nothing says how near a row is to the favourable one."
@@ -95,6 +98,29 @@ class Decider:
         defined = np.flatnonzero(np.isfinite(found.score))
         groups = {name: codes[defined] for name, codes in sample.groups.items()}
         return Everybody(take(sample.frame, defined), groups, Decided(found.favourable[defined], found.score[defined], found.gap[defined]))
+
+
+class Refused(NamedTuple):
+    """The sampled rows and who decides them, with the places (k,) of those that do not get the decision, in the check's own order."""
+
+    judge: Decider
+    everybody: Everybody
+    order: NDArray[np.int64]
+
+    def first(self, size: int) -> NDArray[np.int64]:
+        """Up to `size` of those who do not get it, in the order of the rows."""
+        return np.sort(self.order[:size])
+
+
+def refused(ctx: Context) -> Refused | Message:
+    """Those who do not get the favourable decision, or the reason why nothing can be said of them."""
+    judge = decider(ctx)
+    if not isinstance(judge, Decider):
+        return judge
+    without = np.flatnonzero(~judge.everybody.decided.favourable)
+    if not len(without):
+        return message(ALL_GRANTED)
+    return Refused(judge, judge.everybody, ctx.rng("rows").permutation(without))
 
 
 def decider(ctx: Context) -> Decider | Message:

@@ -12,6 +12,7 @@ from audit import columns
 from audit.context import Context
 from audit.errors import AuditError
 from audit.explain.decisions import Decider, Everybody, decider
+from audit.explain.descent import descent
 from audit.explain.proxies import flagged
 from audit.explain.reasons import Band, band
 from audit.explain.recourse import Search
@@ -108,4 +109,9 @@ class Held:
         assert self.judge is not None, "asked only where a decision is wanted"
         judge, (frame, _, decided) = self.judge, self.everybody
         space = space_of(frame, self.rules if rules is None else rules, self.ctx.facts.roles.sensitive, own)
-        return Search(space, lambda matrix: judge(space.coding.frame(matrix)).asked, space.reference[decided.favourable])
+        return Search(
+            space,
+            lambda matrix: judge(space.coding.frame(matrix)).asked,
+            space.reference[decided.favourable],
+            descent=descent(judge, space),
+        )

@@ -1,6 +1,6 @@
-"""Ways to the other decision: counterfactual rows that respect what a person can change, found by asking the model and nothing else.
+"""Ways to the other decision: counterfactual rows that respect what a person can change, each of which the model was asked about.
 
-A beam search over changes of one fact at a time, each asked of the model in large batches, bounded by the cheapest way found so far; where it finds none, the
+Where gradients can be had, the nearest place that they lead to is the first way (`descent`). Then a beam search over changes of one fact at a time, each asked of the model in large batches, bounded by the cheapest way found so far; where it finds none, the
 facts of people who got the decision are taken over and given back one by one (Brughmans, Leyman and Martens 2024, "NICE"). What is found is shrunk towards the
 row, rounded to the column's precision, and asked again: only what then still has the decision is a way.
 """
@@ -16,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from audit.explain.descent import Descent
     from audit.explain.space import Fact, Space
 
     Floats = NDArray[np.float64]
@@ -32,6 +33,8 @@ BEAM, KEEP = 8, 12
 HALVINGS = 8
 #: People with the decision whose facts are taken over where the search finds nothing.
 DONORS = 20
+#: How far a changed number is missed where a way is tried, as a share of itself, and how often.
+NOISE, TRIES = 0.02, 5
 #: Rows of one question to the model, at most.
 BATCH = 65_536
 #: Rows that are looked at together, at most: the states of all of them are held at once.
@@ -62,6 +65,7 @@ class Search:
     ask: Ask
     accepted: Floats
     depth: int = DEPTH
+    descent: Descent | None = None
     asked: int = field(default=0, init=False)
 
     def ways(self, own: Floats, most: int = 1) -> list[list[Way]]:
@@ -70,11 +74,25 @@ class Search:
             return [way for start in range(0, len(own), ROWS) for way in self.ways(own[start : start + ROWS], most)]
         _, gap = self._ask(own)
         pool: list[list[tuple[float, Floats]]] = [[] for _ in own]
+        if self.descent is not None:
+            self._descend(own, self.descent, pool)
         self._beam(own, gap, pool)
         left = np.array([i for i, found in enumerate(pool) if not found], dtype=np.int64)
         if len(left) and len(self.accepted):
             self._take_over(own, left, pool)
         return self._finished(own, pool, most)
+
+    def holds(self, own: Floats, found: Floats, rng: np.random.Generator) -> Floats:
+        """Of each way (n, d) the share of `TRIES` (n,) that still has the decision where every changed number misses by up to `NOISE` of itself."""
+        still = np.zeros(len(found))
+        for _ in range(TRIES):
+            missed = found.copy()
+            for fact in (fact for fact in self.space.facts if fact.numeric):
+                (j,) = fact.columns
+                off = 1 + NOISE * rng.uniform(-1, 1, len(found))
+                missed[:, j] = np.where(found[:, j] != own[:, j], found[:, j] * off, found[:, j])
+            still += self._ask(missed)[0]
+        return still / TRIES
 
     def _ask(self, matrix: Floats) -> tuple[Bools, Floats]:
         if not len(matrix):
@@ -84,13 +102,22 @@ class Search:
         ok, gap = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
         return ok & np.isfinite(gap), np.where(np.isfinite(gap), gap, np.inf)
 
+    def _descend(self, own: Floats, descent: Descent, pool: list[list[tuple[float, Floats]]]) -> None:
+        """Where the gradient leads, made small; what costs more than that need not be tried."""
+        found = descent(own)
+        ok = self._ask(found)[0] & self.space.changed(own, found).any(axis=1) & ~self.space.violations(own, found)
+        at = np.flatnonzero(ok)
+        found = self._smallest(own[at], found[at])
+        for i, cost, values in zip(at, self.space.cost(own[at], found), found, strict=True):
+            pool[i].append((float(cost), values))
+
     # --- the beam ---------------------------------------------------------------------------------------------------------------------
 
     def _beam(self, own: Floats, gap: Floats, pool: list[list[tuple[float, Floats]]]) -> None:
         """One more fact changed at each step; what costs more than the cheapest way so far is not asked."""
         n, facts = len(own), self.space.facts
         row, state, used = np.arange(n), own.copy(), np.zeros((n, len(facts)), dtype=bool)
-        best, rate = np.full(n, np.inf), np.full(n, np.inf)
+        best, rate = np.array([found[0][0] if found else np.inf for found in pool]), np.full(n, np.inf)
         allowed = [fact.allowed(own) for fact in facts]
         for _ in range(self.depth):
             source, changed, which = self._steps(row, state, used, allowed)
@@ -248,10 +275,12 @@ class Search:
         return np.concatenate(columns, axis=1)
 
 
-def evaluations(space: Space, depth: int) -> int:
-    """Rows that the search for one row may ask about: what a budget is divided by."""
+def evaluations(space: Space, depth: int, descent: Descent | None = None) -> int:
+    """Rows that the search for one row may ask about, and what its gradients cost: what a budget is divided by."""
+    from audit.explain.descent import EACH, STEPS
+
     targets = sum(len(fact.targets) for fact in space.facts)
-    return targets * (1 + BEAM * (depth - 1)) + KEEP * HALVINGS * 2 * depth + DONORS
+    return targets * (1 + BEAM * (depth - 1)) + KEEP * HALVINGS * 2 * depth + DONORS + (0 if descent is None else EACH * STEPS)
 
 
 def _nearest(rows: Floats, people: Floats, *, skip: bool = False) -> Floats:

@@ -13,7 +13,7 @@ import rfc8785
 from audit.asking import complete
 from audit.context import Context
 from audit.errors import AuditError
-from audit.explain.decisions import Decided
+from audit.explain.decisions import ALL_ALIKE, Decided
 from audit.explain.document import Change, Decision, Explanation, Gate, Input, Method, Part, Reason, Reasons, Recourse, Way
 from audit.explain.held import Held
 from audit.explain.reasons import Shortfalls, barred, beaten_by_chance, named, overlap, shortfalls
@@ -41,7 +41,6 @@ CHANCE = 0.05
 WAYS = 3
 
 NO_ANSWER = "The model gives no answer for this row, so there is nothing to explain."
-ALL_ALIKE = "No sampled applicant gets the favourable decision, so there is nobody to compare with."
 NOT_THIS_VARIANT = "The model gives no answer for some variants of this row, so its answer cannot be divided among the inputs."
 GRANTED = "The favourable decision was given already."
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from audit.registry import Field, check
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.reasons import Named, Shortfalls
     from audit.result import Evidence, Measurement, Message
+    from audit.subject.frame import Frame
 
     Bools = NDArray[np.bool_]
 
@@ -56,28 +57,24 @@ def reasons(
     """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued."""
     import numpy as np
 
-    from audit.columns import rules
     from audit.explain.attribute import FROM_ANSWERS, affordable
-    from audit.explain.decisions import Decider, decider
+    from audit.explain.decisions import ALL_ALIKE, Refused, refused
     from audit.explain.proxies import flagged
-    from audit.explain.reasons import band, barred, named, overlap, shortfalls
-    from audit.measure import exact, rate, value
-    from audit.stats.losses import mean_loss
+    from audit.explain.reasons import band, shortfalls
+    from audit.measure import rate
     from audit.subject.frame import take
     from audit.text import message
 
-    judge = decider(ctx)
-    if not isinstance(judge, Decider):
-        yield judge
+    those = refused(ctx)
+    if not isinstance(those, Refused):
+        yield those
         return
-    frame, groups, decided = judge.everybody
-    refused = np.flatnonzero(~decided.favourable)
+    judge, (frame, groups, decided), _ = those
     passing = band(frame, decided, judge.cutoff)
-    if not len(refused) or passing is None:
-        yield message("Every sampled row gets the same decision, so there is nothing to compare the refused with.")
+    if passing is None:
+        yield message(ALL_ALIKE)
         return
-    size = affordable(ctx, rows, 2 * background, budget)
-    chosen = np.sort(ctx.rng("rows").permutation(refused)[:size])
+    chosen = those.first(affordable(ctx, rows, 2 * background, budget))
     adverse = take(frame, chosen)
     drawn = min(background, PATHS) if "integrated_gradients" in ctx.settled.methods else background
     found = {
@@ -91,50 +88,83 @@ def reasons(
     if not len(usable):
         yield message("No attribution of a refused row adds up to its answer, so no reason can be named.")
         return
-    names = [named(first, int(i)) for i in usable]
-    declared, sensitive = rules(ctx.facts.roles.columns), ctx.facts.roles.sensitive
-    stand_ins = [p.name for p in flagged(ctx, frame, groups, proxy)]
-    may_not = np.array([[barred(f, adverse, int(i), declared, sensitive, stand_ins) for f in first.factors] for i in usable], dtype=bool)
-    told = _Told(
-        names,
-        np.array([any(may_not[k, f] for f in n.factors) for k, n in enumerate(names)]),
-        np.zeros((len(names), len(first.factors)), bool),
-    )
-    for k, n in enumerate(names):
-        told.named[k, n.factors] = True
+    told = _told(ctx, first, second, take(adverse, usable), usable, [p.name for p in flagged(ctx, frame, groups, proxy)])
     members = {name: codes[chosen[usable]] for name, codes in groups.items()}
-    order = sorted(range(len(first.factors)), key=lambda f: (-int(told.named[:, f].sum()), first.factors[f]))
-    other = [named(second, int(i)) for i in usable]
-    table = _table(first.factors, order, told, other)
-    for place, f in enumerate(order):
+    yield from _shares(ctx, told, where, members)
+    yield from _agreed(ctx, told, members, len(decided.score))
+
+
+class _Told(NamedTuple):
+    """What is named for each of n rows: the reasons by the first method and by the other, whether one of either may not be named (n,), and which
+    factors are among the first method's (n, factors). `none_barred`: no input of the model can be a reason that may not be named."""
+
+    factors: tuple[str, ...]
+    names: list[Named]
+    other: list[Named]
+    blocked: Bools
+    named: Bools
+    none_barred: bool
+
+    @property
+    def order(self) -> list[int]:
+        """The factors, the most frequent reason first."""
+        return sorted(range(len(self.factors)), key=lambda f: (-int(self.named[:, f].sum()), self.factors[f]))
+
+
+def _told(ctx: Context, first: Shortfalls, second: Shortfalls, frame: Frame, usable: NDArray[np.int64], stand_ins: list[str]) -> _Told:
+    """The reasons of rows of `frame`, which are those at `usable` of the shortfalls."""
+    import numpy as np
+
+    from audit.columns import rules
+    from audit.explain.reasons import barred, named
+
+    names, other = ([named(found, int(i)) for i in usable] for found in (first, second))
+    declared, sensitive = rules(ctx.facts.roles.columns), ctx.facts.roles.sensitive
+    may_not = np.array(
+        [[barred(f, frame, k, declared, sensitive, stand_ins) for f in first.factors] for k in range(len(usable))], dtype=bool
+    )
+    blocked = np.array([may_not[k, [*one.factors, *two.factors]].any() for k, (one, two) in enumerate(zip(names, other, strict=True))])
+    among = np.zeros((len(names), len(first.factors)), bool)
+    for k, n in enumerate(names):
+        among[k, n.factors] = True
+    return _Told(first.factors, names, other, blocked, among, not may_not.any())
+
+
+def _shares(ctx: Context, told: _Told, where: Literal["parent", "worker"], members: dict[str, NDArray[np.int16]]) -> Iterator[Measurement]:
+    """How often each factor is named; the most frequent ones in each group too."""
+    from audit.measure import rate
+
+    table = _table(told)
+    for place, f in enumerate(told.order):
         k = int(told.named[:, f].sum())
         if k:
-            at = {"(feature)": first.factors[f]}
-            yield rate(ctx, "reason_share", k, len(names), slice_=at).model_copy(
+            at = {"(feature)": told.factors[f]}
+            yield rate(ctx, "reason_share", k, len(told.names), slice_=at).model_copy(
                 update={"computed_in": where, "evidence": [table] if place == 0 else []}
             )
             if place < SHOWN:
                 yield from _by_group(ctx, "reason_share", told.named[:, f], members, at)
-    agreement = mean_loss(
-        np.array([overlap(a.factors, b.factors) for a, b in zip(names, other, strict=True)]), level=ctx.level("reasons_agreement")
-    )
+
+
+def _agreed(ctx: Context, told: _Told, members: dict[str, NDArray[np.int16]], n: int) -> Iterator[Measurement | Message]:
+    """How far both methods name the same, what is not settled, and for how many no notice can be issued; of `n` sampled rows."""
+    import numpy as np
+
+    from audit.explain.reasons import overlap
+    from audit.measure import exact, rate, value
+    from audit.stats.losses import mean_loss
+
+    same = [overlap(a.factors, b.factors) for a, b in zip(told.names, told.other, strict=True)]
+    agreement = mean_loss(np.array(same), level=ctx.level("reasons_agreement"))
     yield value("reasons_agreement", agreement.model_copy(update={"low": max(0.0, agreement.low), "high": min(1.0, agreement.high)}))
-    yield rate(ctx, "reasons_open_rate", sum(n.open for n in names), len(names))
-    yield rate(ctx, "reasons_tied_rate", sum(any(n.tied) for n in names), len(names))
-    if may_not.any():
-        yield rate(ctx, "notice_blocked_rate", int(told.blocked.sum()), len(names))
+    yield rate(ctx, "reasons_open_rate", sum(n.open for n in told.names), len(told.names))
+    yield rate(ctx, "reasons_tied_rate", sum(any(n.tied) for n in told.names), len(told.names))
+    if told.none_barred:  # no input of the model is a prohibited basis or flagged, so no notice can name one
+        yield value("notice_blocked_rate", exact(0.0, n))
+    else:
+        yield rate(ctx, "notice_blocked_rate", int(told.blocked.sum()), len(told.names))
         yield from _by_group(ctx, "notice_blocked_rate", told.blocked, members, {})
-    else:  # no input of the model is a prohibited basis or flagged, so no notice can name one
-        yield value("notice_blocked_rate", exact(0.0, len(decided.score)))
-    yield _summary(first, told, order, agreement.value, sum(n.open for n in names))
-
-
-class _Told(NamedTuple):
-    """What is named for each row: the reasons, whether one of them may not be named (n,), and which factors are among them (n, factors)."""
-
-    names: list[Named]
-    blocked: Bools
-    named: Bools
+    yield _summary(told, agreement.value)
 
 
 def _by_group(ctx: Context, metric: str, hit: Bools, members: dict[str, NDArray[np.int16]], at: dict[str, str]) -> Iterator[Measurement]:
@@ -150,7 +180,7 @@ def _by_group(ctx: Context, metric: str, hit: Bools, members: dict[str, NDArray[
                 yield rate(ctx, metric, int(np.count_nonzero(hit & inside)), int(inside.sum()), slice_=at | {group.name: level})
 
 
-def _table(factors: Sequence[str], order: list[int], told: _Told, other: list[Named]) -> Evidence:
+def _table(told: _Told) -> Evidence:
     from audit.result import Cell, Column, Table
 
     columns = [
@@ -160,23 +190,23 @@ def _table(factors: Sequence[str], order: list[int], told: _Told, other: list[Na
         Column(name="first", label="share where it is the first reason", kind="percent"),
         Column(name="other", label="share by the other method", kind="percent"),
     ]
-    n, order = len(told.names), [f for f in order if told.named[:, f].any()]
+    n, order = len(told.names), [f for f in told.order if told.named[:, f].any()]
     rows: list[list[Cell]] = [
-        [factors[f], int(told.named[:, f].sum()), int(told.named[:, f].sum()) / n, sum(x.factors[:1] == [f] for x in told.names) / n,
-         sum(f in x.factors for x in other) / n]
+        [told.factors[f], int(told.named[:, f].sum()), int(told.named[:, f].sum()) / n, sum(x.factors[:1] == [f] for x in told.names) / n,
+         sum(f in x.factors for x in told.other) / n]
         for f in order
     ]  # fmt: skip
     return Table(caption="Principal reasons of adverse decisions", columns=columns, rows=rows)
 
 
-def _summary(found: Shortfalls, told: _Told, order: list[int], agreement: float, unsettled: int) -> Message:
+def _summary(told: _Told, agreement: float) -> Message:
     from audit.text import message
 
-    n, top = len(told.names), order[0]
+    n, top = len(told.names), told.order[0]
     said = message(
         "Of {n:count} adverse decisions, {share:percent} have {name} among their principal reasons; both methods name the same for {agreement:percent} of the reasons on average. For {open:percent} "
         "it is not settled which reasons to name.",
-        n=n, share=int(told.named[:, top].sum()) / n, name=found.factors[top], agreement=agreement, open=unsettled / n,
+        n=n, share=int(told.named[:, top].sum()) / n, name=told.factors[top], agreement=agreement, open=sum(x.open for x in told.names) / n,
     )  # fmt: skip
     if told.blocked.any():
         return message(

@@ -147,16 +147,19 @@ class Net(Subject):
         return Explained(_by_column(rows, found.values, words or {}), found.base, found.explained, self._unit(found.explained))
 
     def attack(self, rows: Rows, *, method: str, **params: Any) -> Array:
-        """As `attacks.attack` says, for a net of one tensor; codes of categories come back as the net's own."""
-        from audit.subject.flavors import attacks, gradients
+        """As `attacks.attack` and `nearest.nearest` say, for a net of one tensor; codes of categories come back as the net's own."""
+        from audit.subject.flavors import attacks, gradients, nearest
 
         if self._several or "gradient_x_input" not in self.methods():
             raise ContractError("no gradient leads from this model's answer to its inputs")
         (x,) = self._tensors(rows)
-        goal = attacks.Goal(
-            gradients.Net(self._module(), []), **{k: params.pop(k) for k in ("probability", "event", "cutoff") if k in params}
-        )
-        found: Array = attacks.attack(goal, x, method=method, **params).double().reshape(len(x), -1).numpy()
+        net = gradients.Net(self._module(), [])
+        if method == "nearest":
+            moved = nearest.nearest(nearest.Wanted(net, **params.pop("wanted")), x, **params)
+        else:
+            goal = attacks.Goal(net, **{k: params.pop(k) for k in ("probability", "event", "cutoff") if k in params})
+            moved = attacks.attack(goal, x, method=method, **params)
+        found: Array = moved.double().reshape(len(x), -1).numpy()
         return found
 
     def speak(self, rows: Rows, *, method: str, **params: Any) -> Array:
