@@ -440,7 +440,8 @@ class Audit:
         if kept is not None:
             return kept
         self.progress.step(id_)
-        arguments = {"check": id_, "params": params, "launching": self._launching() if self.facts["references"] else None} | self._seen(scoring)
+        launching = self._launching() if self.facts["references"] else None
+        arguments = {"check": id_, "params": params, "launching": launching} | self._seen(scoring)
         result, reason = self._attempt(
             lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),
             check.info.probing,
