@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-#: Why nobody can be compared with.
-ALL_ALIKE = "No sampled applicant gets the favourable decision, so there is nobody to compare with."
-ALL_GRANTED = "Every sampled row gets the favourable decision, so nobody is owed reasons or a way to it."
 #: Why nothing can be said of the decisions of an audit.
 NOT_ITS_OWN = "The decisions are a column of the data and not the model's, so the model's inputs are no reasons for them."
 NO_SCORES = "The model gives labels of several classes and no scores, so nothing says how near a row is to the favourable one."
@@ -119,7 +116,7 @@ def refused(ctx: Context) -> Refused | Message:
         return judge
     without = np.flatnonzero(~judge.everybody.decided.favourable)
     if not len(without):
-        return message(ALL_GRANTED)
+        return message("Every sampled row gets the favourable decision, so nobody is owed reasons or a way to it.")
     return Refused(judge, judge.everybody, ctx.rng("rows").permutation(without))
 
 
@@ -148,6 +145,11 @@ def decider(ctx: Context) -> Decider | Message:
     if cutoff is None:  # the model's own decision, which is asked and not assumed
         return Decider(ctx, None, sign, 0)
     return Decider(ctx, cutoff if sign > 0 else 1 - cutoff, sign, 0)
+
+
+def nobody_passes() -> Message:
+    """Why nobody can be compared with the refused."""
+    return message("No sampled applicant gets the favourable decision, so there is nobody to compare with.")
 
 
 def _logit(p: Floats) -> Floats:

@@ -76,7 +76,7 @@ class Search:
         pool: list[list[tuple[float, Floats]]] = [[] for _ in own]
         if self.descent is not None:
             self._descend(own, self.descent, pool)
-        self._beam(own, gap, pool)
+        self._beam(own, gap, pool, bound=most == 1)
         left = np.array([i for i, found in enumerate(pool) if not found], dtype=np.int64)
         if len(left) and len(self.accepted):
             self._take_over(own, left, pool)
@@ -113,11 +113,12 @@ class Search:
 
     # --- the beam ---------------------------------------------------------------------------------------------------------------------
 
-    def _beam(self, own: Floats, gap: Floats, pool: list[list[tuple[float, Floats]]]) -> None:
-        """One more fact changed at each step; what costs more than the cheapest way so far is not asked."""
+    def _beam(self, own: Floats, gap: Floats, pool: list[list[tuple[float, Floats]]], *, bound: bool) -> None:
+        """One more fact changed at each step; what costs more than the cheapest way so far is not asked. `bound`: nor what costs more than the way
+        that the gradient led to."""
         n, facts = len(own), self.space.facts
         row, state, used = np.arange(n), own.copy(), np.zeros((n, len(facts)), dtype=bool)
-        best, rate = np.array([found[0][0] if found else np.inf for found in pool]), np.full(n, np.inf)
+        best, rate = np.array([found[0][0] if found and bound else np.inf for found in pool]), np.full(n, np.inf)
         allowed = [fact.allowed(own) for fact in facts]
         for _ in range(self.depth):
             source, changed, which = self._steps(row, state, used, allowed)

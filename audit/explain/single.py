@@ -13,7 +13,7 @@ import rfc8785
 from audit.asking import complete
 from audit.context import Context
 from audit.errors import AuditError
-from audit.explain.decisions import ALL_ALIKE, Decided
+from audit.explain.decisions import Decided, nobody_passes
 from audit.explain.document import Change, Decision, Explanation, Gate, Input, Method, Part, Reason, Reasons, Recourse, Way
 from audit.explain.held import Held
 from audit.explain.reasons import Shortfalls, barred, beaten_by_chance, named, overlap, shortfalls
@@ -206,7 +206,7 @@ class Single:
             return Reasons(state=none[0], why=none[1])
         passing, judge = self.held.passing, self.judge
         if passing is None or judge is None:
-            return Reasons(state="impossible", why=message(ALL_ALIKE))
+            return Reasons(state="impossible", why=nobody_passes())
         scores = self.held.everybody.decided.score
         pools = {
             "passing": (passing.frame, passing.low, passing.high),

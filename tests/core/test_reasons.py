@@ -195,7 +195,11 @@ def test_nothing_is_said_where_everybody_gets_the_same_or_decisions_are_not_the_
     _, context = asked(tmp_path, lambda f: 0.9 + 0.0 * f["income"], people(), CHECK)
     found, summary = collect(context, {})
     assert not found
-    assert "same decision" in render(summary)
+    assert "nobody is owed reasons" in render(summary)
+    _, context = asked(tmp_path, lambda f: 0.1 + 0.0 * f["income"], people(), CHECK)
+    found, summary = collect(context, {})
+    assert not found
+    assert "nobody to compare with" in render(summary)
     _, context = asked(tmp_path, additive, people(), CHECK, decision="column=outcome", y=np.zeros(400, int))
     assert isinstance(decider(context), Message)
 

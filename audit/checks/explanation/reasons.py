@@ -58,7 +58,7 @@ def reasons(
     import numpy as np
 
     from audit.explain.attribute import FROM_ANSWERS, affordable
-    from audit.explain.decisions import ALL_ALIKE, Refused, refused
+    from audit.explain.decisions import Refused, nobody_passes, refused
     from audit.explain.proxies import flagged
     from audit.explain.reasons import band, shortfalls
     from audit.measure import rate
@@ -72,7 +72,7 @@ def reasons(
     judge, (frame, groups, decided), _ = those
     passing = band(frame, decided, judge.cutoff)
     if passing is None:
-        yield message(ALL_ALIKE)
+        yield nobody_passes()
         return
     chosen = those.first(affordable(ctx, rows, 2 * background, budget))
     adverse = take(frame, chosen)
