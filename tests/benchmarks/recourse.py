@@ -70,7 +70,7 @@ def people(n: int = 3000, seed: int = 0) -> tuple[dict[str, Any], Floats]:
     return frame, (score > 0).astype(float)
 
 
-class Applicants(torch.nn.Module):
+class Applicants(torch.nn.Module):  # type: ignore[misc]
     """An MLP over the raw matrix: numbers are brought to [0, 1] and codes to one-hot columns inside, as DiCE lays its inputs out."""
 
     def __init__(self, matrix: Floats) -> None:
@@ -103,7 +103,8 @@ def trained(matrix: Floats, y: Floats) -> Applicants:
         steps.zero_grad()
         torch.nn.functional.binary_cross_entropy_with_logits(model(x), target).backward()
         steps.step()
-    return model.eval()
+    model.eval()
+    return model
 
 
 def ours(model: Applicants, space: Space, own: Floats, granted: Floats, most: int, *, gradient: bool) -> Ways:
