@@ -17,7 +17,7 @@ from audit.checks.efficiency import energy
 from audit.checks.fairness.impact import READINGS
 from audit.checks.performance import challengers, gap, period
 from audit.checks.privacy.membership import ATTACKS
-from audit.checks.robustness import noise, rules
+from audit.checks.robustness import mix, noise, rules
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.explain.gap import METHODS
@@ -36,6 +36,7 @@ TABLES = {
     "WORDS": WORDS,
     "CAPTIONS": CAPTIONS | noise.CAPTIONS,
     "CURVES": noise.CURVES,
+    "METRICS": mix.METRICS,
     "CHANGES": rules.CHANGES,
     "NEVERS": rules.NEVERS,
     "TOLD": noise.TOLD,
