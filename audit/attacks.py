@@ -245,11 +245,19 @@ def _against_references(members: Side, others: Side, phi: NDArray[np.float64]) -
 
 
 def _numbers(members: Side, others: Side) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Inputs and outcome of both sides as numbers (k, d): texts by their place among all texts of the column, NaN where missing."""
+    """Inputs and outcome of both sides as numbers (k, d)."""
+    import numpy as np
+
+    x, x_others = numbers(members.inputs, others.inputs)
+    return np.column_stack([x, members.y]), np.column_stack([x_others, others.y])
+
+
+def numbers(one: pd.DataFrame, other: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two tables of the same columns as numbers (k, d): texts by their place among all texts of the column, NaN where missing."""
     import numpy as np
     import pandas as pd
 
-    both = pd.concat([members.inputs, others.inputs], ignore_index=True)
+    both = pd.concat([one, other], ignore_index=True)
     columns: list[Any] = []
     for name in both.columns:
         column = both[name]
@@ -258,6 +266,5 @@ def _numbers(members: Side, others: Side) -> tuple[NDArray[np.float64], NDArray[
             columns.append(np.where(codes < 0, np.nan, codes))
         else:
             columns.append(column.to_numpy(dtype=np.float64))
-    columns.append(np.concatenate([members.y, others.y]).astype(np.float64))
-    whole = np.stack(columns, axis=1)
-    return whole[: len(members)], whole[len(members) :]
+    whole = np.stack(columns, axis=1) if columns else np.zeros((len(both), 0))
+    return whole[: len(one)], whole[len(one) :]

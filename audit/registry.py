@@ -52,6 +52,7 @@ NEEDS: dict[str, str] = {
     "training": "The rows that the model was trained on are not known: name them with --training.",
     "time": "No time column is known: name it with --time.",
     "base": "The model's record names no model that it was made smaller from, as models.compress writes it.",
+    "canaries": "No canaries were logged with the model: training plants them where it is told to, as models.train --canaries M does.",
     "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
 }
 
@@ -73,6 +74,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None,
         "language": "log_likelihood" in settled["methods"], "continues": "continue" in settled["methods"], "embeds": "embedding" in settled["methods"],
+        "canaries": facts.get("privacy") is not None and (facts["privacy"].get("canaries") or facts["privacy"].get("without")) is not None,
     }  # fmt: skip
 
 

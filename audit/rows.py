@@ -80,6 +80,19 @@ def canary_rows(ctx: Context, path: str) -> tuple[Rows, NDArray[np.bool_]]:
     return Rows(every, frame, outcome), included
 
 
+def canary_copies(path: str, included: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How often each canary of a file was planted, (m,): 0 where it did not train; 1 where it did and the file has no column `copies`."""
+    import numpy as np
+
+    from audit.dataset import open_dataset
+
+    dataset = open_dataset(path)
+    if "copies" not in dataset.types:
+        return included.astype(np.int64)
+    parts = [b.column(0).to_numpy(zero_copy_only=False) for b in dataset.stream({"c": f"coalesce({dataset.number('copies')}, 1)"})]
+    return np.where(included, np.maximum(1, np.concatenate(parts).astype(np.int64)), 0)
+
+
 def single_row(ctx: Context, row: int) -> Frame:
     """The inputs of one audited row, by its place from 0."""
     import numpy as np
