@@ -40,6 +40,7 @@ NOT_MEASURED = (
     references=["Khan et al. 2018 (RAPL in action)", "Henderson et al. 2020"],
     reported_only=["joules_per_1000_estimated"],
     probing=True,
+    weighs="nothing",
 )
 def energy(
     ctx: Context,

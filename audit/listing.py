@@ -1,0 +1,59 @@
+"""`python -m audit.listing README.md`: write the table of all checks anew, as the registry has them, between the file's two markers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from audit.errors import AuditError
+from audit.registry import Check, checks
+
+EXIT_REFUSED = 2
+BEGIN, END = "<!-- checks -->", "<!-- /checks -->"
+
+
+def table(listed: Iterable[Check]) -> str:
+    """Each check on a line: its id, what it asks, and what it needs to be asked."""
+    rows = ["| check | what it asks | needs |", "|---|---|---|"]
+    for check in listed:
+        title = check.info.title.replace("|", "\\|")
+        rows.append(f"| `{check.info.id}` | {title} | {', '.join(check.info.needs) or '–'} |")
+    return "\n".join(rows)
+
+
+def own() -> list[Check]:
+    """The checks that this package ships; those of plug-ins stand in their own papers."""
+    return [check for check in checks().values() if check.info.provider == "audit"]
+
+
+def rewritten(text: str) -> str:
+    """The text with the table between its markers; AuditError where they are not there once each, in this order."""
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end or BEGIN in rest or END in tail:
+        raise AuditError(f"the text has no place between {BEGIN} and {END}", "write both markers once, each on a line of its own")
+    listed = own()
+    summary = f"<details><summary>All {len(listed)} checks</summary>"
+    return f"{head}{BEGIN}\n{summary}\n\n{table(listed)}\n\n</details>\n{END}{tail}"
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0 written or as it was, 2 where the file cannot be read or has no markers."""
+    try:
+        if len(arguments) != 1:
+            raise AuditError("expected one file", "write python -m audit.listing README.md")
+        path = Path(arguments[0])
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise AuditError(f"{path} cannot be read ({type(error).__name__})", "name a text file with both markers") from None
+        path.write_text(rewritten(text), "utf-8")
+    except AuditError as error:
+        print(error, file=sys.stderr)
+        return EXIT_REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
