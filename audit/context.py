@@ -75,7 +75,7 @@ class Sample:
 
 @dataclass
 class Context:
-    """One check's view of the audit."""
+    """One check's view of the audit. `work` is a folder, gone with the audit, where a check leaves what another would have to make again."""
 
     check: str
     facts: Facts
@@ -87,6 +87,7 @@ class Context:
     socket: socket.socket | None = None
     #: Where the model is and how its worker was started, for checks that start one for reference models.
     launching: dict[str, Any] | None = None
+    work: Path | None = None
 
     def level(self, metric: str, compare: str = "value") -> float:
         """Level of the interval of a metric: the judged one (90 % by default) where it is held against a criterion, else the plan's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 from audit.context import Context
@@ -23,7 +24,7 @@ def run_check(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
     context = Context(
         check=arguments["check"], facts=Facts.model_validate(arguments["facts"]), settled=Settled.model_validate(arguments["settled"]),
         scoring=Scoring.model_validate(arguments["scoring"]), plan=plan, seed=arguments["seed"], model_files=arguments["files"], socket=worker,
-        launching=arguments.get("launching"),
+        launching=arguments.get("launching"), work=Path(arguments["work"]),
     )  # fmt: skip
     measurements, summary = collect(context, arguments["params"])
     return {

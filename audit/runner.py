@@ -441,7 +441,7 @@ class Audit:
             return kept
         self.progress.step(id_)
         launching = self._launching() if self.facts["references"] else None
-        arguments = {"check": id_, "params": params, "launching": launching} | self._seen(scoring)
+        arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
         result, reason = self._attempt(
             lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),
             check.info.probing,

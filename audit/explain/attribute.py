@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.explain.explained import Explained, Method, defined
+from audit.errors import AuditError
+from audit.explain.explained import FROM_ANSWERS, Explained, Method, defined
+from audit.explain.groups import grouped
+from audit.explain.kept import shared
 from audit.explain.lime import lime
 from audit.explain.parts import Columns, Game, RowGame
 from audit.explain.shapley import MOST_EXACT, Shapley, exact, first, sampled
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-#: Methods that need nothing but answers.
-FROM_ANSWERS: tuple[Method, ...] = ("exact_shap", "kernel_shap", "leverage_shap", "lime")
 #: The method that fits the model.
 AUTO = "auto"
 #: Coalitions asked for each part where they are drawn, and for each row at least.
@@ -37,8 +38,12 @@ COALITIONS, LEAST = 16, 256
 #: Parts of the background, each with draws of its own: the same number of evaluations, and what one draw misses averages out. On the net of the
 #: benchmark ten of them have a third of the error of one.
 PARTS = 10
-#: Background rows from which Integrated Gradients start; each costs a path of its own, of about so many steps until the sums hold.
+#: Background rows from which Integrated Gradients start; each costs a path of its own, of about so many steps where nothing tells how many.
 STARTS, STEPS = 10, 800
+#: Rows from which on all coalitions are asked, rather than drawn ones for more rows.
+ENOUGH = 200
+#: Rows that tell what a path takes.
+TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -172,7 +177,7 @@ def from_answers(
     """As `explainer`, from the model's answers alone, whatever else it offers."""
     outputs, together = _outputs(ctx.settled), groups or {}
     chosen: Method = next((m for m in FROM_ANSWERS if m == method), "leverage_shap")
-    if chosen != "lime" and len(together or ctx.facts.features) <= MOST_EXACT:
+    if method in (AUTO, "exact_shap") and len(together or ctx.facts.features) <= MOST_EXACT:
         return Explainer(ctx, "exact_shap", background, outputs, together)
     return Explainer(ctx, chosen, background, outputs, together, coalitions)
 
@@ -196,16 +201,50 @@ def draw(ctx: Context, size: int, background: int) -> tuple[Frame, Frame]:
 
 
 def explain(
-    ctx: Context, size: int, background: int, *, budget: int = 0, groups: Mapping[str, Sequence[str]] | None = None, method: str = AUTO
+    ctx: Context,
+    size: int,
+    background: int,
+    *,
+    budget: int = 0,
+    groups: Mapping[str, Sequence[str]] | None = None,
+    correlated: float = 1.0,
+    method: str = AUTO,
 ) -> list[Explained]:
     """Attributions of up to `size` sampled rows against `background` others: of the event, of the value, or of each class in turn.
 
-    `budget` is in model evaluations; what the rows leave of it goes to those whose values have not settled. Rows that could not be explained
-    are left out and counted.
+    `budget` is in model evaluations and says how many rows there are (0: all of them); what they leave of it goes to those whose values have not
+    settled. `groups` and `correlated` are as `grouped` has them. Rows that could not be explained are left out and counted. Checks that ask for the same
+    get the same, made once.
     """
-    frame, base = draw(ctx, size, background)
-    each = max(budget // max(1, rows(frame) * rows(base)), 4 * len(groups or ctx.facts.features)) if budget else 0
-    return defined(explainer(ctx, base, groups=groups, coalitions=each, method=method).explain(frame))
+
+    def make(ctx: Context) -> list[Explained]:
+        together = grouped(ctx, groups, correlated)
+        chosen = settled_method(ctx, size, background, budget, parts=len(together), method=method)
+        fits = affordable(ctx, size, background, budget, parts=len(together), method=chosen) if budget else size
+        frame, base = draw(ctx, fits, background)
+        each = max(budget // max(1, rows(frame) * rows(base)), 4 * len(together or ctx.facts.features)) if budget else 0
+        return defined(explainer(ctx, base, groups=together, coalitions=each, method=chosen).explain(frame))
+
+    what = {"rows": size, "background": background, "budget": budget, "groups": groups or {}, "correlated": correlated, "method": method}
+    return shared(ctx, what, make)
+
+
+def settled_method(ctx: Context, size: int, background: int, budget: int, *, parts: int = 0, method: str = AUTO) -> str:
+    """The method for up to `size` rows within a budget of model evaluations: as named, or what fits the model.
+
+    From answers, all coalitions where they can be asked for `size` rows, or for `ENOUGH`; else they are drawn, for more rows: what the draw leaves
+    open is far less than what fewer rows would.
+    """
+    d = parts or max(1, len(ctx.facts.features))
+    if method == "exact_shap" and d > MOST_EXACT:
+        raise AuditError(
+            f"SHAP over all coalitions of {d} inputs would ask {1 << d:,} of them for every row",
+            f"choose auto, leverage_shap or kernel_shap as the method, or put columns together until {MOST_EXACT} groups are left",
+        )
+    if method != AUTO or not budget or d > MOST_EXACT or {"tree_shap", "integrated_gradients"} & set(ctx.settled.methods):
+        return method
+    fits = budget // (background * (1 << d))
+    return "exact_shap" if fits >= min(size, ENOUGH, ctx.facts.rows) else "leverage_shap"
 
 
 def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: int = 0, method: str = AUTO) -> int:
@@ -214,10 +253,19 @@ def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: 
     if "tree_shap" in ctx.settled.methods and method == AUTO:
         cost = background
     elif "integrated_gradients" in ctx.settled.methods and method == AUTO:
-        cost = 3 * min(STARTS, background) * STEPS
+        cost = round(3 * min(STARTS, background) * steps(ctx))
     else:
-        cost = background * (1 << d if d <= MOST_EXACT and method != "lime" else wanted(d))
+        cost = background * (1 << d if d <= MOST_EXACT and method in (AUTO, "exact_shap") else wanted(d))
     return max(10, min(size, budget // cost))
+
+
+def steps(ctx: Context) -> float:
+    """Gradients that a path takes in this model, told by a few rows: nets differ by a factor of thirty."""
+    frame, base = draw(ctx, TRIED, 1)
+    if not rows(frame):
+        return STEPS
+    output = max(_outputs(ctx.settled))
+    return ctx.client.attribute(frame, base, method="integrated_gradients", output=output).gradients or STEPS
 
 
 def wanted(d: int) -> int:

@@ -18,6 +18,8 @@ Method = Literal[
     "tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "lime", "gradient_x_input", "gradient_shap", "lrp",
     "grad_cam",
 ]  # fmt: skip
+#: Methods that need nothing but answers.
+FROM_ANSWERS: tuple[Method, ...] = ("exact_shap", "kernel_shap", "leverage_shap", "lime")
 #: What stands in for an input that is switched off: its values in background rows, or the rows that went each way when the trees were grown.
 Estimand = Literal["background", "path_dependent"]
 #: Where an output hardly moves from the base value, the miss is taken relative to this share of the output's standard deviation.
@@ -43,6 +45,11 @@ class Explained(NamedTuple):
     estimand: Estimand = "background"
     left_out: int = 0
     fit: Floats | None = None
+
+    @property
+    def computed_in(self) -> Literal["parent", "worker"]:
+        """Whose testimony the values are: the auditor's own, from answers, or that of the process where the model is."""
+        return "parent" if self.method in FROM_ANSWERS else "worker"
 
     @property
     def gaps(self) -> Floats:

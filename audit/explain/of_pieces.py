@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.asking import predict
-from audit.explain.attribute import AUTO, FROM_ANSWERS, draw, wanted
-from audit.explain.explained import Explained, Method
+from audit.explain.attribute import AUTO, draw, wanted
+from audit.explain.explained import FROM_ANSWERS, Explained, Method
 from audit.explain.gap import METHODS
 from audit.explain.parts import Game, game
 from audit.explain.pieces import Piece, Pieces, Regions, Single, Stretches, Words, pieces_of, usual

@@ -77,7 +77,8 @@ class Prediction:
 class Attributions:
     """`values` (n, d) over the raw input columns in frame order; values.sum(1) + base ≈ explained, both (n,), in `unit`.
 
-    `estimand`: what is switched off takes the values of the background rows, or goes the ways that the trees' training rows went.
+    `estimand`: what is switched off takes the values of the background rows, or goes the ways that the trees' training rows went. `gradients`:
+    what a row and a background row took of them, on average; 0 where that is not said.
     """
 
     values: Array
@@ -85,6 +86,7 @@ class Attributions:
     explained: Array
     unit: str
     estimand: Literal["background", "path_dependent"] = "background"
+    gradients: float = 0.0
 
 
 class Client:
@@ -162,7 +164,11 @@ class Client:
         estimand = body.get("estimand")
         if estimand != "background" and estimand != "path_dependent":
             raise WorkerError("contract", "attributions came without word of what stood in for what is switched off")
-        return Attributions(flat[: n * width].reshape(n, width), flat[n * width : n * (width + 1)], flat[n * (width + 1) :], unit, estimand)
+        taken = body.get("gradients")
+        return Attributions(
+            flat[: n * width].reshape(n, width), flat[n * width : n * (width + 1)], flat[n * (width + 1) :], unit, estimand,
+            float(taken) if isinstance(taken, int | float) and 0 <= taken < 1e9 else 0.0,
+        )  # fmt: skip
 
     def attack(self, frame: Frame, *, method: str, timeout: float | None = None, **params: Any) -> Array:
         """The rows (n, d), moved beside the model so that it may answer otherwise: testimony, to be held against `predict` and the bounds.

@@ -89,7 +89,7 @@ class Server:
             return self._write(header, Answer(subject.speak(rows, method=control["method"], **control["params"])).checked(header.rows), [])
         explained = subject.attribute(rows, background, method=control["method"], output=control["output"], **control["params"])
         reply, _ = self._write(header, Answer(explained.values), [explained.base, explained.explained])
-        return reply, {"unit": explained.unit, "estimand": explained.estimand}
+        return reply, {"unit": explained.unit, "estimand": explained.estimand, "gradients": explained.gradients}
 
     def _loaded(self) -> Subject:
         if self._subject is None:

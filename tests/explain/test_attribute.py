@@ -13,7 +13,8 @@ from scene import Scene, set_scene
 
 from audit import plan as plans
 from audit.context import Context
-from audit.explain.attribute import explain
+from audit.errors import AuditError
+from audit.explain.attribute import affordable, explain, settled_method
 from audit.explain.groups import by_correlation, grouped
 from audit.judge import judge_reported
 from audit.probe import collect
@@ -55,6 +56,60 @@ def test_up_to_twelve_columns_are_exact_and_add_up(tmp_path: Path) -> None:
     (found,) = explain(ctx, 5, 20)
     assert (found.method, found.error, found.estimand, found.background) == ("exact_shap", None, "background", 20)
     assert found.gaps.max() < 1e-10
+
+
+def test_one_pass_serves_both_checks(tmp_path: Path) -> None:
+    """What another check made is read and the model is not asked again; without it the same numbers are made anew."""
+    features, score = columns(14, 60), lambda f: np.tanh(f["c0"] * f["c1"]) + f["c2"]
+    asked: list[int] = []
+
+    def counted(f: Mapping[str, Any]) -> Any:
+        asked.append(len(f["c0"]))
+        return score(f)
+
+    found = []
+    for check, work in (("explanation.global", tmp_path), ("explanation.local", tmp_path), ("explanation.local", None)):
+        asked.clear()
+        ctx, _ = context(tmp_path, check, features, counted)
+        ctx.work = work
+        asked.clear()
+        found.append((explain(ctx, 10, 5, budget=40_000, groups={"pair": ["c0", "c2"]}), sum(asked)))
+    (first, some), (second, none), (third, again) = found
+    assert (none, again) == (0, some)
+    assert some > 0
+    for mine in (second, third):
+        for one, other in zip(first, mine, strict=True):
+            assert one.features == other.features
+            assert one._replace(values=0, base=0, answer=0, error=0) == other._replace(values=0, base=0, answer=0, error=0)
+            for name in ("values", "base", "answer", "error"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    ctx, _ = context(tmp_path, "explanation.local", features, counted)
+    ctx.work = tmp_path
+    asked.clear()
+    explain(ctx, 11, 5, budget=40_000, groups={"pair": ["c0", "c2"]})
+    assert asked  # another number of rows is another explanation
+
+
+def test_exact_where_exact_pays_for_enough_rows_and_drawn_for_more_rows_otherwise(tmp_path: Path) -> None:
+    """Eleven inputs and fifty background rows: all coalitions of 200 rows take 20 million evaluations."""
+    nonlinear = lambda f: np.tanh(f["c0"] * f["c1"] * f["c2"]) + f["c3"]  # noqa: E731
+    ctx, _ = context(tmp_path, "explanation.global", columns(11, 700), nonlinear)
+    few, many = settled_method(ctx, 600, 50, 4_000_000), settled_method(ctx, 600, 50, 20_480_000)
+    assert (few, many) == ("leverage_shap", "exact_shap")
+    assert settled_method(ctx, 30, 50, 4_000_000) == "exact_shap"  # no more rows are wanted
+    assert settled_method(ctx, 600, 50, 4_000_000, method="exact_shap") == "exact_shap"
+    assert affordable(ctx, 600, 50, 4_000_000, method="exact_shap") == 39
+    assert affordable(ctx, 600, 50, 4_000_000, method="leverage_shap") == 312
+    (drawn,), (exact,) = (explain(ctx, 20, 10, budget=200 * each, method=m) for m, each in (("leverage_shap", 400), ("exact_shap", 2048)))
+    assert (drawn.method, exact.method) == ("leverage_shap", "exact_shap")
+    assert drawn.error is not None
+    assert (np.abs(drawn.values - exact.values) <= 3 * drawn.error + 1e-9).mean() > 0.97
+
+
+def test_more_coalitions_than_can_be_asked_are_refused_in_one_line(tmp_path: Path) -> None:
+    ctx, _ = context(tmp_path, "explanation.global", columns(20), lambda f: f["c0"])
+    with pytest.raises(AuditError, match="1,048,576 of them for every row"):
+        explain(ctx, 10, 5, budget=10_000, method="exact_shap")
 
 
 def test_a_constant_column_gets_nothing_and_is_not_asked_about(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.explain.explained import Explained
+    from audit.result import Estimate, Measurement, Message
 
 
 @check(
@@ -51,63 +52,71 @@ def global_(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    method: Annotated[str, Field(pattern="^(auto|leverage_shap|kernel_shap|lime)$")] = "auto",
+    method: Annotated[str, Field(pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime)$")] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap.
 
     `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
     auto takes nothing but the model's answers, whatever model it is.
     """
-    import numpy as np
-
-    from audit.explain.attribute import FROM_ANSWERS, affordable, explain
-    from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
-    from audit.explain.groups import grouped
+    from audit.explain.attribute import explain
+    from audit.explain.gap import believed, nothing_explained
     from audit.explain.of_pieces import explain_ways, is_table
     from audit.explain.shown import one_sentence, overall
-    from audit.measure import value
-    from audit.result import Attribution
-    from audit.stats.losses import mean_loss, widened
-    from audit.text import message
 
     if not is_table(ctx):
         seen = explain_ways(ctx, rows, background, budget_not_table)
         yield from one_sentence(told for one in seen for told in overall(ctx, one))
         return
-    together = grouped(ctx, groups, correlated)
-    size_ = affordable(ctx, rows, background, budget, parts=len(together), method=method)
-    found = explain(ctx, size_, background, budget=budget, groups=together, method=method)
-    first = found[0]
-    if not len(first.values):
+    found = explain(ctx, rows, background, budget=budget, groups=groups, correlated=correlated, method=method)
+    if not len(found[0].values):
         yield from nothing_explained("mean_abs_attribution", found)
         return
-    size = np.mean([np.abs(e.values) for e in found], axis=0)
-    where = "parent" if first.method in FROM_ANSWERS else "worker"
-    level = ctx.level("mean_abs_attribution")
+    means = _means(ctx, found)
+    for measured in (*_sizes(found[0], means), *believed(ctx, found)):
+        yield measured.model_copy(update={"computed_in": found[0].computed_in})
+    yield _summary(found, means)
+
+
+def _means(ctx: Context, found: list[Explained]) -> list[Estimate]:
+    """Mean size of each input's attribution, averaged over the outputs."""
+    import numpy as np
+
+    from audit.stats.losses import mean_loss, widened
+
+    size, level = np.mean([np.abs(e.values) for e in found], axis=0), ctx.level("mean_abs_attribution")
     # Rows share their coalitions, so that the errors of the draw may not average out over them.
-    drawn = np.zeros(size.shape[1]) if first.error is None else np.mean([e.error for e in found if e.error is not None], axis=(0, 1))
-    means = [widened(mean_loss(size[:, j], level=level), float(drawn[j])) for j in range(size.shape[1])]
-    order = sorted(range(len(means)), key=lambda j: -means[j].value)
+    drawn = np.zeros(size.shape[1]) if found[0].error is None else np.mean([e.error for e in found if e.error is not None], axis=(0, 1))
+    return [widened(mean_loss(size[:, j], level=level), float(drawn[j])) for j in range(size.shape[1])]
+
+
+def _order(means: list[Estimate]) -> list[int]:
+    return sorted(range(len(means)), key=lambda j: -means[j].value)
+
+
+def _sizes(first: Explained, means: list[Estimate]) -> Iterator[Measurement]:
+    """The means, the largest first, with their picture."""
+    from audit.measure import value
+    from audit.result import Attribution
+
+    order = _order(means)
     shown = Attribution(
         caption="Mean size of attributions", unit=first.unit, features=[first.features[j] for j in order], values=[means[j].value for j in order],
         low=[max(0.0, means[j].low) for j in order], high=[means[j].high for j in order],
     )  # fmt: skip
     for place, j in enumerate(order):
-        yield value(
-            "mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else []
-        ).model_copy(update={"computed_in": where})
-    for measured in believed(ctx, found):
-        yield measured.model_copy(update={"computed_in": where})
-    top = [first.features[j] for j in order[:3] if means[j].value > 0]
+        yield value("mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else [])
+
+
+def _summary(found: list[Explained], means: list[Estimate]) -> Message:
+    from audit.explain.gap import METHODS, with_caveats
+    from audit.text import message
+
+    first = found[0]
+    top = [first.features[j] for j in _order(means)[:3] if means[j].value > 0]
     if not top:
-        yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
-        return
-    given = {
-        "names": top,
-        "method": message(METHODS[first.method]),
-        "n": len(size),
-        "unit": message(first.unit),
-    }
+        return message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(first.values))
+    given = {"names": top, "method": message(METHODS[first.method]), "n": len(first.values), "unit": message(first.unit)}
     if first.estimand == "path_dependent":
         said = message(
             "The inputs that move the answers most: {names} ({method}, path-dependent: what is not known goes the ways that the training rows went, no background rows; {n:count} rows; unit: {unit}).",
@@ -118,4 +127,4 @@ def global_(
             "The inputs that move the answers most: {names} ({method}; {n:count} rows against {background:count} background rows; unit: {unit}).",
             background=first.background, **given,
         )  # fmt: skip
-    yield with_caveats(said, found)
+    return with_caveats(said, found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
+    from audit.explain.explained import Explained
     from audit.result import Measurement, Message
 
 
@@ -31,67 +32,85 @@ if TYPE_CHECKING:
 def local(
     ctx: Context,
     *,
-    rows: Annotated[int, Field(ge=2, le=1_000_000)] = 500,
+    rows: Annotated[int, Field(ge=2, le=1_000_000)] = 2000,
     background: Annotated[int, Field(ge=1, le=10_000)] = 50,
-    budget: Annotated[int, Field(ge=1_000)] = 2_000_000,
+    budget: Annotated[int, Field(ge=1_000)] = 4_000_000,
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    method: Annotated[str, Field(pattern="^(auto|leverage_shap|kernel_shap|lime)$")] = "auto",
+    method: Annotated[str, Field(pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime)$")] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap.
 
     `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
     auto takes nothing but the model's answers, whatever model it is.
     """
-    import numpy as np
-
-    from audit.explain.attribute import FROM_ANSWERS, affordable, explain
-    from audit.explain.gap import believed, nothing_explained, with_caveats
-    from audit.explain.groups import grouped
+    from audit.explain.attribute import explain
+    from audit.explain.gap import believed, nothing_explained
     from audit.explain.of_pieces import explain_ways, is_table
     from audit.explain.shown import differences, one_sentence
-    from audit.measure import rate
-    from audit.result import Column, Table
-    from audit.text import message
 
     if not is_table(ctx):
         seen = explain_ways(ctx, rows, background, budget_not_table)
         yield from one_sentence(told for one in seen for told in differences(ctx, one))
         return
-    together = grouped(ctx, groups, correlated)
-    size_ = affordable(ctx, rows, background, budget, parts=len(together), method=method)
-    found = explain(ctx, size_, background, budget=budget, groups=together, method=method)
-    first = found[0]
-    if not len(first.values):
+    found = explain(ctx, rows, background, budget=budget, groups=groups, correlated=correlated, method=method)
+    if not len(found[0].values):
         yield from nothing_explained("top_reason_share", found)
         return
-    where = "parent" if first.method in FROM_ANSWERS else "worker"
+    wins = _wins(found)
+    for measured in (*_shares(ctx, found, wins), *believed(ctx, found)):
+        yield measured.model_copy(update={"computed_in": found[0].computed_in})
+    yield _summary(found, wins)
+
+
+def _wins(found: list[Explained]) -> list[int]:
+    """How many rows each input moves most; where nothing moved the answer, nothing is the strongest reason."""
+    import numpy as np
+
     size = np.mean([np.abs(e.values) for e in found], axis=0)
-    moved = size.any(axis=1)  # where nothing moved the answer, nothing is the strongest reason
-    wins = np.bincount(size.argmax(axis=1)[moved], minlength=size.shape[1])
-    order = sorted(range(len(wins)), key=lambda j: (-int(wins[j]), j))
+    counts: list[int] = np.bincount(size.argmax(axis=1)[size.any(axis=1)], minlength=size.shape[1]).tolist()
+    return counts
+
+
+def _order(wins: list[int]) -> list[int]:
+    return sorted(range(len(wins)), key=lambda j: (-wins[j], j))
+
+
+def _shares(ctx: Context, found: list[Explained], wins: list[int]) -> Iterator[Measurement]:
+    """The share of rows that each input moves most, with how attributions spread, and the share in which that is not settled."""
+    import numpy as np
+
+    from audit.measure import rate
+    from audit.result import Column, Table
+
+    first, n = found[0], len(found[0].values)
     columns = [Column(name="feature", label="input"), *(Column(name=f"p{q:02d}", label=f"{q} %", kind="number") for q in (5, 50, 95))]
     spread: list[list[str | int | float | None]] = []
-    if len(size) >= 100:  # below that, percentiles would be single people's
-        spread = [[first.features[j], *(float(v) for v in np.quantile(first.values[:, j], [0.05, 0.5, 0.95]))] for j in order]
+    if n >= 100:  # below that, percentiles would be single people's
+        spread = [[first.features[j], *(float(v) for v in np.quantile(first.values[:, j], [0.05, 0.5, 0.95]))] for j in _order(wins)]
     table = Table(caption="Spread of attributions over the rows", columns=columns, rows=spread)
-    for place, j in enumerate(order):
-        yield rate(ctx, "top_reason_share", int(wins[j]), len(size), slice_={"(feature)": first.features[j]}).model_copy(
-            update={"computed_in": where, "evidence": [table] if place == 0 and spread else []}
+    for place, j in enumerate(_order(wins)):
+        yield rate(ctx, "top_reason_share", wins[j], n, slice_={"(feature)": first.features[j]}).model_copy(
+            update={"evidence": [table] if place == 0 and spread else []}
         )
     if first.error is not None:
         tied = np.logical_or.reduce([e.tied for e in found])
-        yield rate(ctx, "tied_top_reason_share", int(tied.sum()), len(size)).model_copy(update={"computed_in": where})
-    for measured in believed(ctx, found):
-        yield measured.model_copy(update={"computed_in": where})
-    if not wins.any():
-        yield message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(size))
-        return
+        yield rate(ctx, "tied_top_reason_share", int(tied.sum()), n)
+
+
+def _summary(found: list[Explained], wins: list[int]) -> Message:
+    from audit.explain.gap import with_caveats
+    from audit.text import message
+
+    first, n = found[0], len(found[0].values)
+    if not any(wins):
+        return message("No input can be named: every attribution of these {n:count} rows is 0.", n=n)
+    top = _order(wins)[0]
     said = message(
         "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
-        name=first.features[order[0]],
-        share=int(wins[order[0]]) / len(size),
-        n=len(size),
+        name=first.features[top],
+        share=wins[top] / n,
+        n=n,
     )
-    yield with_caveats(said, found)
+    return with_caveats(said, found)

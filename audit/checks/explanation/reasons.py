@@ -57,8 +57,9 @@ def reasons(
     """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued."""
     import numpy as np
 
-    from audit.explain.attribute import FROM_ANSWERS, affordable
+    from audit.explain.attribute import affordable
     from audit.explain.decisions import Refused, nobody_passes, refused
+    from audit.explain.explained import FROM_ANSWERS
     from audit.explain.proxies import flagged
     from audit.explain.reasons import band, shortfalls
     from audit.measure import rate

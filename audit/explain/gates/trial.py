@@ -130,12 +130,14 @@ def trial(ctx: Context, *, rows: int, background: int, budget: int, explanations
 
     A row costs `explanations` explanations and `masks` copies of the background, which is halved rather than to have very few rows.
     """
-    from audit.explain.attribute import AUTO, affordable, draw, explainer
+    from audit.explain.attribute import affordable, draw, explainer, settled_method
     from audit.explain.groups import grouped
+    from audit.plan import parameters
+    from audit.registry import checks
 
-    shown = ctx.plan.checks["explanation.global"].params if "explanation.global" in ctx.plan.checks else {}
-    together = grouped(ctx, shown.get("groups"), shown.get("correlated", 1.0))
-    chosen = str(shown.get("method", AUTO))
+    shown = parameters(ctx.plan, checks()["explanation.global"])
+    together = grouped(ctx, shown["groups"], shown["correlated"])
+    chosen = settled_method(ctx, shown["rows"], shown["background"], shown["budget"], parts=len(together), method=shown["method"])
     share = max(1, budget // (2 if masks else 1))
 
     def fits(copies: int) -> int:

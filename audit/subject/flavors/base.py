@@ -41,13 +41,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Explained:
-    """Attributions (n, d), base (n,) and the output that was explained (n,), in `unit`; `estimand` says what stood in for what was switched off."""
+    """Attributions (n, d), base (n,) and the output that was explained (n,), in `unit`; `estimand` says what stood in for what was switched off.
+
+    `gradients` is how many were taken for a row and a reference, on average; 0 for methods that walk no path.
+    """
 
     values: Array
     base: Array
     explained: Array
     unit: str
     estimand: str = "background"
+    gradients: float = 0.0
 
 
 class Subject:

@@ -25,11 +25,13 @@ MEDIAN_GAP, TAIL_GAP = 0.001, 0.01
 
 
 class Attributed(NamedTuple):
-    """`values` (n, d) over all inputs, flattened one after another; `base` (n,) and `explained` (n,): the score at both ends."""
+    """`values` (n, d) over all inputs, flattened one after another; `base` (n,) and `explained` (n,): the score at both ends; `gradients` as in
+    `base.Explained`."""
 
     values: Array
     base: Array
     explained: Array
+    gradients: float = 0.0
 
 
 def only(found: Any) -> Any:
@@ -304,19 +306,22 @@ def integrated_gradients(
     and the 95th percentile below `TAIL_GAP`. (Gauss–Legendre gains nothing on nets with kinks.)
     """
     from audit.subject.flavors.paths import along  # both are made of this module's parts
-    from audit.subject.flavors.stem import stem
+    from audit.subject.flavors.stem import PROBED, THOROUGH, stem
 
     n, lookups = len(x[0]), Lookups(net, x)
-    only_one = None if lookups.layers or len(x) > 1 else stem(net, x[0], torch.cat([r[0][:1] for r in references]))
-    if only_one is not None:
-        walked = along(net, only_one, x[0], [r[0] for r in references], target, steps=steps, max_steps=max_steps)
+    for probed in () if lookups.layers or len(x) > 1 else (PROBED, THOROUGH):
+        found = stem(net, x[0], torch.cat([r[0][:1] for r in references]), probed)
+        if found is None:
+            break
+        walked = along(net, found, x[0], [r[0] for r in references], target, steps=steps, max_steps=max_steps)
         if walked is not None:
             return walked
     explained = scored(net, x, target)
     values, base = np.zeros((n, sum(a[0].numel() for a in x))), np.zeros(n)
-    pending = np.arange(n)
+    pending, taken = np.arange(n), 0
     while len(pending) and steps <= max_steps:
         alpha = ((torch.arange(steps) + 0.5) / steps).unsqueeze(1)
+        taken += steps * len(pending)
         for part in blocks(len(pending), values.shape[1] + lookups.width):
             some = pending[part]
             values[some], base[some] = 0.0, 0.0
@@ -329,7 +334,7 @@ def integrated_gradients(
         if np.median(gap) <= MEDIAN_GAP and np.quantile(gap, 0.95) <= TAIL_GAP:
             break
         pending, steps = np.flatnonzero(gap > MEDIAN_GAP), steps * 2
-    return Attributed(values, base, explained)
+    return Attributed(values, base, explained, taken / max(1, n))
 
 
 def gradient_shap(net: Net, x: list[Any], references: list[list[Any]], target: Any, *, draws: int = 200, seed: int = 0) -> Attributed:

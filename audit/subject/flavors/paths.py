@@ -38,7 +38,7 @@ def along(net: Net, stem: Stem, x: Any, references: list[Any], target: Any, *, s
     enough = MEDIAN_GAP * np.maximum(moved, FLOOR * np.median(moved) + 1e-9) * len(references) / 2
     width = len(stem.owner) + 3 * stem.layer.out_features
     at_once = max(1, 8 * NUMBERS // (width * NODES * len(references)))
-    values = np.zeros((len(x), stem.columns))
+    values, taken = np.zeros((len(x), stem.columns)), 0
     for i in range(0, len(x), at_once):
         some = slice(i, i + at_once)
         lines = _Lines(stem, x[some], [r[some] for r in references], target[some], min(PIECES, steps))
@@ -47,7 +47,8 @@ def along(net: Net, stem: Stem, x: Any, references: list[Any], target: Any, *, s
         if strays:
             return None
         values[some] = due
-    return Attributed(values, base, explained)
+        taken += len(lines.line)
+    return Attributed(values, base, explained, taken / max(1, len(x) * len(references)))
 
 
 def _held(x: Any, reference: Any) -> Any:

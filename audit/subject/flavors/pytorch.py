@@ -144,7 +144,8 @@ class Net(Subject):
             found = gradients.gradient_x_input(net, x, target)
         else:
             found = layers.attribute(method, net, x[0], target)
-        return Explained(_by_column(rows, found.values, words or {}), found.base, found.explained, self._unit(found.explained))
+        values = _by_column(rows, found.values, words or {})
+        return Explained(values, found.base, found.explained, self._unit(found.explained), gradients=found.gradients)
 
     def attack(self, rows: Rows, *, method: str, **params: Any) -> Array:
         """As `attacks.attack` and `nearest.nearest` say, for a net of one tensor; codes of categories come back as the net's own."""

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from audit.subject.flavors.gradients import Net, hooked, only
+from audit.subject.flavors.gradients import NUMBERS, Net, hooked, only
 
 #: Columns up to which a net is tried, one column at a time.
 MOST_COLUMNS = 512
-#: Rows at most, as many references and as many places between them, on which it is tried.
-PROBED = 1024
+#: Rows at most, as many references and as many places between them, on which it is tried; and where that missed something.
+PROBED, THOROUGH = 48, 1024
 
 
 class _ReachedError(Exception):
@@ -68,11 +68,11 @@ def layer_takes(net: Net, layer: Any, x: Any) -> Any:
     return found[0]
 
 
-def stem(net: Net, x: Any, references: Any) -> Stem | None:
+def stem(net: Net, x: Any, references: Any, probed: int = PROBED) -> Stem | None:
     """The stem of a net that takes rows (n, columns), tried on some of them; None where it has none, or the row is used elsewhere as well."""
     if x.dim() != 2 or x.shape[1] > MOST_COLUMNS or not x.is_floating_point():
         return None
-    probe = _probe(x, references)
+    probe = _probe(x, references, probed)
     calls: list[tuple[Any, Any]] = []
     straight = [a for a in net.module.modules() if isinstance(a, nn.Linear | nn.Conv1d | nn.Conv2d)]
     hooked([(a, lambda layer, args, out: calls.append((layer, args[0]))) for a in straight], lambda: net.outputs([probe]))
@@ -90,25 +90,35 @@ def stem(net: Net, x: Any, references: Any) -> Stem | None:
     return found if torch.allclose(told, same, rtol=1e-4, atol=1e-5, equal_nan=True) else None
 
 
-def _probe(x: Any, references: Any) -> Any:
+def _probe(x: Any, references: Any, probed: int) -> Any:
     """Rows, references, and places between them, where codes and bins that lie between show themselves."""
-    pairs = torch.arange(min(PROBED, 2 * max(len(x), len(references))))
+    pairs = torch.arange(probed)
     own, other = x[pairs % len(x)], references[pairs % len(references)]
-    share = (pairs % 7 + 1).to(x.dtype)[:, None] / 8
+    share = (pairs % 31 + 1).to(x.dtype)[:, None] / 32
     return torch.cat(
-        [x[:PROBED], references[:PROBED], torch.where(torch.isnan(own) | torch.isnan(other), own, other + share * (own - other))]
+        [x[:probed], references[:probed], torch.where(torch.isnan(own) | torch.isnan(other), own, other + share * (own - other))]
     )
 
 
 def _owners(net: Net, layer: Any, probe: Any, before: Any) -> Any:
-    """The column that each number depends on (features,); None where one depends on two."""
-    owner = torch.full((before.shape[1],), -1)
-    for j in range(probe.shape[1]):
-        one = probe.clone()
-        one[:, j] = probe[:, j].roll(1)
-        after = layer_takes(net, layer, one)
-        moved = ((after != before) & ~(torch.isnan(after) & torch.isnan(before))).any(dim=0)
-        if bool((owner[moved] >= 0).any()):
-            return None
-        owner[moved] = j
-    return owner
+    """The column that each number depends on (features,), −1 where it never moved; None where one depends on two.
+
+    Every column in turn takes its values in a row that stays otherwise the same; the numbers so found must be those of the whole rows.
+    """
+    rows, columns = probe.shape
+    start = layer_takes(net, layer, probe[:1])
+    owner, alone = torch.full((before.shape[1],), -1), start.repeat(rows, 1)
+    at_once = max(1, NUMBERS // (rows * before.shape[1]))
+    for i in range(0, columns, at_once):
+        some = range(i, min(columns, i + at_once))
+        tried = probe[:1].repeat(len(some) * rows, 1)
+        for k, j in enumerate(some):
+            tried[k * rows : (k + 1) * rows, j] = probe[:, j]
+        found = layer_takes(net, layer, tried).reshape(len(some), rows, -1)
+        for k, j in enumerate(some):
+            moved = ~torch.isclose(found[k], start, rtol=0, atol=0, equal_nan=True).all(dim=0)
+            if bool((owner[moved] >= 0).any()):
+                return None
+            owner[moved] = j
+            alone[:, moved] = found[k][:, moved]
+    return owner if torch.allclose(alone, before, rtol=1e-5, atol=1e-6, equal_nan=True) else None
