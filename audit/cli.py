@@ -1,4 +1,4 @@
-"""`witnessmark train|mitigate|compress|run|explain|verify|commit|compare|findings|pool|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|mitigate|compress|run|explain|verify|commit|compare|findings|pool|selftest|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "audit.compare",
     "findings": "audit.findings",
     "pool": "audit.pool",
+    "selftest": "audit.selftest.__main__",
     "report": "reports.generate",
 }
 
