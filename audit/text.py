@@ -24,6 +24,8 @@ LEVELS = {
     "(training)": "training rows", "(these)": "audited rows", "(audited)": "audited model", "(linear)": "penalised linear model", "(tree)": "decision tree of depth 3",
     "(shuffled)": "shuffled membership, as a control", "(asked again)": "asking again unchanged",
     "(rest)": "everybody else", "(others)": "other values", "(clean)": "the same rows undisturbed", "(as they are)": "the groups as they are",
+    "(mixed)": "rows mixed from others", "(far)": "rows moved far outside", "(doubt)": "the model's own doubt", "(energy)": "energy of the logits",
+    "(mahalanobis)": "Mahalanobis distance", "(neighbour)": "distance to the nearest rows",
     "(typos: swapped letters)": "swapped letters", "(typos: missing letters)": "missing letters", "(typos: wrong keys)": "mistyped letters", "(case)": "another case",
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",

@@ -162,6 +162,8 @@ METRICS = {
     "domain_auc": mark("how well a small model tells audited rows from training rows (domain AUC)"),
     "shift_loss": mark("errors beyond those on rows composed as the training rows are (cost of the shift)"),
     "violation_rate": mark("rows that break a declared rule (violation rate)"),
+    "outlier_auc": mark("how well planted rows are told from real ones (AUC)"),
+    "passing_share": mark("planted rows that pass where 95 % of the real ones do (FPR at 95 % TPR)"),
     "changed_decisions": mark("decisions that change (changed decisions)"),
     "repeat_rate": mark("decisions that change when the same rows are asked again (repeat rate)"),
     "flip_score_change": mark("how far the answer moves with the column alone (mean absolute change)"),
