@@ -42,6 +42,7 @@ NEEDS: dict[str, str] = {
     "perceived": "No input of the model is a text or a picture, and this check is for those.",
     "pictures": "No input of the model is a picture, and this check is for those.",
     "signals": "No input of the model is a picture, a recording or a sequence, and this check is for those.",
+    "sigma": "Not declared: the plan does not name the noise (sigma) that the model was trained with.",
     "texts": "No input of the model is a text, and this check is for those.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
     "rules": "Not declared: the plan has no rules that the model's answers must keep: write them as [rules.NAME].",
@@ -81,7 +82,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
     given = {name: all(params.get(p) for p in getattr(check, name)) for name in ("columns", "files")}
-    have = available(facts, settled) | given | {"rules": bool(params.get("rules"))}
+    have = available(facts, settled) | given | {name: bool(params.get(name)) for name in ("rules", "sigma")}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
 

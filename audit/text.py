@@ -47,7 +47,7 @@ PARTS = {
     "(category)": "category {value}", "(direction)": "direction {value}", "(group)": "about {value}",
     "(rule)": "rule {value}", "(mix)": "share {value} points", "(noise)": "noise of severity {value}", "(missing)": "missing values of severity {value}", "(swapped)": "swapped categories of severity {value}",
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
-    "(epsilon)": "epsilon {value}", "(deviations)": "moves of {value} standard deviations", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
+    "(epsilon)": "epsilon {value}", "(radius)": "radius {value}", "(deviations)": "moves of {value} standard deviations", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
     "(copies)": "planted {value} times", "(contrast)": "weak contrast of severity {value}", "(edit)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column

@@ -216,6 +216,8 @@ METRICS = {
     "mean_corruption_error": mark("mean error over all corruptions and severities (mean corruption error)"),
     "invariance_failure_rate": mark("texts whose decision changes with their spelling (invariance failure rate)"),
     "constraint_violation_rate": mark("turned rows that break what is declared of columns (must be 0)"),
+    "certified_accuracy": mark("pictures decided rightly with at least such a radius (certified accuracy)"),
+    "abstention_rate": mark("pictures of which the vote says nothing (abstention)"),
     "masked_rate": mark("rows left by gradients that Square turned"),
     "tpr_at_fpr_1": mark("members found where 1 % of others are taken for members"),
     "tpr_at_fpr_5": mark("members found where 5 % of others are taken for members"),
@@ -269,6 +271,7 @@ OVER_GROUPS = {
 RATES = {
     "robust_accuracy",
     "accuracy_unattacked",
+    "certified_accuracy",
     "mean_corruption_error",
     "reasons_agreement",
     "accuracy_score",

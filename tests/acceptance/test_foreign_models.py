@@ -49,7 +49,7 @@ def value(document: dict[str, Any], metric: str, slice_: dict[str, str] | None =
 
 #: What nobody declares here (keys of `registry.NEEDS`): a check that needs one of them is skipped, and no other is.
 UNDECLARED = {
-    "base", "training", "time", "costs", "factors", "columns", "claim", "canaries", "perceived", "pictures", "signals", "texts", "rules",
+    "base", "training", "time", "costs", "factors", "columns", "claim", "canaries", "perceived", "pictures", "sigma", "signals", "texts", "rules",
     "files", "language", "continues", "embeds",
 }  # fmt: skip
 
