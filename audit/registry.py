@@ -81,7 +81,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
-    given = {name: all(params.get(p) for p in getattr(check, name)) for name in ("columns", "files")}
+    given = {"columns": all(params.get(p) for p in check.columns or check.lists), "files": all(params.get(p) for p in check.files)}
     have = available(facts, settled) | given | {name: bool(params.get(name)) for name in ("rules", "sigma")}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
@@ -198,7 +198,8 @@ def check(
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
-    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data, `groupings` groups of inputs; `files` name a
+    the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data (a check that needs
+    columns and has no such parameter runs only where these are set), `groupings` groups of inputs; `files` name a
     file each that the check reads, and it too runs only where the plan sets them all; `weighs` is `Weighs`.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.

@@ -26,6 +26,7 @@ LEVELS = {
     "(rest)": "everybody else", "(others)": "other values", "(clean)": "the same rows undisturbed", "(as they are)": "the groups as they are",
     "(mixed)": "rows mixed from others", "(far)": "rows moved far outside", "(doubt)": "the model's own doubt", "(energy)": "energy of the logits",
     "(mahalanobis)": "Mahalanobis distance", "(neighbour)": "distance to the nearest rows",
+    "(sampled texts)": "sampled texts", "(neutral sentences)": "neutral sentences",
     "(typos: swapped letters)": "swapped letters", "(typos: missing letters)": "missing letters", "(typos: wrong keys)": "mistyped letters", "(case)": "another case",
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
@@ -49,6 +50,7 @@ PARTS = {
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
     "(epsilon)": "epsilon {value}", "(radius)": "radius {value}", "(deviations)": "moves of {value} standard deviations", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
     "(copies)": "planted {value} times", "(contrast)": "weak contrast of severity {value}", "(edit)": None,
+    "(terms)": "words of kind {value}", "(source)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 

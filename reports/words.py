@@ -99,6 +99,8 @@ METHODS = {
     "sandwich_clusters": mark("sandwich variance over clusters"),
     "least_squares_robust": mark("least squares, robust variance"),
     "simulation": mark("simulation"),
+    "worst_case": mark("the worst divisions, each with its sampling interval"),
+    "possible_range": mark("range of what is possible, with its sampling error"),
     "price_bonett": "Price–Bonett",
     "order_statistics": mark("order statistics"),
     "score": mark("score test"),

@@ -1,0 +1,180 @@
+"""Unknown and probable membership, people who are alike, and words that say who somebody is: known truths, must-fail cases, slow twins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scene import Pick, Scene, set_scene
+
+from audit.probe import collect
+from audit.result import Measurement
+from audit.stats.neighbours import nearest, standardised
+from audit.stats.proxies import bounds, weighted_difference
+from audit.stress.terms import TEMPLATES, swapped
+from audit.subject.client import Prediction
+from audit.subject.frame import Frame
+
+RNG = np.random.default_rng
+
+
+# --- unknown membership ------------------------------------------------------------------------------------------------------------------
+
+
+def test_bounds_hold_for_every_division_of_the_unknown_rows(tmp_path: Path) -> None:
+    rng = RNG(1)
+    sex = rng.choice(["f", "m"], 400)
+    pred = (rng.random(400) < np.where(sex == "f", 0.4, 0.6)).astype(int)
+    told = [s if known else None for s, known in zip(sex, rng.random(400) < 0.8, strict=True)]
+    found = Pick(set_scene(tmp_path, pred=pred, y=pred, groups={"sex": told}).measure("fairness.unknown"))
+    hidden = np.array([t is None for t in told])
+    group, reference = ("f", "m") if told.count("m") > told.count("f") else ("m", "f")
+    e = found("worst_case_selection_rate", "difference", sex=group).estimate
+    for _ in range(200):
+        drawn = np.where(hidden, rng.choice(["f", "m"], 400), sex)
+        difference = pred[drawn == group].mean() - pred[drawn == reference].mean()
+        assert e.low < difference < e.high
+    assert (
+        found("worst_case_selection_rate", "ratio", sex=group).estimate.low
+        < 1
+        < found("worst_case_selection_rate", "ratio", sex=group).estimate.high
+    )
+
+
+def test_nothing_is_said_where_membership_is_known(tmp_path: Path) -> None:
+    scene = set_scene(tmp_path, pred=[0, 1] * 20, y=[0, 1] * 20, groups={"sex": ["f", "m"] * 20})
+    assert scene.measure("fairness.unknown") == []
+
+
+# --- probable membership -----------------------------------------------------------------------------------------------------------------
+
+
+def proxied(folder: Path, p: np.ndarray, pred: np.ndarray, **params: Any) -> Pick:
+    scene = set_scene(folder, pred=pred, features={"p": p})
+    return Pick(scene.measure("fairness.proxy", probability=["p"], **params))
+
+
+def test_a_perfect_proxy_is_the_membership(tmp_path: Path) -> None:
+    rng = RNG(2)
+    member = rng.random(1000) < 0.3
+    pred = (rng.random(1000) < np.where(member, 0.3, 0.5)).astype(int)
+    found = proxied(tmp_path, member.astype(float), pred)
+    truth = pred[member].mean() - pred[~member].mean()
+    for metric in ("thresholded_difference", "probability_weighted_difference", "possible_difference"):
+        assert found.value(metric, **{"(column)": "p"}) == pytest.approx(truth, abs=1e-12), metric
+
+
+def test_a_proxy_that_knows_nothing_of_the_decision_finds_nothing(tmp_path: Path) -> None:
+    p = np.repeat([0.2, 0.7], 100)
+    found = proxied(tmp_path, p, np.tile([0, 1], 100))
+    assert found.value("probability_weighted_difference", **{"(column)": "p"}) == pytest.approx(0, abs=1e-12)
+    e = found("possible_difference", **{"(column)": "p"}).estimate
+    assert e.low < -0.4
+    assert e.high > 0.4, "what it does not know is not called equality"
+
+
+def test_bounds_cover_planted_memberships() -> None:
+    rng, inside = RNG(3), 0
+    for _ in range(40):
+        p = rng.beta(1, 2, 800)
+        member = rng.random(800) < p
+        chosen = rng.random(800) < np.where(member, 0.2, 0.55)
+        e = bounds(p, chosen, bins=20, level=0.95, draws=300, rng=rng)
+        assert e is not None
+        inside += e.low <= chosen[member].mean() - chosen[~member].mean() <= e.high
+    assert inside >= 39
+    w = weighted_difference(p, chosen, level=0.95)
+    assert w is not None
+    assert abs(w.value) < 0.35
+
+
+def test_a_column_of_other_numbers_is_no_probability(tmp_path: Path) -> None:
+    found = proxied(tmp_path, np.arange(100.0), np.tile([0, 1], 50))
+    assert found("probability_weighted_difference", **{"(column)": "p"}).estimate is None
+
+
+# --- people who are alike ----------------------------------------------------------------------------------------------------------------
+
+
+def test_neighbours_against_all_pairs() -> None:
+    rng = RNG(4)
+    x, c = standardised([rng.random(60), rng.normal(size=60)]), rng.integers(0, 3, (60, 1))
+    place, distance = nearest((x[:20], x[20:]), (c[:20], c[20:]), 3)
+    slow = np.array(
+        [[np.abs(a - b).sum() + (i != j).sum() for b, j in zip(x[20:], c[20:], strict=True)] for a, i in zip(x[:20], c[:20], strict=True)]
+    )
+    assert np.allclose(distance * 3, np.sort(slow, axis=1)[:, :3])
+    assert (place[:, 0] == slow.argmin(axis=1)).all()
+
+
+def alike(folder: Path, pred: np.ndarray, x: np.ndarray) -> Pick:
+    groups = {"sex": np.where(np.arange(len(x)) % 3 == 0, "f", "m").tolist()}
+    return Pick(set_scene(folder, pred=pred, y=pred, features={"x": x}, groups=groups).measure("fairness.consistency"))
+
+
+def test_consistency_of_one_cutoff_and_of_a_coin(tmp_path: Path) -> None:
+    rng = RNG(5)
+    x = rng.random(1000)
+    smooth, coin = alike(tmp_path, (x > 0.5).astype(int), x), alike(tmp_path, rng.integers(0, 2, 1000), x)
+    assert smooth.value("consistency") > 0.98
+    assert coin.value("consistency") == pytest.approx(0.5, abs=0.05)
+    assert coin.value("consistency_by_chance") == pytest.approx(0.5, abs=0.05)
+    assert smooth("consistency", sex="f").estimate.n == pytest.approx(167, abs=2)
+
+
+def test_twins_that_are_parted(tmp_path: Path) -> None:
+    found = alike(tmp_path, np.array([0, 1] * 50), np.zeros(100))
+    assert found("parted_twins").parts[0].n == 50
+    assert found.value("parted_twins") > 0.9, "the same inputs, decided on by something else"
+
+
+# --- words that say who somebody is --------------------------------------------------------------------------------------------------------
+
+
+def test_swaps() -> None:
+    assert swapped("A Muslim and his MUSLIM friend", ("muslim", "jewish")) == ["A Jewish and his JEWISH friend"]
+    assert swapped("a middle-aged man", ("young", "middle-aged")) == ["a young man"]
+    assert swapped("blackboard", ("black", "white")) == []
+
+
+class Reads:
+    """A model of these lines in the place of the worker's client."""
+
+    def __init__(self, of: Any) -> None:
+        self.of = of
+
+    def predict(self, frame: Frame, *, timeout: float | None = None) -> Prediction:
+        column = frame["text"]
+        score = np.array([self.of(column.vocabulary[c]) for c in column.codes.tolist()])  # type: ignore[union-attr]
+        return Prediction(score[:, None], None)
+
+
+def spoken(folder: Path, of: Any) -> tuple[list[Measurement], Scene]:
+    texts = [f"{a} {b} was here {i}" for i, (a, b) in enumerate([("A", "muslim"), ("The", "christian"), ("Some", "car")] * 20)]
+    score = np.array([of(t) for t in texts])
+    scene = set_scene(folder, pred=(score > 0.5).astype(int), score=score, features={"text": np.array(texts, dtype=object)})
+    context = scene.context("fairness.terms")
+    context.__dict__["client"] = Reads(of)
+    return collect(context, {})[0], scene
+
+
+def test_a_model_that_reads_no_such_word_never_moves(tmp_path: Path) -> None:
+    found = Pick(spoken(tmp_path, lambda text: 0.9 if "here" in text else 0.1)[0])
+    for source in ("(sampled texts)", "(neutral sentences)"):
+        at = {"(terms)": "religion", "(source)": source}
+        assert found.value("term_flip_rate", **at) == 0
+        assert found.value("term_gap", **at) == 0
+    assert found("term_flip_rate", **{"(terms)": "religion", "(source)": "(sampled texts)"}).parts[0].n == 40
+
+
+def test_a_model_that_reads_one_word_fails_every_text_that_could_hold_it(tmp_path: Path) -> None:
+    found = Pick(spoken(tmp_path, lambda text: 0.9 if "muslim" in text.lower() else 0.1)[0])
+    at = {"(terms)": "religion", "(source)": "(sampled texts)"}
+    assert found.value("term_flip_rate", **at) == 1
+    # texts with the word move by .8 for every swap, the others for one of six
+    assert found.value("term_gap", **at) == pytest.approx((0.8 + 0.8 / 6) / 2)
+    neutral = {"(terms)": "religion", "(source)": "(neutral sentences)"}
+    assert found("term_flip_rate", **neutral).parts[0].k == len(TEMPLATES)
+    assert found.value("term_flip_rate", **{**neutral, "(terms)": "age"}) == 0
