@@ -2,7 +2,8 @@
 
 Rates and their comparisons are pooled from the counts in the documents (Mantel–Haenszel), everything else by inverse variance from the intervals.
 A test of heterogeneity stands beside each. A pool reports and judges nothing: the deciding questions are answered on one data set, so what
-`--out` writes is `pool.json` and no audit. Equal files are refused; that no row is in two different files is taken on the auditors' word.
+`--out` writes is `pool.json` and no audit. Equal files are refused, and files that share rows where they can still be read; else that no row is in two of them is taken on the
+auditors' word.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from audit.dataset import MISSING
+from audit.disjoint import require_disjoint
 from audit.errors import AuditError
 from audit.result import AuditResult, Estimate, Finding
 
@@ -105,8 +107,13 @@ def _one(members: list[Finding]) -> tuple[Estimate, tuple[float, str] | None, tu
 
 
 def _counts(f: Finding) -> tuple[int, ...] | None:
-    """(k, n) of a rate, (k1, n1, k0, n0) of a comparison, where these counts make the estimate; the complements where those do."""
+    """(k, n) of a rate, (k1, n1, k0, n0) of a comparison, where these counts make the estimate; the complements where those do.
+
+    None where rows belong together or carry weights: counts then say too much, and the intervals are pooled instead.
+    """
     assert f.estimate is not None
+    if f.worth is not None:
+        return None
     parts = [(p.k, p.n) for p in f.parts]
     for found in (parts, [(n - k, n) for k, n in parts]):
         if math.isclose(_value(f.compare, found), f.estimate.value, rel_tol=1e-9, abs_tol=1e-12):
@@ -136,7 +143,7 @@ def adjusted(pooled: Sequence[Pooled]) -> list[float | None]:
     return [next(made) if p.heterogeneity else None for p in pooled]
 
 
-def written(documents: Sequence[AuditResult], pooled: Sequence[Pooled]) -> dict[str, Any]:
+def written(documents: Sequence[AuditResult], pooled: Sequence[Pooled], *, checked: bool = False) -> dict[str, Any]:
     """What `pool.json` holds."""
     strata = [
         {"audit": d.id, "digest": d.digest, "data_sha256": d.data.sha256, "source": d.data.source, "rows": d.data.rows, "period": d.context.get("period")}
@@ -152,7 +159,7 @@ def written(documents: Sequence[AuditResult], pooled: Sequence[Pooled]) -> dict[
         for p, adjusted_p in zip(pooled, adjusted(pooled), strict=True)
     ]  # fmt: skip
     return {
-        "schema_version": 1, "kind": "pool", "judged": False, "model_sha256": documents[0].model.sha256, "plan_sha256": documents[0].plan_sha256,
+        "schema_version": 1, "kind": "pool", "judged": False, "disjoint": "checked" if checked else "stated", "model_sha256": documents[0].model.sha256, "plan_sha256": documents[0].plan_sha256,
         "strata": strata, "findings": findings,
     }  # fmt: skip
 
@@ -161,7 +168,7 @@ def _test(test: tuple[float, str] | None, adjusted_p: float | None, family: int 
     return None if test is None else {"p_value": test[0], "method": test[1], "adjusted_p_value": adjusted_p, "tests_in_family": family}
 
 
-def _print(documents: Sequence[AuditResult], pooled: Sequence[Pooled]) -> None:
+def _print(documents: Sequence[AuditResult], pooled: Sequence[Pooled], *, checked: bool) -> None:
     """The findings that are held against something, with their strata."""
     from rich.console import Console
     from rich.table import Table
@@ -192,7 +199,10 @@ def _print(documents: Sequence[AuditResult], pooled: Sequence[Pooled]) -> None:
     console.print(
         f"{len(pooled)} findings pooled, {len(shown)} of them held against a criterion and shown; {tests} tests of heterogeneity, adjusted together."
     )
-    console.print("A pool reports and judges nothing. That no row is in two of the data sets is taken on the auditors' word.")
+    said = (
+        "No row was found in two of the data sets." if checked else "That no row is in two of the data sets is taken on the auditors' word."
+    )
+    console.print(f"A pool reports and judges nothing. {said}")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -224,14 +234,15 @@ def main(argv: list[str] | None = None) -> int:
         options = parser.parse_args(argv)
         documents = [load(Path(d)) for d in options.audit_dirs]
         require_same(documents)
+        checked = require_disjoint(documents)
         pooled = pool(documents)
         if not pooled:
             raise AuditError("the audits have no finding in common that can be pooled", "run the same checks in each")
-        path = _write(Path(options.out), written(documents, pooled)) if options.out else None
+        path = _write(Path(options.out), written(documents, pooled, checked=checked)) if options.out else None
     except AuditError as error:
         print(error, file=sys.stderr)
         return 2
-    _print(documents, pooled)
+    _print(documents, pooled, checked=checked)
     if path:
         print(path.absolute())
     return 0

@@ -177,7 +177,11 @@ def without_positives() -> dict[str, Any]:
 
 def local_law() -> Plan:
     plan = plans.load(None)
-    return plan.model_copy(update={"checks": plan.checks | {"fairness.ll144": CheckPlan(params={"sex": "sex", "race": "region"})}})
+    named = {
+        "fairness.ll144": CheckPlan(params={"sex": "sex", "race": "region"}),
+        "fairness.proxy": CheckPlan(params={"probability": ["x"]}),
+    }
+    return plan.model_copy(update={"checks": plan.checks | named})
 
 
 def declared(kind: str) -> dict[str, Any]:
@@ -237,6 +241,12 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "texts without a word": lambda: texts() | {"features": {"text": np.array(["", "?"] * 200)}},
     "pictures of one colour": lambda: ordinary(200) | {"features": {"picture": np.zeros((200, 3, 4, 4), np.float32)}},
     "one row": lambda: ordinary(1),
+    "survey weights": lambda: ordinary() | {"weight": np.geomspace(0.1, 50, 400)},
+    "survey weights of several classes": lambda: several() | {"weight": np.geomspace(0.1, 50, 400)},
+    "survey weights of a quantity": lambda: quantity() | {"weight": np.geomspace(0.1, 50, 400)},
+    "survey weights and one row per group": lambda: ordinary(6) | {"groups": {"sex": list("abcdef")}, "weight": np.arange(1.0, 7)},
+    "survey weights and outcomes of one class": lambda: ordinary() | {"y": np.ones(400, int), "weight": np.geomspace(0.1, 50, 400)},
+    "survey weights and all undefined": lambda: undefined_but(0, ordinary()) | {"weight": np.geomspace(0.1, 50, 400)},
     "two rows": lambda: ordinary(2),
     "declared factors": lambda: ordinary() | {"factors": {"grade": ["x", "y", "z", "y"] * 100, "area": ["n", None] * 200}},
     "factors that hold one group each": lambda: (g := ordinary()) | {"factors": {"same": g["groups"]["sex"]}},
@@ -327,7 +337,14 @@ def test_the_same_rows_give_the_same_digest(tmp_path: Path) -> None:
 
 
 #: What divides the rows by their ids, which are positions: another order is another division (decisions.md 11).
-BY_ROW_ID = {"uncertainty.conformal", "fairness.subgroups", "performance.slices", "performance.error_tree", "performance.error_clusters"}
+BY_ROW_ID = {
+    "uncertainty.conformal",
+    "fairness.consistency",
+    "fairness.subgroups",
+    "performance.slices",
+    "performance.error_tree",
+    "performance.error_clusters",
+}
 
 
 def test_the_order_of_rows_changes_nothing_but_last_digits(tmp_path: Path, subtests: pytest.Subtests) -> None:

@@ -147,3 +147,29 @@ def test_the_command_prints_a_table_and_writes_what_is_no_audit(
     assert command.main([folders[0], folders[0]]) == 2
     assert command.main([folders[0], str(tmp_path)]) == 2
     assert all(line.startswith("error: ") for line in capsys.readouterr().err.splitlines())
+
+
+def test_data_that_share_rows_are_refused(tmp_path: Path, two: list[AuditResult]) -> None:
+    import pandas as pd
+
+    from audit.dataset import data_digest, open_dataset
+    from audit.disjoint import require_disjoint
+
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({"age": rng.integers(18, 90, 400), "income": rng.integers(0, 50_000, 400), "sex": rng.choice(["f", "m"], 400)})
+
+    def document(name: str, part: pd.DataFrame) -> AuditResult:
+        path = tmp_path / f"{name}.parquet"
+        part.to_parquet(path)
+        digest = data_digest(open_dataset(str(path)).files)
+        return two[0].model_copy(update={"data": two[0].data.model_copy(update={"source": str(path), "sha256": digest})})
+
+    first, second = document("first", rows[:200]), document("second", rows[200:])
+    assert require_disjoint([first, second])
+    with pytest.raises(AuditError, match="data 1 and 2 are not disjoint: 20 pairs of equal rows"):
+        require_disjoint([first, document("third", rows[180:])])
+    coarse = rows[["sex"]]
+    assert require_disjoint([document("f", coarse[:200]), document("s", coarse[200:])]), (
+        "people who are alike in few columns are not one person"
+    )
+    assert not require_disjoint([first, two[0]]), "data that are not at hand are taken on the auditors' word"
