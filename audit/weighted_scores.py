@@ -262,7 +262,7 @@ def overall(ctx: Context) -> Iterator[Measurement | Message]:
 
 def _ranked(ctx: Context) -> Iterator[Measurement]:
     """Rank metrics of the event's score; of several classes the AUC of each against the rest, and their mean."""
-    from audit.checks.performance.overall import macro_auc, roc_curve
+    from audit.curves import macro_auc, roc_curve
 
     reason = message(ONE_CLASS)
     if ctx.settled.task == "binary":

@@ -209,6 +209,7 @@ def _from_scores(ctx: Context) -> Iterator[Measurement]:
     """Rank metrics and losses of the event's score, in one pass over the rows and one over their scores in order."""
     import numpy as np
 
+    from audit.curves import roc_curve
     from audit.measure import value
     from audit.stats import losses
     from audit.stats.ranking import Ranking
@@ -250,6 +251,7 @@ def _from_classes(ctx: Context) -> Iterator[Measurement]:
     """Losses over several classes, and the AUC of each class against the rest: one pass over the rows for each."""
     import numpy as np
 
+    from audit.curves import macro_auc
     from audit.measure import undefined, value
     from audit.stats import losses
     from audit.stats.ranking import Ranking
@@ -278,31 +280,3 @@ def _from_classes(ctx: Context) -> Iterator[Measurement]:
         yield undefined("roc_auc_ovr_macro", message("At least one class never happened on these rows."))
     else:
         yield macro_auc([part for part in parts if part is not None])
-
-
-def macro_auc(parts: list[Estimate]) -> Measurement:
-    """The mean of the one-versus-rest AUCs; its interval is the mean of theirs, which is wide enough because their errors are at most fully correlated."""
-    from audit.measure import value
-    from audit.result import Estimate
-
-    k = len(parts)
-    mean = Estimate(
-        value=sum(p.value for p in parts) / k, low=sum(p.low for p in parts) / k, high=sum(p.high for p in parts) / k,
-        level=parts[0].level, method="mean_of_delong", n=parts[0].n,
-    )  # fmt: skip
-    return value("roc_auc_ovr_macro", mean)
-
-
-def roc_curve(points: list[tuple[float, float]]) -> list[Evidence]:
-    """The ROC curve as drawn: false and true positive rates, from the highest cutoff down."""
-    from audit.result import Curve, Series
-
-    if not points:
-        return []
-    x, y = [0.0, *(p[0] for p in points)], [0.0, *(p[1] for p in points)]
-    return [
-        Curve(
-            name="roc", caption="Events and false alarms over all cutoffs", x_label="false positive rate", y_label="true positive rate",
-            x_kind="percent", y_kind="percent", series=[Series(name="model", x=x, y=y)],
-        )
-    ]  # fmt: skip
