@@ -107,6 +107,7 @@ def test_a_model_that_holds_the_attribute_by_heart_gives_it_away(made: Scene, mo
 def test_a_column_that_is_no_input_is_not_guessed(tmp_path: Path) -> None:
     made = scene(tmp_path, strange=True)
     (gain,) = made.measure(CHECK)
+    assert gain.metric == "attribute_guessed"
     assert gain.estimate is None
     assert "does not depend on it" in str(gain.reason)
     assert "takes none of the sensitive columns" in render(made.summary(CHECK))

@@ -46,7 +46,7 @@ def attributes(
     asked = [g for g in ctx.facts.groups if g.name in inputs]
     for group in (g for g in ctx.facts.groups if g.name not in inputs):
         why = message("The model does not take this column, so its answer for a row does not depend on it.")
-        yield undefined("attribute_gain", why, slice_={"(feature)": group.name})
+        yield undefined("attribute_guessed", why, slice_={"(feature)": group.name})  # nothing to hold against a limit
     if not asked:
         yield message(
             "The model takes none of the sensitive columns, so it cannot be asked under which of their values it finds an outcome likelier."
