@@ -74,6 +74,7 @@ def of_cells(ctx: Context, cells: Cells, i: int, slice_: Slice, metrics: Sequenc
     total, rows = float(sums.sum()), int(cells.rows[i].sum())
     ways: dict[str, Callable[[confusion.Tallies], NDArray[np.float64]]] = {
         "balanced_accuracy": confusion.balanced_accuracy, "informedness": informedness, "f1": lambda t: confusion.f1(t, event),
+        "balanced_accuracy_score": confusion.balanced_accuracy, "f1_score": lambda t: confusion.f1(t, event),
         "precision": lambda t: confusion.precision(t, event), "recall": lambda t: confusion.recall(t, event),
     }  # fmt: skip
     products = np.diag(cells.squares[i] + 2 * cells.cubes[i] / max(total, 1e-300))

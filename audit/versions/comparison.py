@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from audit.compared import Change, Comparison, Side
+from audit.errors import AuditError
 from audit.plan import Margins, load
 from audit.result import AuditResult, Message
 from audit.text import message, render
@@ -20,6 +21,8 @@ def compare(old_dir: Path, new_dir: Path, scored_dir: Path | None = None) -> Com
     """Everything that two audits say of each other; `AuditError` where they cannot be compared."""
     pairing = pair(old_dir, new_dir, scored_dir)
     old, new = pairing.old, pairing.new
+    if old.data.weight is not None or new.data.weight is not None:
+        raise AuditError("comparisons of versions take no survey weights yet", "audit both versions without --weight and compare these")
     margins, built_in = margins_of(new)
     same = same_model(pairing)
     level, smallest = float(new.plan["audit"]["level"]), int(new.plan["disclosure"]["min_group_size"])

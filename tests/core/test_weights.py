@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,6 +84,26 @@ def test_group_figures_are_those_of_fairlearn(rows: pd.DataFrame, weighted: Scen
     compared = found("selection_rate", "ratio", race="Black")
     assert compared.test.method == "score_weighted"
     assert compared.weights.effective[0] < compared.parts[0].n, "counts of rows stay beside what they are worth"
+
+
+def test_metrics_over_groups_are_those_of_fairlearn(rows: pd.DataFrame, weighted: Scene) -> None:
+    found = Pick(weighted.measure("fairness.metrics"))
+
+    def over(metric: Any, column: str = "pred") -> pd.Series:
+        return rows.groupby("race").apply(lambda g: metric(g["y"], g[column], sample_weight=g["w"]), include_groups=False)
+
+    accuracy, f1, auc = over(metrics.accuracy_score), over(metrics.f1_score), over(metrics.roc_auc_score, "score")
+    want = {
+        "accuracy_score_difference": accuracy.max() - accuracy.min(), "accuracy_score_ratio": accuracy.min() / accuracy.max(),
+        "accuracy_score_group_min": accuracy.min(), "zero_one_loss_group_max": 1 - accuracy.min(), "f1_score_group_min": f1.min(),
+        "balanced_accuracy_score_group_min": over(metrics.balanced_accuracy_score).min(), "roc_auc_score_group_min": auc.min(),
+        "precision_score_group_min": over(metrics.precision_score).min(), "log_loss_group_max": over(metrics.log_loss, "score").max(),
+    }  # fmt: skip
+    for name, value in want.items():
+        assert found.value(name, race="*") == pytest.approx(value, rel=SAME), name
+    overall = metrics.accuracy_score(rows["y"], rows["pred"], sample_weight=rows["w"])
+    furthest = (accuracy - overall).abs().max()
+    assert found.value("accuracy_score_difference_to_overall", race="*") == pytest.approx(furthest, rel=1e-10)
 
 
 def test_groups_calibration_and_skill_take_the_weights(rows: pd.DataFrame, weighted: Scene) -> None:

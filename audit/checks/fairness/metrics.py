@@ -64,6 +64,7 @@ class Over(NamedTuple):
     ),
     unit="share of rows, or as the metric has it",
     direction="none",
+    weighs="weighted",
     needs=["sensitive"],
     reported_only=EXTREMES,
     references=["Bird et al. 2020 (fairlearn)", "Phipson and Smyth 2010", "Efron and Tibshirani 1993"],
@@ -80,6 +81,9 @@ def metrics(
     from audit.over_groups import in_one_table
     from audit.text import message
 
+    if ctx.facts.weight is not None:
+        yield from _by_weight(ctx)
+        return
     drawn = beyond = 0
     pairs = _pair_coding(ctx)
     codings: dict[str, tuple[Coding, int]] = {"cells": (cell_coding(ctx), CELLS)} | ({"pairs": pairs} if pairs else {})
@@ -111,6 +115,18 @@ def metrics(
         "Of {n:count} extremes over groups, {beyond:count} are beyond what chance gives 95 % of the time for equal groups of these sizes; if all groups were "
         "equal, about one in twenty would be.", n=drawn, beyond=beyond,
     )  # fmt: skip
+
+
+def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
+    """The same where rows carry survey weights."""
+    from audit import weighted_over_groups as weighted
+
+    def extremes(grouping: Grouping, found: dict[str, OverGroups], rows: dict[str, int]) -> Iterator[Measurement]:
+        over = {name: Over(*parts) for name, parts in weighted.printed(found, rows).items() if name in DERIVED}
+        return _extremes(grouping, over)
+
+    yield from weighted.sizes(ctx)
+    yield from weighted.metrics(ctx, extremes, MOST_CLASSES)
 
 
 def _pair_coding(ctx: Context) -> tuple[Coding, int] | None:
