@@ -111,6 +111,7 @@ METRICS = {
     "recourse_cost": mark("what the nearest change costs, in percentile ranges (recourse cost)"),
     "recourse_changes": mark("inputs that the nearest change moves (recourse changes)"),
     "robust_recourse_rate": mark("nearest changes that still hold where each changed number misses by up to 2 % (robust recourse)"),
+    "retrained_recourse_rate": mark("nearest changes that still hold for the same model trained anew (retrained recourse)"),
     "plausible_recourse_rate": mark("nearest changes that lead where people are (plausible recourse)"),
     "mean_prediction": mark("average prediction (mean prediction)"),
     "prediction_rate": mark("how often each class is predicted (prediction rate)"),

@@ -103,9 +103,9 @@ class Page:
         if d.score is not None and d.wanted is not None:
             wanted = self.label(d.wanted)
             if d.cutoff is None:
-                out.append(say.t("The model's score for {wanted} is {score}.", wanted=wanted, score=shares(d.score)[0]))
+                out.append(say.t("The model's score for {wanted} is {score}.", wanted=wanted, score=shares(d.score, least=2)[0]))
             else:
-                score, cutoff = shares(d.score, d.cutoff)
+                score, cutoff = shares(d.score, d.cutoff, least=2)
                 out.append(
                     say.t("The model's score for {wanted} is {score}; {cutoff} is needed.", wanted=wanted, score=score, cutoff=cutoff)
                 )
@@ -237,6 +237,7 @@ class Page:
             )
         ]
         notes = [
+            say.t("Each way ends just where the decision turns: with a little less it no longer holds."),
             say.t("This is no promise. It holds for this version of the model, until {date} at the latest, and whoever decides may weigh other things.", date=self.d.valid_until),
             say.t("Inputs were changed one by one; in life they move together. Found by search: an easier way may exist."), *self._fixed(),
         ]  # fmt: skip
@@ -254,7 +255,7 @@ class Page:
         ]
         notes = []
         if way.score is not None and self.d.decision.cutoff is not None:
-            score, cutoff = shares(way.score, self.d.decision.cutoff)
+            score, cutoff = shares(way.score, self.d.decision.cutoff, least=2)
             notes.append(say.t("The score would be {score}; {cutoff} is needed.", score=score, cutoff=cutoff))
         if not way.plausible:
             notes.append(say.t("Few people in the data are like this, so it may be hard to reach."))
@@ -309,6 +310,10 @@ class Page:
         ]  # fmt: skip
         if owner and owner != "not stated":
             lines.append(say.t("Responsible for the model: {owner}.", owner=clean(owner, 300)))
+        if self.d.context.get("domain") == "credit" and self.d.reasons is not None and self.d.reasons.state == "given":
+            lines.append(
+                say.t("For the sender, where this is the notice of a credit decision in the United States: it must also state the creditor's name and address, the notice of the Equal Credit Opportunity Act and the agency's name and address (12 CFR 1002.9(a)(2)), which this page does not hold.")
+            )  # fmt: skip
         return lines
 
     def _source(self) -> str:
@@ -364,9 +369,9 @@ def plain(value: float) -> str:
     return (short if abs(float(short.replace(",", "")) - value) <= 1e-6 * abs(value) else text).replace("-", "−")
 
 
-def shares(*values: float) -> Sequence[str]:
-    """Shares in percent with as many decimals as tell them apart, two at most needed for most: 71.07 % and 71.12 %."""
-    for digits in range(1, 7):
+def shares(*values: float, least: int = 1) -> Sequence[str]:
+    """Shares in percent with as many decimals as tell them apart, `least` or more: 71.07 % and 71.12 %."""
+    for digits in range(least, 7):
         texts = [f"{100 * v:.{digits}f}\u00a0%".replace("-", "−") for v in values]
         if len(set(texts)) == len(set(values)):
             return texts

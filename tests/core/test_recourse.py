@@ -321,6 +321,35 @@ def test_a_way_holds_or_not_where_its_numbers_are_missed() -> None:
     assert 0 <= holds[1] < 1, "on the edge, a miss to one side loses it"
 
 
+def test_ways_are_tried_on_models_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six references, of which five are asked: four move the cutoff up by so much that the ways no longer hold, or not at all."""
+    from audit import reference_models
+    from audit.explain.decisions import decider
+    from audit.explain.retrained import retrained
+
+    features = {"x": np.linspace(0, 1, 400)}
+    _, context = asked(tmp_path, lambda f: np.asarray(f["x"]), features, "explanation.recourse")
+    judge: Any = decider(context)
+    assert retrained(judge, features) is None
+    files = [f"00{i}" for i in range(6)]
+    known = reference_models.References(folder="f", files=files, named=True, sha256="0")
+    context.facts = context.facts.model_copy(update={"references": known})
+
+    def answers(ctx: Any, found: Any, frames: Any) -> Any:
+        assert found.files == files[:5]
+        p = np.stack([np.clip(np.asarray(frames[0]["x"]) - shift, 0, 1) for shift in (0, 0, 0, 0.2, 0.2)])
+        return reference_models.Beside([np.stack([1 - p, p], axis=2)], None)
+
+    monkeypatch.setattr(reference_models, "ask", answers)
+    found = retrained(judge, {"x": np.array([0.4, 0.5, 0.6, 0.75])})
+    assert found is not None
+    assert found.tolist() == [0, 0.6, 0.6, 1]
+    rates, _ = collect(context, {"rows": 20, "draws": 50})
+    (rate,) = [m.estimate for m in rates if m.metric == "retrained_recourse_rate"]
+    assert rate is not None
+    assert rate.value == pytest.approx(0.6), "the nearest way ends at the cutoff of the audited model"
+
+
 # --- the check ----------------------------------------------------------------------------------------------------------------------------
 
 

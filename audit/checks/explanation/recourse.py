@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     limits=(
         "Found by search, so a cheaper way may exist. Inputs are changed one by one although in life they move together, and nothing says how hard or how lawful a change is unless "
         "the plan does. Equal cost in percentiles can be unequal burden. The nearest way ends where the decision turns, so it seldom holds where it is missed. It holds for this "
-        "model as it is, untried on others trained anew, and is no promise."
+        "model as it is, is tried on others trained anew only where reference models are at hand, and is no promise."
     ),
     unit="percentiles moved, as a share of the whole range; share of adverse decisions",
     direction="lower",
@@ -58,6 +58,7 @@ def recourse(
     from audit.explain.decisions import Refused, refused
     from audit.explain.descent import descent
     from audit.explain.recourse import Search, evaluations
+    from audit.explain.retrained import retrained
     from audit.explain.space import space_of
     from audit.measure import rate
     from audit.text import message
@@ -88,14 +89,27 @@ def recourse(
         )  # fmt: skip
         return
     kept = [way for way in ways if way is not None]
-    holds = search.holds(own[has], np.stack([way.values for way in kept]), ctx.rng("noise"))
-    yield from _of_the_ways(ctx, kept, holds, len(chosen), {name: codes[has] for name, codes in members.items()}, least, draws)
+    after = np.stack([way.values for way in kept])
+    yield from _lasting(ctx, "robust_recourse_rate", search.holds(own[has], after, ctx.rng("noise")))
+    anew = retrained(judge, space.coding.frame(after))
+    if anew is not None:
+        yield from _lasting(ctx, "retrained_recourse_rate", anew)
+    yield from _of_the_ways(ctx, kept, len(chosen), {name: codes[has] for name, codes in members.items()}, least, draws)
+
+
+def _lasting(ctx: Context, metric: str, holds: Floats) -> Iterator[Measurement]:
+    """The mean over ways of the share of trials (n,) in which each still has the decision."""
+    from audit.measure import value
+    from audit.stats.losses import mean_loss
+
+    kept = mean_loss(holds, level=ctx.level(metric))
+    yield value(metric, kept.model_copy(update={"low": max(0.0, kept.low), "high": min(1.0, kept.high)}))
 
 
 def _of_the_ways(
-    ctx: Context, ways: list[Way], holds: Floats, n: int, members: dict[str, NDArray[np.int16]], least: int, draws: int
+    ctx: Context, ways: list[Way], n: int, members: dict[str, NDArray[np.int16]], least: int, draws: int
 ) -> Iterator[Measurement | Message]:
-    """What the nearest ways cost, how many inputs they change, whether people are there, and how often they hold where they are nearly gone."""
+    """What the nearest ways cost, how many inputs they change, and whether people are there."""
     import numpy as np
 
     from audit.measure import rate, value
@@ -112,8 +126,6 @@ def _of_the_ways(
     changes = mean_loss(np.array([float(way.changes) for way in ways]), level=ctx.level("recourse_changes"))
     yield value("recourse_changes", changes)
     yield rate(ctx, "plausible_recourse_rate", sum(way.plausible for way in ways), len(ways))
-    kept = mean_loss(holds, level=ctx.level("robust_recourse_rate"))
-    yield value("robust_recourse_rate", kept.model_copy(update={"low": max(0.0, kept.low), "high": min(1.0, kept.high)}))
     yield _summary(len(ways), n, mean.value, changes.value, dearest)
 
 
