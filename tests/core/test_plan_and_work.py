@@ -9,6 +9,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -502,6 +503,53 @@ def test_a_session_that_cannot_begin_is_an_error(jobs: Jobs) -> None:
     with pytest.raises(AuditError, match="bad column"):
         jobs.open("tried_jobs:refuse", {}, limit=60)
     assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
+
+
+def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first worker dies over the question, so it is asked again; over a question that no worker survives the session goes on too."""
+    from audit.runner import MAX_RESTARTS, Audit
+
+    opened: list[int] = []
+
+    class Worker:
+        def __init__(self, socket: int) -> None:
+            self.socket = socket
+
+        def stop(self) -> None:
+            pass
+
+    class Asked:
+        closed = False
+
+        def __init__(self, worker: int) -> None:
+            self.worker = worker
+            opened.append(worker)
+
+        def ask(self, question: dict[str, Any], *, limit: float) -> dict[str, Any]:
+            if question["deadly"] or self.worker == 1:
+                raise JobError("worker", "died: the worker's process has ended")
+            return {"by": self.worker}
+
+        def close(self) -> None:
+            self.closed = True
+
+    numbers = iter(range(1, 20))
+    audit: Any = Audit.__new__(Audit)
+    audit.request = SimpleNamespace(check_timeout=60)
+    audit.worker, audit.session, audit.restarts = None, None, 0
+    audit.jobs = SimpleNamespace(open=lambda target, arguments, *, limit, worker: Asked(worker))
+
+    def worker() -> Worker:
+        audit.worker = audit.worker or Worker(next(numbers))
+        return audit.worker  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(audit, "_worker", worker, raising=False)
+    monkeypatch.setattr(audit, "_seen", lambda scoring: {}, raising=False)
+    assert audit.ask("x:y", {"deadly": False}, {}) == ({"by": 2}, "")
+    assert opened == [1, 2]
+    for _ in range(MAX_RESTARTS):
+        assert audit.ask("x:y", {"deadly": True}, {})[0] is None
+        assert audit.ask("x:y", {"deadly": False}, {})[0] is not None, "one answer makes up for the dead before it"
 
 
 def test_an_error_is_described_without_its_message() -> None:
