@@ -9,8 +9,8 @@ import numpy as np
 
 from audit.measure import exact, value
 from audit.result import Curve, Evidence, Histogram, Measurement, Series, Slice, Table, Test
-from audit.stats import calibration, reliability, temperature
-from audit.stats.brier import brier_score, decomposition
+from audit.stats import by_chance, calibration, reliability, temperature
+from audit.stats.brier import brier_score, decomposition, murphy
 from audit.stats.line import slopes
 from audit.stats.sums import Grouped, Moments, together
 from audit.text import message
@@ -57,6 +57,14 @@ def of_table(ctx: Context, table: Runs, slice_: Slice, *, bins: int, name: str, 
         plain, smooth = reliability.expected_calibration_error(parts), reliability.smooth_calibration_error(table)
         yield value("expected_calibration_error", None if plain is None else exact(plain, table.rows), reason=few)
         yield value("smooth_calibration_error", None if smooth is None else exact(smooth, table.rows), reason=few)
+        yield _excess(
+            "calibration_error_excess",
+            by_chance.plain_excess(parts, level=at("calibration_error_excess"), rng=ctx.rng("by chance")),
+        )
+        smooth_level = at("smooth_calibration_error_excess")
+        yield _excess(
+            "smooth_calibration_error_excess", by_chance.smooth_excess(table, level=smooth_level, rng=ctx.rng("smooth by chance"))
+        )
     yield value(
         "brier_score",
         brier_score(table, level=at("brier_score")),
@@ -66,7 +74,33 @@ def of_table(ctx: Context, table: Runs, slice_: Slice, *, bins: int, name: str, 
     if whole:
         terms = decomposition(parts, level=at("brier_reliability"), rng=ctx.rng(f"parts/{name}"))
         for metric in ("brier_reliability", "brier_resolution", "brier_uncertainty"):
-            yield value(metric, terms.get(metric), reason=few)
+            evidence = _brier_parts(parts) if metric == "brier_reliability" else ()
+            yield value(metric, terms.get(metric), reason=few, evidence=evidence)
+
+
+def _excess(metric: str, found: by_chance.Excess | None) -> Measurement:
+    """An error beyond what chance makes of it, with the test that comes with it."""
+    if found is None:
+        return value(metric, None, reason=message(FEW))
+    test = Test(null="every probability is right", method="simulation", p_value=found.p)
+    return value(metric, found.beyond).model_copy(update={"test": test})
+
+
+def _brier_parts(parts: reliability.Bins) -> list[Evidence]:
+    """What the score of these rows is made of, to the last digit; the findings beside it are without what chance adds."""
+    from audit.result import Column
+
+    found = murphy(parts)
+    if found is None:
+        return []
+    columns = [Column(name="brier_part", label="", kind="text"), Column(name="amount", label="on these rows", kind="number")]
+    rows: list[list[Any]] = [
+        ["miscalibration (reliability)", found.reliability], ["less what telling cases apart saves (resolution)", -found.resolution],
+        ["Brier score of guessing the base rate (uncertainty)", found.uncertainty], ["within the bins", found.within], ["Brier score", found.brier],
+    ]  # fmt: skip
+    if found.uncertainty > 0:
+        rows.append(["share saved against guessing the base rate (skill)", 1 - found.brier / found.uncertainty])
+    return [Table(caption="What the Brier score is made of", columns=columns, rows=rows)]
 
 
 def cooled(found: temperature.Cooled | None, slice_: Slice, *, whole: bool) -> Iterator[Measurement]:

@@ -161,6 +161,7 @@ METHODS = {
     "chi_square": mark("χ² test"),
     "multinomial_draws": mark("draws from the declared shares"),
     "beta_binomial": mark("beta-binomial law"),
+    "simulated_null": mark("quantiles of what chance makes"),
     "assumed_power": mark("an assumed range of power, not measured"),
     "binomial": mark("exact binomial test"),
     "pld": mark("privacy loss distribution, rounded against the claim"),
@@ -245,6 +246,17 @@ CELLS = {
     },
     ("row", "as the model says"): mark("as the model says"),
     ("row", "with one temperature"): mark("with one temperature"),
+    **{
+        ("brier_part", part): part
+        for part in (
+            mark("miscalibration (reliability)"),
+            mark("less what telling cases apart saves (resolution)"),
+            mark("Brier score of guessing the base rate (uncertainty)"),
+            mark("within the bins"),
+            mark("Brier score"),
+            mark("share saved against guessing the base rate (skill)"),
+        )
+    },
     ("input", "yes"): mark("yes"),
     ("input", "no"): mark("no"),
     ("reading", "highest rate"): mark("highest rate"),

@@ -196,31 +196,43 @@ def calibration_test(parts: Bins, *, rng: Generator, draws: int = 1000) -> float
     return float((1 + np.count_nonzero(simulated >= observed * (1 - 1e-12))) / (draws + 1))
 
 
+def on_mesh(table: Table) -> tuple[Floats, Floats, Floats]:
+    """By cell of the mesh, (MESH,): rows, the sum of their probabilities, and events."""
+    rows, sums, events = np.zeros(MESH), np.zeros(MESH), np.zeros(MESH)
+    for piece in probabilities(table):
+        cell = np.minimum((piece.scores * MESH).astype(np.int64), MESH - 1)
+        counts = piece.positives + piece.negatives
+        for mesh, weights in ((rows, counts), (sums, counts * piece.scores), (events, piece.positives)):
+            mesh += np.bincount(cell, weights=weights, minlength=MESH)
+    return rows, sums, events
+
+
+def fixed_widths(meshes: Floats, *, steps: int = 40) -> Floats:
+    """For each mesh of residuals (R, MESH), each divided by the rows: the width at which smoothing leaves as much as the width, (R,)."""
+    from scipy.fft import dct, idct
+
+    # Reflected at both ends a mesh is a sum of cosines, and a Gaussian shrinks each by itself.
+    waves, frequency = dct(meshes, axis=1), np.pi * np.arange(MESH)
+
+    def smoothed(width: Floats) -> Floats:
+        return np.asarray(np.sum(np.abs(idct(waves * np.exp(-0.5 * (frequency * width[:, None]) ** 2), axis=1)), axis=1))
+
+    low, high = np.full(len(meshes), 1 / MESH), np.ones(len(meshes))
+    least = smoothed(low)
+    for _ in range(steps):
+        middle = (low + high) / 2
+        above = smoothed(middle) > middle
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(least <= 1 / MESH, least, (low + high) / 2)
+
+
 def smooth_calibration_error(table: Table) -> float | None:
     """smECE in [0, 1]: residuals smoothed by a reflected Gaussian of width σ, integrated in absolute value, at the σ that equals the result.
 
     Błasiok and Nakkiran 2024. Needs no bins; like the plain error it is biased upwards at few rows. Residuals are taken on a mesh of 4,000
     cells, so values below 0.001 say only that. None for no rows.
     """
-    from scipy.fft import dct, idct
-
     if not table.rows:
         return None
-    mesh = np.zeros(MESH)
-    for piece in probabilities(table):
-        cell = np.minimum((piece.scores * MESH).astype(np.int64), MESH - 1)
-        residual = piece.positives * (1 - piece.scores) - piece.negatives * piece.scores
-        mesh += np.bincount(cell, weights=residual, minlength=MESH)
-    # Reflected at both ends the mesh is a sum of cosines, and a Gaussian shrinks each by itself.
-    waves, frequency = dct(mesh / table.rows), np.pi * np.arange(MESH)
-
-    def smoothed(width: float) -> float:
-        return float(np.sum(np.abs(idct(waves * np.exp(-0.5 * (frequency * width) ** 2)))))
-
-    low, high = 1 / MESH, 1.0
-    if smoothed(low) <= low:
-        return smoothed(low)
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if smoothed(middle) > middle else (low, middle)
-    return (low + high) / 2
+    _, sums, events = on_mesh(table)
+    return float(fixed_widths((events - sums)[None] / table.rows)[0])

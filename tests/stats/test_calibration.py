@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.stats import brier, calibration, losses, reliability, runs, skill, temperature
+from audit.stats import brier, by_chance, calibration, losses, reliability, runs, skill, temperature
 from audit.stats.losses import log_losses
 from audit.stats.ranked import moments_of, rank
 from audit.stats.reliability import equal_mass_bins as bins_of
@@ -401,3 +401,42 @@ def test_parts_of_the_brier_score_lose_what_chance_adds():
             hits[name] += found[name].high >= truth[name] - 2e-4
     assert all(count > 2 * 200 * 0.92 for count in hits.values()), hits
     assert brier.decomposition(bins_of(rank([], [])), level=0.9, rng=rng) == {}
+
+
+# --- beyond chance -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "plain", "smooth"), [(200, 0.084, 0.054), (1000, 0.040, 0.030), (10_000, 0.013, 0.014)])
+def test_what_chance_makes_of_right_probabilities_is_as_large_as_published(n, plain, smooth):
+    """One set of rows with uniform scores tells how large both errors are where every probability is right."""
+    rng = np.random.default_rng(n)
+    table = draw(rng, n)
+    parts = bins_of(table)
+    found = by_chance.plain_excess(parts, level=0.95, rng=rng), by_chance.smooth_excess(table, level=0.95, rng=rng)
+    observed = reliability.expected_calibration_error(parts), reliability.smooth_calibration_error(table)
+    for excess, error, expected in zip(found, observed, (plain, smooth), strict=True):
+        assert error - excess.beyond.value == pytest.approx(expected, abs=0.12 * expected)
+
+
+def test_an_error_beyond_chance_is_found_at_few_rows_as_at_many():
+    for n in (400, 20_000):
+        table = draw(np.random.default_rng(2), n, slope=0.3)
+        for excess in (
+            by_chance.plain_excess(bins_of(table), level=0.95, rng=np.random.default_rng(0)),
+            by_chance.smooth_excess(table, level=0.95, rng=np.random.default_rng(0)),
+        ):
+            assert excess.p <= 0.01
+            assert excess.beyond.low > 0
+            assert 0.02 < excess.beyond.value < 0.3
+    none = rank(np.zeros(0), np.zeros(0, int))
+    assert by_chance.plain_excess(bins_of(none), level=0.9, rng=np.random.default_rng(0)) is None
+    assert by_chance.smooth_excess(none, level=0.9, rng=np.random.default_rng(0)) is None
+
+
+def test_right_probabilities_are_not_found_wrong_too_often():
+    p = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        p.append(by_chance.plain_excess(bins_of(draw(rng, 300)), level=0.9, rng=rng, draws=200).p)
+    assert np.mean(np.array(p) <= 0.05) <= 0.12
+    assert 0.35 < np.mean(p) < 0.65

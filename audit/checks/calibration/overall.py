@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     title="Whether probabilities mean what they say",
     meaning=(
         "Calibration in the large is the mean probability minus the observed rate. The slope says whether scores are too extreme (below 1) or too timid (above 1). The debiased "
-        "calibration error is the typical gap over bins of the score less what chance adds: 0 means indistinguishable from calibrated at this number of rows. The Brier score "
+        "calibration error is the typical gap over bins of the score less what chance adds: 0 means indistinguishable from calibrated at this number of rows. The excess of the plain "
+        "and of the smooth calibration error is what is left of them beyond what chance makes where every probability is right. The Brier score "
         "is split into reliability (0 is best), resolution (higher is better) and the outcome's own uncertainty. Temperature is what one rescaling of all scores would be, and the "
         "gain what it would save on rows that it was not fitted on; the model is not changed. For several classes: the probability of the predicted class, then each class "
         "against the rest. For a quantity, which has no probabilities: the mean of prediction minus outcome, and the slope of outcome on prediction."
