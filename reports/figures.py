@@ -306,7 +306,9 @@ def curve_chart(
     parts = [say.t("band: interval") if any(s.low for s in e.series) else "", say.t("below: share of rows") if below else ""]
     if criterion and limits:
         parts.append(say.t("dashed: limit {limit}", limit=limit_text(criterion, e.y_kind, say)))
-    if e.current is not None:
+    if e.current is not None and e.x_label == "severity":
+        parts.append(say.t("upright: the severity that is held against the limit, {severity}", severity=number(e.current, "count")))
+    elif e.current is not None:
         parts.append(say.t("upright: the cutoff in force, {cutoff}", cutoff=number(e.current, e.x_kind)))
     told = []
     for s in e.series:

@@ -282,6 +282,7 @@ OVER_GROUPS = {
 
 #: Metrics written as a share of a hundred, and those that count.
 RATES = {
+    "changed_decisions",
     "robust_accuracy",
     "accuracy_unattacked",
     "certified_accuracy",
@@ -333,6 +334,7 @@ RATES = {
     "parted_twins",
 }
 POINTS = {
+    "shift_loss",
     "attribute_gain",
     "accuracy_change",
     "true_positive_rate_change",

@@ -177,12 +177,12 @@ def _said(most: Told, points: float) -> Message:
 
     values = {
         "who": who({most.column: most.level}), "now": most.now, "then": most.then, "metric": message(METRICS[most.metric]), "change": most.change.value,
-        "low": most.change.low, "high": most.change.high, "level": most.change.level, "points": 100 * points,
+        "low": most.change.low, "high": most.change.high, "level": most.change.level, "points": f"{100 * points:g}",
     }  # fmt: skip
     if most.metric == "mean_absolute_error":
         return message(
-            "A change of {points:number} points in the mix of groups moves the {metric} most where the share of {who} goes from {now:percent} to {then:percent}: by {change:signed} ({level:percent} interval {low:signed} to {high:signed}).", **values,
+            "A change of {points} points in the mix of groups moves the {metric} most where the share of {who} goes from {now:percent} to {then:percent}: by {change:signed} ({level:percent} interval {low:signed} to {high:signed}).", **values,
         )  # fmt: skip
     return message(
-        "A change of {points:number} points in the mix of groups moves the {metric} most where the share of {who} goes from {now:percent} to {then:percent}: by {change:points} points ({level:percent} interval {low:points} to {high:points}).", **values,
+        "A change of {points} points in the mix of groups moves the {metric} most where the share of {who} goes from {now:percent} to {then:percent}: by {change:points} points ({level:percent} interval {low:points} to {high:points}).", **values,
     )  # fmt: skip

@@ -124,7 +124,7 @@ def _kind(ctx: Context, kind: Kind, disturber: Disturber, clean: Undisturbed) ->
         share, change = None if moved is None else float(moved[inside].mean()), clean.change(judged, inside)
         made = []
         if change is not None:
-            made.append(Measurement(metric=clean.metric, compare="difference", slice=slice_ | at, against=slice_ | CLEAN, estimate=change))
+            made.append(Measurement(metric=clean.metric, compare="difference", slice=slice_ | at, against=CLEAN, estimate=change))
         if moved is not None:
             made.append(rate(ctx, "changed_decisions", int(moved[inside].sum()), int(inside.sum()), slice_=slice_ | at))
         for m in made:
@@ -191,7 +191,8 @@ def _curve(ctx: Context, kind: Kind, clean: Undisturbed, answers: list[Asked]) -
     caption = message(CURVES[kind])
     return [
         Curve(
-            name="severity", caption=CURVES[kind], caption_msg=caption, x_label="severity", y_label=label, y_kind="points", current=float(JUDGED), series=lines,
+            name="severity", caption=CURVES[kind], caption_msg=caption, x_label="severity", y_label=label, y_kind="points",
+            current=float(JUDGED), series=lines,
         )
     ]  # fmt: skip
 

@@ -150,7 +150,7 @@ def _summary(told: dict[str, Estimate], *, far_away: bool) -> Message:
     e = distances[best]
     what = message("rows moved far outside") if far_away else message("rows mixed from others")
     said = message(
-        "Of the distances, the {score} tells {what} best: AUC {auc:ratio} ({low:ratio} to {high:ratio}; 0.5 is a coin).",
+        "Of the distances of the inputs, {score} tells {what} best: AUC {auc:ratio} ({low:ratio} to {high:ratio}; 0.5 is a coin).",
         score=level(best),
         what=what,
         auc=e.value,
