@@ -17,8 +17,8 @@ from audit.subject.flavors.gradients import Net, blocks
 
 #: Adam's step, in units of a number's scale, and steps of a round; after each round λ doubles.
 RATE, ROUND = 0.05, 100
-#: λ of the first round: a margin of one weighs as much as one unit of distance.
-FIRST = 1.0
+#: λ of the first round, in units of the least with which, by the slope at the row, the hinge outweighs the distance at all.
+FIRST = 2.0
 #: The margin that is aimed at, so that a row arrives and does not only come near.
 AIM = 1e-3
 BETAS = (0.9, 0.999)
@@ -97,20 +97,22 @@ def on_simplex(at: Any) -> Any:
 
 def _descended(wanted: Wanted, x: Any, box: Box, steps: int, norm: int) -> Any:
     """One block of rows, round by round; a row that has arrived at the end of a round goes no further."""
-    out, left, weight = x.clone(), torch.arange(len(x)), FIRST
+    out, left = x.clone(), torch.arange(len(x))
+    steepest = (_slope(wanted, x, box.free)[1] * box.scale).abs().amax(dim=1)
+    weight = FIRST / steepest.clamp(min=1e-3)
     for done in range(0, steps, ROUND):
         best, arrived = _round(wanted, x[left], box.of(left), weight, min(ROUND, steps - done), norm)
         place = left[arrived]
         moved = out[place]
         moved[:, box.free] = best[arrived].to(x.dtype)
         out[place] = moved
-        left, weight = left[~arrived], 2 * weight
+        left, weight = left[~arrived], 2 * weight[~arrived]
         if not len(left):
             break
     return out
 
 
-def _round(wanted: Wanted, x: Any, box: Box, weight: float, steps: int, norm: int) -> tuple[Any, Any]:
+def _round(wanted: Wanted, x: Any, box: Box, weight: Any, steps: int, norm: int) -> tuple[Any, Any]:
     """Adam from the row itself: the nearest wanted place (n, f) that it passed, and which rows passed one (n,). What is missing stays missing."""
     missing = torch.isnan(x[:, box.free])
     own = x[:, box.free].double().nan_to_num()
@@ -125,7 +127,7 @@ def _round(wanted: Wanted, x: Any, box: Box, weight: float, steps: int, norm: in
         nearer = (margin >= 0) & (distance < least)
         best, least = torch.where(nearer[:, None], at, best), torch.where(nearer, distance, least)
         pull = moved.sign() if norm == 1 else moved / distance.clamp(min=1e-9)[:, None]
-        down = pull - weight * (margin < AIM)[:, None] * slope * box.scale
+        down = pull - (weight * (margin < AIM))[:, None] * slope * box.scale
         first, second = (b * m + (1 - b) * down**k for b, m, k in zip(BETAS, (first, second), (1, 2), strict=True))
         drift = (first / (1 - BETAS[0] ** step)) / ((second / (1 - BETAS[1] ** step)).sqrt() + 1e-8)
         at = box.inside(at - RATE * (1 - (step - 1) / steps) ** 0.5 * box.scale * drift)
