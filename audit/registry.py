@@ -50,7 +50,7 @@ NEEDS: dict[str, str] = {
     "language": "The model is no language model that says how likely it holds a text.",
     "continues": "The model does not go on with a text: it is no causal language model.",
     "embeds": "The model gives no vector for a text.",
-    "training": "The rows that the model was trained on are not known: name them with --training.",
+    "training": "The rows that the model was trained on are not known, so nothing can be said that compares with them: name them with --training.",
     "time": "No time column is known: name it with --time.",
     "base": "The model's record names no model that it was made smaller from, as models.compress writes it.",
     "canaries": "No canaries were logged with the model: training plants them where it is told to, as models.train --canaries M does.",

@@ -79,7 +79,12 @@ def _matches(ctx: Context, columns: int) -> Generator[Measurement, None, Message
     repeated = twins(prints)
     again = rate(ctx, "repeated_row_share", int(repeated.seen.sum()), len(prints))
     if training is None or theirs_data is None:
-        yield undefined("seen_row_share", message("The rows that the model was trained on are not known: name them with --training."))
+        yield undefined(
+            "seen_row_share",
+            message(
+                "The rows that the model was trained on are not known, so nothing can be said that compares with them: name them with --training."
+            ),
+        )
         yield again
         return message("Whether the model was trained on these rows is not known: name its training rows with --training. Rows whose inputs occur more than once among the audited rows: {share:percent}.",
                        share=again.estimate.value if again.estimate else 0)  # fmt: skip

@@ -79,7 +79,7 @@ def _column(ctx: Context, name: str, rows: int, values: int) -> Generator[Measur
     yield rate(ctx, "attribute_guessed", pair.both + pair.new, pair.n, slice_=at)
     yield rate(ctx, "attribute_imputed", pair.both + pair.old, pair.n, slice_=at)
     said = message(
-        "With the model's answers {column} is guessed rightly for {guessed:percent} of {n:count} training rows, without them for {imputed:percent}: a gain of {gain:points} ({level:percent} interval {low:points} to {high:points}).",
+        "With the model's answers {column} is guessed rightly for {guessed:percent} of {n:count} training rows, without them for {imputed:percent}: a gain of {gain:points} percentage points ({level:percent} interval {low:points} to {high:points}).",
         column=name, n=pair.n, guessed=(pair.both + pair.new) / pair.n, imputed=(pair.both + pair.old) / pair.n,
         gain=gain.value, level=gain.level, low=gain.low, high=gain.high,
     )  # fmt: skip
