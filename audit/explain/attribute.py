@@ -19,7 +19,7 @@ from audit.explain.groups import grouped
 from audit.explain.kept import shared
 from audit.explain.lime import lime
 from audit.explain.parts import Columns, Game, RowGame
-from audit.explain.shapley import MOST_EXACT, Shapley, exact, first, sampled
+from audit.explain.shapley import MOST_EXACT, PRECISION, Shapley, exact, first, sampled
 from audit.subject.frame import Frame, rows, take
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Explainer:
     """One method against one background, ready for any rows of this subject; `outputs` are explained one by one.
 
     `groups` are columns that are switched on and off together, and every column is in one; empty: each alone. `coalitions` are what a method
-    that draws them may ask for each row, on average over the rows of a call.
+    that draws them may ask for each row, on average over the rows of a call; no more are asked where the errors are below `precision`.
     """
 
     ctx: Context
@@ -60,6 +60,7 @@ class Explainer:
     outputs: tuple[int, ...]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     coalitions: int = 0
+    precision: float = PRECISION
 
     @property
     def beside(self) -> bool:
@@ -151,7 +152,7 @@ class Explainer:
         games = list(zip(*(self._games(part, moving) for part in tenths), strict=True))
         return sampled(
             games, d, sampler="kernel_shap" if self.method == "kernel_shap" else "leverage_shap", coalitions=self.coalitions or wanted(d),
-            rng=self.ctx.rng(f"coalitions{stream}"), shares=[part.copies for part in tenths],
+            rng=self.ctx.rng(f"coalitions{stream}"), shares=[part.copies for part in tenths], precision=self.precision,
         )  # fmt: skip
 
 

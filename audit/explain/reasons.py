@@ -9,13 +9,14 @@ of the two methods and the error of every shortfall stand beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from audit.columns import ColumnRule
 from audit.explain.explained import FLOOR, Explained
+from audit.explain.shapley import PRECISION
 from audit.explain.space import forbidden
 from audit.subject.frame import Frame, rows, take
 
@@ -57,7 +58,9 @@ class Shortfalls:
     leave unexplained, in their own `unit`, and `gaps` (n,) the same as a share of what they explain (of a hundredth of their sizes, where these cancel).
 
     `base` and `answer` (n,) are the mean answer to the background and the answer to the row, as the model gives them.
-    `left` is the variance that the background leaves: 1 where it is a small sample, 0 where it holds everybody it stands for and nothing else was drawn.
+    `left` is the share of the variance that the background leaves, for all rows or for each (n,): 1 where it is a small sample, 0 where it holds
+    everybody it stands for. `drawn` (parts, n, factors) are standard errors of the draw of coalitions, None where nothing was drawn; `level` is that of
+    the intervals.
     """
 
     factors: tuple[str, ...]
@@ -67,9 +70,11 @@ class Shortfalls:
     unit: str
     method: str
     background: int
-    left: float
+    left: float | Floats
     base: Floats
     answer: Floats
+    drawn: Floats | None = None
+    level: float = 0.95
 
     @property
     def mean(self) -> Floats:
@@ -77,36 +82,46 @@ class Shortfalls:
         return np.asarray(self.parts.mean(axis=0))
 
     def margin(self, row: int, first: int, second: int) -> tuple[float, float, float]:
-        """By how much one factor's shortfall exceeds another's, with its interval: 95 % over the parts of the background (Student), and the miss."""
-        return self._interval(self.parts[:, row, first] - self.parts[:, row, second], row)
+        """By how much one factor's shortfall exceeds another's, with its interval at `level`: over the parts of the background (Student), the draw
+        of coalitions (normal), and the miss."""
+        d = len(self.factors)  # shortfalls add up to a fixed sum, so what the draw adds to one it takes from the others
+        return self._interval(
+            self.parts[:, row, first] - self.parts[:, row, second], row, self._chance(row, [first, second]) * d / max(1, d - 1)
+        )
 
     def interval(self, row: int, factor: int) -> tuple[float, float, float]:
         """One shortfall with its interval, as `margin` has it."""
-        return self._interval(self.parts[:, row, factor], row)
+        return self._interval(self.parts[:, row, factor], row, self._chance(row, [factor]))
 
-    def _interval(self, values: Floats, row: int) -> tuple[float, float, float]:
-        from scipy.special import stdtrit
+    def _chance(self, row: int, factors: list[int]) -> float:
+        """Variance that the draw of coalitions gives to the mean over the parts, of factors summed up."""
+        return 0.0 if self.drawn is None else float((self.drawn[:, row, factors] ** 2).sum()) / len(self.parts) ** 2
 
-        centre, k = float(values.mean()), len(values)
-        if self.left == 0:
+    def _interval(self, values: Floats, row: int, chance: float) -> tuple[float, float, float]:
+        from scipy.special import ndtri, stdtrit
+
+        centre, k, left = float(values.mean()), len(values), float(np.broadcast_to(self.left, self.miss.shape)[row])
+        upper = (1 + self.level) / 2
+        if left == 0:
             half = 0.0
         elif k < 2:
             half = np.inf
         else:
-            half = float(stdtrit(k - 1, 0.975)) * float(values.std(ddof=1)) * np.sqrt(self.left / k)
-        half += float(self.miss[row])
+            half = float(stdtrit(k - 1, upper)) * float(values.std(ddof=1)) * np.sqrt(left / k)
+        half = float(np.hypot(half, ndtri(upper) * np.sqrt(chance))) + float(self.miss[row])
         return centre, centre - half, centre + half
 
     @property
     def noise(self) -> Floats:
-        """Length of the errors over the length of the shortfalls (n,): 0 = the draw of the background does not matter, 1 = it is all there is."""
-        if self.left == 0:
-            return np.zeros(self.mean.shape[0])
+        """Length of the errors over the length of the shortfalls (n,): 0 = the draws do not matter, 1 = they are all there is."""
+        left = np.broadcast_to(self.left, self.miss.shape)
         if len(self.parts) < 2:
-            return np.full(self.mean.shape[0], np.inf)
-        error = self.parts.std(axis=0, ddof=1) * np.sqrt(self.left / len(self.parts))
+            return np.where(left > 0, np.inf, 0.0)
+        square = self.parts.var(axis=0, ddof=1) * (left / len(self.parts))[:, None]
+        if self.drawn is not None:
+            square = square + (self.drawn**2).sum(axis=0) / len(self.parts) ** 2
         length = np.linalg.norm(self.mean, axis=1)
-        return np.asarray(np.linalg.norm(error, axis=1) / np.where(length > 0, length, 1.0))
+        return np.asarray(np.sqrt(square.sum(axis=1)) / np.where(length > 0, length, 1.0))
 
 
 def shortfall(points: Floats, base: Floats) -> Floats:
@@ -178,10 +193,13 @@ def factors_of(names: Sequence[str], rules: Mapping[str, ColumnRule]) -> dict[st
     return out
 
 
-def shortfalls(ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *, output: int = 0, sign: int = 1) -> Shortfalls:
+def shortfalls(
+    ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *, output: int = 0, sign: int = 1, coalitions: int = 0
+) -> Shortfalls:
     """Shortfalls of rows (n, ·) against up to `size` of the applicants in `pool`, drawn and dealt into parts by the stream `name`.
 
-    `output` is the place of the explained output; `sign` is −1 where a smaller answer is better.
+    `output` is the place of the explained output; `sign` is −1 where a smaller answer is better. `coalitions` as of `Explainer`. A larger draw holds
+    a smaller one of the same name.
     """
     from audit.columns import rules
     from audit.explain.attribute import explainer, from_answers
@@ -192,19 +210,25 @@ def shortfalls(ctx: Context, frame: Frame, pool: Frame, size: int, name: str, *,
     factors = factors_of(list(frame), rules(ctx.facts.roles.columns))
     groups = factors if len(factors) < len(frame) else None
     ready, found = explainer, list[Explained]()
+    precision = 0.0 if coalitions else PRECISION  # whoever names their number wants them all
     for i, part in enumerate(background):
-        one = ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output]
+        one = replace(ready(ctx, part, groups=groups, coalitions=coalitions), precision=precision).explain(frame, stream=f"{name}/{i}")[
+            output
+        ]
         if one.estimand != "background":  # values that hold against the training rows alone say nothing of these applicants
             ready = from_answers
-            one = ready(ctx, part, groups=groups).explain(frame, stream=f"{name}/{i}")[output]
+            one = replace(ready(ctx, part, groups=groups, coalitions=coalitions), precision=precision).explain(frame, stream=f"{name}/{i}")[
+                output
+            ]
         found.append(one)
     first, used = found[0], sum(e.background for e in found)
     parts = np.stack([-sign * e.values for e in found])
     base = np.asarray(np.mean([e.base for e in found], axis=0))
     miss = np.abs(-sign * parts.mean(axis=0).sum(axis=1) + base - first.answer)
     moved = np.maximum(np.abs(first.answer - base), np.maximum(FLOOR * np.abs(parts.mean(axis=0)).sum(axis=1), 1e-12))
-    left = 1.0 if first.error is not None else max(0.0, 1 - used / everybody)
-    return Shortfalls(tuple(factors), parts, miss, miss / moved, first.unit, first.method, used, left, base, first.answer)
+    drawn = None if first.error is None else np.stack([e.error if e.error is not None else np.zeros_like(e.values) for e in found])
+    left = max(0.0, 1 - used / everybody)
+    return Shortfalls(tuple(factors), parts, miss, miss / moved, first.unit, first.method, used, left, base, first.answer, drawn)
 
 
 def beaten_by_chance(ctx: Context, frame: Frame, row: int, pool: Frame, found: Shortfalls, *, output: int = 0, sign: int = 1) -> float:

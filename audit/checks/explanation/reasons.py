@@ -53,8 +53,12 @@ def reasons(
     proxy: Annotated[float, Field(gt=0, le=1)] = 0.5,
     completeness: Annotated[float, Field(gt=0, le=1)] = 0.05,
     budget: Annotated[int, Field(ge=1_000)] = 2_000_000,
+    settling: Annotated[int, Field(ge=0)] = 2_000_000,
 ) -> Iterable[Measurement | Message]:
-    """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued."""
+    """How often each reason is named, agreement of both methods, ties, and notices that cannot be issued.
+
+    `settling`: model evaluations for those rows of a black box whose reasons the first look leaves open.
+    """
     import numpy as np
 
     from audit.explain.attribute import affordable
@@ -62,6 +66,7 @@ def reasons(
     from audit.explain.explained import FROM_ANSWERS
     from audit.explain.proxies import flagged
     from audit.explain.reasons import band, shortfalls
+    from audit.explain.settle import settled
     from audit.measure import rate
     from audit.subject.frame import take
     from audit.text import message
@@ -78,11 +83,9 @@ def reasons(
     chosen = those.first(affordable(ctx, rows, 2 * background, budget))
     adverse = take(frame, chosen)
     drawn = min(background, PATHS) if "integrated_gradients" in ctx.settled.methods else background
-    found = {
-        name: shortfalls(ctx, adverse, pool, drawn, name, output=judge.output, sign=judge.sign)
-        for name, pool in (("passing", passing.frame), ("everybody", frame))
-    }
-    first, second = found[method], found["everybody" if method == "passing" else "passing"]
+    pools, other = {"passing": passing.frame, "everybody": frame}, "everybody" if method == "passing" else "passing"
+    first = settled(ctx, adverse, pools[method], drawn, method, output=judge.output, sign=judge.sign, budget=settling)
+    second = shortfalls(ctx, adverse, pools[other], drawn, other, output=judge.output, sign=judge.sign)
     usable = np.flatnonzero((first.gaps <= completeness) & (second.gaps <= completeness))
     where: Literal["parent", "worker"] = "parent" if first.method in FROM_ANSWERS else "worker"
     yield rate(ctx, "explanation_rejected_rate", len(chosen) - len(usable), len(chosen)).model_copy(update={"computed_in": where})
