@@ -230,7 +230,9 @@ def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resu
         notes.append(message("No model was asked: what is audited are the predictions in the data ({columns}).", columns=columns))
     if settled is not None and settled.stepped:
         notes.append(
-            message("Gradients of this net are 0 wherever they were asked for, as where a net decides by steps: its answers explain it.")
+            message(
+                "Gradients do not tell how this net decides: they are 0, do not reach its inputs, or miss what its answers move by, as behind an arg max or a step. So its answers alone explain it."
+            )
         )
     one_score = facts.recorded is not None and len(facts.recorded.scores) == 1  # that of the positive class: there is no order
     if (

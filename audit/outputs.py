@@ -25,7 +25,8 @@ ScoreOf = Literal["outcome", "decision"]
 class Settled(Frozen):
     """The model's task and how its outputs are read. `positive` is the event that the score predicts, None where there is none.
 
-    `stepped` says that gradients were 0 wherever they were asked for, as where a net decides by steps: they explain nothing.
+    `stepped` says that gradients do not tell how a net decides, as behind an arg max or a step: they are 0, cannot be had, or miss what its answers
+    move by.
     `score_of` is what the scores were made for: the outcome, as a forecast of it, or the decision (the chance of a decision that is drawn, say).
     """
 

@@ -17,6 +17,7 @@ from audit.explain.explained import Explained
 from audit.pilot import _stepped
 from audit.result import Measurement, Message
 from audit.subject.client import WorkerError
+from audit.subject.flavors.base import ContractError
 from audit.subject.flavors.gradients import Net, integrated_gradients
 from audit.text import render
 
@@ -40,10 +41,12 @@ class Client:
                 return score(rows).unsqueeze(1)
 
         starts = [[row.expand_as(x)] for row in reference]
-        found = integrated_gradients(
-            Net(Scored(), [[]]), [x], starts, torch.zeros(len(x), dtype=torch.long), steps=steps, max_steps=max_steps
-        )
-        return SimpleNamespace(values=found.values, base=found.base, unit="probability")
+        target = torch.zeros(len(x), dtype=torch.long)
+        try:
+            found = integrated_gradients(Net(Scored(), [[]]), [x], starts, target, steps=steps, max_steps=max_steps)
+        except ContractError as error:
+            raise WorkerError("contract", str(error)) from error
+        return SimpleNamespace(values=found.values, base=found.base, explained=found.explained, unit="probability")
 
 
 def stepped(score: Callable[[Any], Any], *, kind: str = "number", settled: Any = SETTLED) -> bool:
@@ -63,13 +66,21 @@ def steps(rows: Any) -> Any:
 def test_steps_are_told_from_slopes() -> None:
     assert stepped(steps)
     assert not stepped(lambda rows: torch.sigmoid(rows[:, 0] - 2 * rows[:, 1]))
-    assert not stepped(lambda rows: steps(rows) + torch.relu(rows[:, 2] - 1))  # flat almost everywhere, not everywhere
+    assert stepped(lambda rows: steps(rows) + torch.relu(rows[:, 2] - 1))  # flat almost everywhere: most of what moves the answer is missed
+    assert not stepped(lambda rows: 0.01 * steps(rows) + torch.sigmoid(3 * rows[:, 0] - 2))  # a small step beside a slope
+    assert stepped(lambda rows: rows[:, :2].argmax(dim=1).double())  # no gradient reaches the rows
 
 
 def test_the_event_is_asked_about_and_not_a_constant_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sigmoid unit is a softmax over 0 and it: the first of the two logits never moves."""
     asked = []
-    monkeypatch.setattr(Client, "attribute", lambda self, *a, output, **k: asked.append(output) or SimpleNamespace(values=np.ones((16, 3))))
+    monkeypatch.setattr(
+        Client,
+        "attribute",
+        lambda self, *a, output, **k: (
+            asked.append(output) or SimpleNamespace(values=np.ones((16, 3)), base=np.zeros(16), explained=np.full(16, 3.0))
+        ),
+    )
     assert not stepped(steps)
     assert asked == [1]
 
@@ -83,12 +94,12 @@ def test_gradients_are_asked_for_where_a_check_would_use_them() -> None:
 
 
 @pytest.mark.parametrize("kind", ["contract", "died"])
-def test_a_net_without_gradients_keeps_the_method_and_a_dead_worker_is_told(kind: Any) -> None:
+def test_a_net_without_gradients_is_explained_by_its_answers_and_a_dead_worker_is_told(kind: Any) -> None:
     def without(rows: Any) -> Any:
         raise WorkerError(kind, "gradients cannot be had")
 
     if kind == "contract":
-        assert not stepped(without)
+        assert stepped(without)
     else:
         with pytest.raises(WorkerError):
             stepped(without)
