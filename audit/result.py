@@ -171,7 +171,10 @@ class Histogram(Frozen):
 
 
 class Heatmap(Frozen):
-    """A matrix of counts or shares, such as a confusion matrix: values[row][column]; with a `unit`, amounts on one scale, such as a map."""
+    """A matrix of counts or shares, such as a confusion matrix: values[row][column]; with a `unit`, amounts on one scale, such as a map.
+
+    `rejected`: what it shows failed its gates, and is crossed out.
+    """
 
     kind: Literal["heatmap"] = "heatmap"
     caption: str
@@ -182,6 +185,7 @@ class Heatmap(Frozen):
     columns: list[str]
     values: list[list[Real]]
     unit: str | None = None
+    rejected: bool = False
 
 
 class Attribution(Frozen):

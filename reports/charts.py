@@ -341,6 +341,45 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
     )
 
 
+def pixels(evidence: Heatmap) -> Spec:
+    """A map of many cells, shaded by their share of its greatest, without numbers; one that is rejected is crossed out."""
+    greatest = max(v for line_ in evidence.values for v in line_) or 1
+    down, across = len(evidence.rows), len(evidence.columns)
+    side = max(4, 300 // max(down, across))
+    cells = [
+        {"x": c * side, "x2": (c + 1) * side, "y": r * side, "y2": (r + 1) * side, "fill": shade(max(0.0, min(1.0, v / greatest)))}
+        for r, line_ in enumerate(evidence.values)
+        for c, v in enumerate(line_)
+    ]
+    width, height = across * side, down * side
+
+    def place(name: str, most: int) -> Spec:
+        return {"field": name, "type": "quantitative", "axis": None, "scale": {"domain": [0, most], "reverse": name == "y", "nice": False}}
+
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rect"},
+            "encoding": {
+                "x": place("x", width),
+                "x2": {"field": "x2"},
+                "y": place("y", height),
+                "y2": {"field": "y2"},
+                "fill": {"field": "fill", "type": "nominal", "scale": None},
+            },
+        }
+    ]
+    if evidence.rejected:
+        ends = [(0, 0, width, height), (0, height, width, 0)]
+        layers.append(
+            {
+                "data": {"values": [dict(zip(("x", "y", "x2", "y2"), e, strict=True)) for e in ends]},
+                "mark": {"type": "rule", "color": INK, "strokeWidth": 3},
+                "encoding": {"x": place("x", width), "x2": {"field": "x2"}, "y": place("y", height), "y2": {"field": "y2"}},
+            }
+        )
+    return whole({"width": width, "height": height, "data": {"values": cells}, "layer": layers})
+
+
 def shade(share: float) -> str:
     """From a pale to a deep blue; the number in the cell stays legible on both."""
     pale, deep = (226, 236, 245), (0, 78, 130)

@@ -14,6 +14,7 @@ from reports.tables import limit_text, line_name, rows_of
 from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
+MOST_CELLS = 64  # along a side of a map that is drawn
 SMALL = 30  # rows below which a dot is hollow
 REST = "(rest)"  # everybody else, where a search found a slice
 MOST_DOTS = 25
@@ -272,6 +273,8 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
             charts.heatmap(e, names),
             path,
         )
+    if isinstance(e, Heatmap) and e.unit and 0 < len(e.rows) <= MOST_CELLS and 0 < len(e.columns) <= MOST_CELLS:
+        return _map(e, title, path, say)
     if isinstance(e, Attribution) and e.features:
         kind = "signed" if min(e.values) < 0 else "number"
         told = say.join([f"{clean(f, 60)} {number(v, kind)}" for f, v in zip(e.features[:15], e.values, strict=False)])
@@ -281,6 +284,20 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
         name = say.t("{feature} moves the output most ({value})", **named) if e.of == "output" else _telling(e, named, say)
         return Chart(name, subtitle, brief(say.told(name, told)), charts.attribution(e, say.stored(e.unit, None)), path)
     return trees.tree_chart(e, path, say) if isinstance(e, Tree) else None
+
+
+def _map(e: Heatmap, title: str, path: str, say: Speaker) -> Chart:
+    """A picture of many cells; the darkest is the largest, and is said where it lies."""
+    row, column, top = max(((r, c, v) for r, line in enumerate(e.values) for c, v in enumerate(line)), key=lambda cell: cell[2])
+    unit = say.t("unit: {unit}", unit=say.stored(e.unit, None))
+    darkest = say.t(
+        "darkest: {value}, row {row}, column {column}",
+        value=number(top, "number"),
+        row=clean(e.rows[row], 8),
+        column=clean(e.columns[column], 8),
+    )
+    crossed = say.t("crossed out: it fails its gates") if e.rejected else ""
+    return Chart(title, say.join([crossed, darkest, unit]), brief(say.told(title, say.join([crossed, darkest]))), charts.pixels(e), path)
 
 
 def _telling(e: Attribution, named: Mapping[str, str], say: Speaker) -> str:

@@ -222,6 +222,10 @@ def line_name(curve: str, name: str, say: Speaker) -> str:
     return say.t(name) if name in LINES.get(curve, ()) else say.level(name)
 
 
+#: Columns of a matrix that a table shows, and how many of the largest cells stand in for one of more.
+MOST_COLUMNS, LARGEST = 12, 20
+
+
 def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
     """The numbers behind a chart, as a table."""
     if evidence.kind == "table":
@@ -255,6 +259,15 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
                     for k, c in enumerate(evidence.series.values())
                 ]
             )
+    elif evidence.kind == "heatmap" and len(evidence.columns) > MOST_COLUMNS:  # too many for a table: the largest first
+        heads = [say.t("Row"), say.t("Column"), say.stored(evidence.unit, None)]
+        cells_by_size = sorted(
+            ((r, c) for r in range(len(evidence.rows)) for c in range(len(evidence.columns))),
+            key=lambda at: (-evidence.values[at[0]][at[1]], at),
+        )
+        for r, c in cells_by_size[:LARGEST]:
+            value = figure(evidence.values[r][c], "number", f"{path}.values[{r}][{c}]")
+            rows.append([quoted(evidence.rows[r], f"{path}.rows[{r}]"), quoted(evidence.columns[c], f"{path}.columns[{c}]"), value])
     elif evidence.kind == "heatmap":
         heads = [say.stored(evidence.row_label, None), *(clean(c, 80) for c in evidence.columns)]
         kind = "number" if evidence.unit else "count" if all(v == int(v) for line in evidence.values for v in line) else "percent"

@@ -47,7 +47,7 @@ PARTIAL = frozenset({"lrp", "grad_cam", "gradient_x_input"})
 #: Steps of Integrated Gradients that a row is taken to cost before any is asked; forward and backward count as three.
 STEPS = 200
 #: Passes forward and backward of other methods beside the model.
-ONE = {"grad_cam": 1, "lrp": 1, "gradient_x_input": 1}
+ONE = {"grad_cam": 1, "lrp": 1, "gradient_x_input": 1, "gradient_shap": 100}
 
 
 class Seen(NamedTuple):
@@ -118,6 +118,10 @@ class Way:
             return 3 * ONE.get(self.method, STEPS)
         d = len(parts.at(row))
         return parts.copies * (1 << d if d <= FEW else 2 * wanted(d))
+
+    def numbers(self, frame: Frame) -> Floats:
+        """Attributions (n, numbers of a row) before they are added up by part, as of single pixels; for methods beside the model."""
+        return _numbers(self, frame, self.parts(frame), predict(self.ctx.client, frame), None, {})[0]
 
     def explain(self, frame: Frame, own: Places | None = None, *, stream: str = "", randomise: int | None = None) -> Explained:
         """Attributions by place (n, d), of the column `own` (n,) of each row's answers, or the one that is its own.
@@ -247,24 +251,37 @@ def _misses(way: Way, frame: Frame) -> Message | None:
 
 def _beside(way: Way, frame: Frame, own: Places | None, params: dict[str, int]) -> Explained:
     """From the worker, held against the answers that it gave when asked to predict; a column that is asked for goes with its rows."""
-    ctx, method, parts = way.ctx, way.method, way.parts(frame)
-    assert method is not None
-    said = predict(ctx.client, frame)
-    one = said.values.shape[1] == 1 or ctx.settled.task == "regression"
-    words = {piece.name: max(1, len(piece.places)) for piece in parts.inputs if isinstance(piece, Words)}
-    if own is None or one or ctx.settled.positive is not None:
-        own = _own(ctx, said) if own is None else own
-        asked = {0 if one else -1 if ctx.settled.positive is None else int(own[0]): np.arange(rows(frame))}
-    else:
-        asked = {int(column): np.flatnonzero(own == column) for column in np.unique(own)}
-    values, base = np.zeros((rows(frame), _width(frame, words))), np.zeros(rows(frame))
-    for output, those in asked.items():
-        found = ctx.client.attribute(take(frame, those), way.start, method=method, output=output, words=words, **params)
-        values[those], base[those] = found.values, found.base
+    assert way.method is not None
+    parts, said = way.parts(frame), predict(way.ctx.client, frame)
+    column = _own(way.ctx, said) if own is None else own
+    values, base = _numbers(way, frame, parts, said, own, params)
+    words = _words(parts)
     widths = [words.get(name) or (1 if isinstance(c, Categories) or c.ndim == 1 else c.shape[1]) for name, c in frame.items()]
     pooled = parts.pooled(values, widths) if parts.places else np.zeros((rows(frame), 0))
-    answer, unit = answers_of(ctx, said)
-    return Explained(_features(parts), pooled, base, picked(answer, own), unit, method, rows(way.start))
+    answer, unit = answers_of(way.ctx, said)
+    return Explained(_features(parts), pooled, base, picked(answer, column), unit, way.method, rows(way.start))
+
+
+def _words(parts: Pieces) -> dict[str, int]:
+    """How many words are asked for of each text."""
+    return {piece.name: max(1, len(piece.places)) for piece in parts.inputs if isinstance(piece, Words)}
+
+
+def _numbers(way: Way, frame: Frame, parts: Pieces, said: Prediction, own: Places | None, params: dict[str, int]) -> tuple[Floats, Floats]:
+    """Attributions (n, numbers of a row) and base (n,) from the worker."""
+    ctx, words = way.ctx, _words(parts)
+    one = said.values.shape[1] == 1 or ctx.settled.task == "regression"
+    if own is None or one or ctx.settled.positive is not None:
+        column = _own(ctx, said) if own is None else own
+        asked = {0 if one else -1 if ctx.settled.positive is None else int(column[0]): np.arange(rows(frame))}
+    else:
+        asked = {int(output): np.flatnonzero(own == output) for output in np.unique(own)}
+    values, base = np.zeros((rows(frame), _width(frame, words))), np.zeros(rows(frame))
+    params = params | ({"draws": ONE["gradient_shap"]} if way.method == "gradient_shap" else {})
+    for output, those in asked.items():
+        found = ctx.client.attribute(take(frame, those), way.start, method=str(way.method), output=output, words=words, **params)
+        values[those], base[those] = found.values, found.base
+    return values, base
 
 
 def _width(frame: Frame, words: dict[str, int]) -> int:

@@ -15,10 +15,11 @@ from audit.explain.gates.bench import benches
 from audit.judge import judge_reported
 from audit.plan import load
 from audit.registry import checks
-from audit.result import Finding, Measurement
+from audit.result import Finding, Heatmap, Measurement
 from audit.subject.client import Attributions, Prediction
 from audit.subject.frame import Frame, rows
 from audit.subject.words import pieces
+from audit.text import render
 from audit.withdraw import rejections
 
 GATES = ("completeness", "infidelity", "deletion", "randomisation", "stability")
@@ -213,3 +214,57 @@ def test_sequences_are_judged_by_event_and_by_field() -> None:
     assert {f.verdict for f in found if f.criterion is not None} == {"pass"}
     moves = [f for f in judged(ctx, "stability") if f.metric == "excess_sensitivity"]
     assert all(f.estimate is not None for f in moves)
+
+
+def several(frame: Frame, background: Frame, *, method: str, randomise: int | None = None, **given: Any) -> Attributions:
+    """Beside a net of pixels: what each pixel does alone, for one method; its pixels themselves, for another."""
+    net, n = Net(pixels, 0 if randomise is None else randomise), rows(frame)
+    if method == "lrp":
+        return itself(frame, background, **given)
+    x, own = pixels(frame), net(frame)
+    chosen = (own if randomise is None else Net(pixels)(frame)).argmax(axis=1)[:, None]
+    mean = np.asarray(background["image"], dtype=float).mean(axis=0)
+    start = np.take_along_axis(np.tile(net({"image": mean[None]}), (n, 1)), chosen, axis=1)[:, 0]
+    values = np.stack(
+        [(np.take_along_axis(own - net({"image": np.where(np.arange(16) == j, mean, x)}), chosen, axis=1))[:, 0] for j in range(16)], axis=1
+    )
+    whole = np.take_along_axis(own, chosen, axis=1)[:, 0] - start
+    values += ((whole - values.sum(axis=1)) / 16)[:, None]
+    return Attributions(values, start, whole + start, "logit")
+
+
+def test_of_other_methods_what_fails_is_crossed_out_and_only_that() -> None:
+    ctx = context("picture", several)
+    ctx.check = "explanation.ways"
+    ctx.settled.methods = ["integrated_gradients", "grad_cam", "lrp"]
+    told_ = list(checks()["explanation.ways"].run(ctx, rows=20, budget_not_table=200_000))
+    found, said = [m for m in told_ if isinstance(m, Measurement)], render(told_[-1])
+    maps = {m.slice["(method)"]: e for m in found for e in m.evidence if isinstance(e, Heatmap)}
+    assert {name: e.rejected for name, e in maps.items()} == {"(grad_cam)": False, "(lrp)": True}
+    assert [len(e.values) for e in maps.values()] == [4, 4]
+    assert said.startswith(
+        "Of each row's own answer, beside Integrated Gradients: no gate rejects Grad-CAM; crossed out: layer-wise relevance propagation (LRP)"
+    )
+    assert not [m for m in found if m.slice["(method)"] == "(grad_cam)" and m.metric.endswith("completeness_gap")]
+
+
+def test_a_net_without_other_methods_says_so() -> None:
+    ctx = context("text")
+    ctx.check = "explanation.ways"
+    *_, said = checks()["explanation.ways"].run(ctx, rows=10)
+    assert render(said) == "No other method that runs beside the model applies to it."
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_a_map_of_pixels_is_drawn_and_crossed_out_where_it_is_rejected(rejected: bool) -> None:
+    from reports import charts
+
+    names = [str(i + 1) for i in range(20)]
+    e = Heatmap(
+        caption="", row_label="", column_label="", rows=names, columns=names, unit="logit", values=np.eye(20).tolist(), rejected=rejected
+    )
+    spec = charts.pixels(e)
+    cells = spec["data"]["values"]
+    assert len(cells) == 400
+    assert len({c["fill"] for c in cells}) == 2
+    assert (len(spec["layer"]) == 2) == rejected

@@ -114,3 +114,14 @@ def test_events_and_graphs_of_tokens_are_asked_from_outside(folder: Path) -> Non
         "inputs": [{"name": None, "type": "float32", "shape": [-1, 3, 2]}],
     }
     assert Net(module, lambda: module, "module", module.parameters(), events).methods() == []
+
+
+def test_a_net_answers_with_its_weights_drawn_again_and_is_itself_afterwards(folder: Path) -> None:
+    plan = spec(folder, table=False)
+    net = subject(plan, Alone())
+    rows = laid(plan, {}, ["good bad", "good", None])
+    before, one, again, other = net.predict(rows).values, *(net.meaningless(rows, seed).values for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.allclose(one, before)
+    assert not np.allclose(one, other)
+    assert np.array_equal(net.predict(rows).values, before)
