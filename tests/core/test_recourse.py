@@ -184,6 +184,15 @@ def test_the_rules_see_what_a_search_would_have_to_break() -> None:
     assert [bool(space.violations(own, np.array([row]))[0]) for row in broken + kept] == [True] * 5 + [False] * 3
 
 
+def test_two_ways_at_distance_one_have_a_determinant_of_three_quarters() -> None:
+    """det K, K = 1 / (1 + distance), is how the benchmark tells how different ways are: [[1, ½], [½, 1]] is .75, and 0 where two are the same."""
+    from tests.benchmarks.recourse import _det
+
+    space = search({}).space
+    assert _det(space, np.array([[-3.0, 0.0, 0.0], [3.0, 0.0, 0.0]])) == pytest.approx(0.75, abs=0.001)
+    assert _det(space, np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]])) == 0
+
+
 # --- by gradient --------------------------------------------------------------------------------------------------------------------------
 
 
