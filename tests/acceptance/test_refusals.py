@@ -105,7 +105,7 @@ OPTIONS = {
     "no cluster column": (["--data", "GOOD", "--cluster", "school"], "'school' is not a column"),
     "cluster is target": (["--data", "GOOD", "--cluster", "y"], "is the target"),
     "no weight column": (["--data", "GOOD", "--weight", "people"], "'people' is not a column"),
-    "weights of names": (["--data", "GOOD", "--weight", "sex"], "is a sensitive column"),
+    "weights of names": (["--data", "GOOD", "--weight", "sex"], "holds VARCHAR values"),
     "later option": (["--data", "GOOD", "--sign-key", "a"], "later version"),
     "later format": (["--data", "GOOD", "--format", "pdf"], "pdf"),
     "unknown key in the plan": (["--data", "GOOD", "--plan", "PLAN"], "judge.alpha"),
