@@ -11,7 +11,7 @@ from at_terminal import Done, User
 
 CHECKS = (
     "--checks",
-    "fairness.group,fairness.inputs,performance.overall,performance.baseline,calibration.overall,explanation.global",
+    "fairness.group,fairness.inputs,performance.overall,performance.baseline,calibration.overall,explanation.global,efficiency.compression",
     "--no-log",
 )
 
@@ -122,6 +122,16 @@ def test_the_comparison_pairs_the_same_rows_and_says_what_it_cost_each_group(own
     text = done.out
     for group in ("black", "hispanic", "white"):
         assert f'"race":"{group}"' in text.replace('": "', '":"')
+
+
+@pytest.mark.slow
+def test_whom_8_bits_harm_is_told_from_the_same_rows_under_both(audits: dict[str, dict[str, Any]]) -> None:
+    harm = check_of(audits["small"], "efficiency.compression")
+    assert (harm["status"], check_of(audits["base"], "efficiency.compression")["status"]) == ("completed", "skipped")
+    (whole,) = [f["estimate"] for f in harm["findings"] if f["metric"] == "accuracy_change" and not f["slice"]]
+    assert whole["n"] == 696
+    assert abs(whole["value"]) < 0.02
+    assert "models:/credit/1" in harm["summary"]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 
 from audit import mistakes
 from audit.answering import JUDGED_FOR, TITLES
-from audit.checks.efficiency import energy
+from audit.checks.efficiency import compression, energy
 from audit.checks.fairness.impact import READINGS
 from audit.checks.performance import challengers, gap, period
 from audit.checks.privacy.membership import ATTACKS
@@ -53,6 +53,7 @@ TABLES = {
     "FAILED": FAILED,
     "NEEDS": NEEDS,
     "WHY": energy.WHY,
+    "WAYS": compression.WAYS,
 }
 ELSEWHERE = {"what", "w", "m.id", "first.unit", "found.unit", "str(result['reason'])"}
 #: Texts that are a name and its value, the same in every language.

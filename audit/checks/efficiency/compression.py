@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from audit.stats.paired import Pair
     from audit.versions.rows import Joint, Rows
 
+#: How a model was made smaller, by the word that stands in its record.
+WAYS = {"int8": "weights in 8 bits", "prune": "weights set to zero", "distill": "a student of its answers"}
+OTHERWISE = "in another way"
+
 
 @check(
     "efficiency.compression",
@@ -121,7 +125,7 @@ def _excess(slice_: Slice, own: Joint, rest: Joint, level: float) -> Measurement
     share = outside.n / (inside.n + outside.n)
     found = mover(limits_of(both[1]), limits_of(both[0]))  # the others' change minus the group's: positive is harm
     estimate = Estimate(
-        value=share * found.value, low=share * found.low, high=share * found.high, level=level, method="tango_mover", n=inside.n + outside.n
+        value=share * found.value, low=share * found.low, high=share * found.high, level=level, method="tango_mover", n=inside.n
     )
     return value("excess_accuracy_drop", estimate, slice_=slice_)
 
@@ -134,7 +138,7 @@ def _said(found: list[Measurement], both: Rows, uri: str, method: str) -> Messag
         return message("No row has an outcome and a decision of both versions: nothing can be measured.")
     said = message(
         "Against {uri}, which it was made from ({method}), accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
-        uri=uri, method=method, change=whole.value, low=whole.low, high=whole.high, level=whole.level, n=whole.n,
+        uri=uri, method=message(WAYS[method]) if method in WAYS else message(OTHERWISE), change=whole.value, low=whole.low, high=whole.high, level=whole.level, n=whole.n,
     )  # fmt: skip
     drops: list[tuple[Slice, Estimate]] = [(m.slice, m.estimate) for m in found if m.metric == "excess_accuracy_drop" and m.estimate]
     if not drops:
