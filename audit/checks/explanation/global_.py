@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     meaning=(
         "The mean size of each input's attribution over sampled rows: how far, on average, knowing this input moves the answer away from what background rows would get. "
         "Of a text the inputs are its words, of a picture its regions, of a sequence its events and their fields, of a recording its stretches. "
-        "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs, and over drawn ones above that, with their standard errors. "
+        "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs where they can be asked for enough rows, else over drawn ones, with their standard errors. "
         "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions. "
         "On request: LIME, a linear model of the answers near a row, judged by how well it fits (R²) and how far repetitions agree."
     ),
