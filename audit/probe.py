@@ -34,12 +34,12 @@ def run_check(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
 
 
 def collect(context: Context, params: dict[str, Any]) -> tuple[list[Measurement], Message]:
-    """What a check yields, sorted out: its measurements and its last sentence."""
+    """What a check yields, sorted out: its measurements and its last sentence, which is a measurement's reason where the check says no other."""
     measurements: list[Measurement] = []
-    summary = Message(id="Measured.")
+    summary: Message | None = None
     for item in checks()[context.check].run(context, **params):
         if isinstance(item, Message):
             summary = item
         else:
             measurements.append(item)
-    return measurements, summary
+    return measurements, summary or next((m.reason_msg for m in measurements if m.reason_msg), Message(id="Measured."))
