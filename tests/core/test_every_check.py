@@ -184,11 +184,16 @@ def local_law() -> Plan:
     return plan.model_copy(update={"checks": plan.checks | named})
 
 
+def benchmark() -> Plan:
+    plan = plans.load(None)
+    named = {"language.contamination": CheckPlan(params={"file": str(Path(__file__).with_name("benchmark.csv"))})}
+    return plan.model_copy(update={"checks": plan.checks | named})
+
+
 def declared(kind: str) -> dict[str, Any]:
-    """What only somebody's word makes possible: legitimate factors, and the columns of a law."""
-    return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | (
-        {"plan": local_law(), "base": np.array([0, 1] * 200)} if kind == "ordinary" else {}
-    )
+    """What only somebody's word makes possible: legitimate factors, the columns of a law, a benchmark's file."""
+    said = {"ordinary": {"plan": local_law(), "base": np.array([0, 1] * 200)}, "texts": {"plan": benchmark()}}
+    return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | said.get(kind, {})
 
 
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -238,6 +243,7 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
         "context": {"cost_of_errors": {"false_positive": 0, "false_negative": 0, "true_positive": 3}}
     },
     "texts": texts,
+    "texts and a benchmark": lambda: texts() | {"plan": benchmark()},
     "texts without a word": lambda: texts() | {"features": {"text": np.array(["", "?"] * 200)}},
     "pictures of one colour": lambda: ordinary(200) | {"features": {"picture": np.zeros((200, 3, 4, 4), np.float32)}},
     "one row": lambda: ordinary(1),
