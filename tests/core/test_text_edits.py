@@ -124,7 +124,7 @@ def test_failures_are_counted_by_hand_and_by_group_and_judged(tmp_path: Path) ->
     rates = {m.slice["(edit)"]: m.estimate.value for m in found if len(m.slice) == 1}
     assert rates == {name: float(name == "(punctuation)") for name in rates}
     assert pick.value("invariance_failure_rate", side="dot", **{"(edit)": "(punctuation)"}) == 1
-    assert "other punctuation changes most decisions: 100 % of 120 texts" in render(summary)
+    assert "most decisions change with other punctuation: 100 % of 120 texts" in render(summary)
     verdicts = {f.slice["(edit)"]: f.verdict for f in judge_reported(CHECK, found, scene.plan, judgeable=True) if len(f.slice) == 1}
     assert verdicts["(punctuation)"] == "fail"
     assert verdicts["(case)"] == "pass"

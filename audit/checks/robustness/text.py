@@ -196,7 +196,7 @@ def _summary(ctx: Context, done: list[Tried], groups: dict[str, NDArray[np.int16
     rate = clopper_pearson(k, n, level=ctx.level("invariance_failure_rate"))
     assert rate is not None, "there are texts"
     said = message(
-        "Of what was tried, {what} changes most decisions: {rate:percent} of {n:count} texts ({level:percent} interval {low:percent} to {high:percent}).",
+        "Of what was tried, most decisions change with {what}: {rate:percent} of {n:count} texts ({level:percent} interval {low:percent} to {high:percent}).",
         what=level(NAMES[most.kind]), rate=rate.value, n=n, level=rate.level, low=rate.low, high=rate.high,
     )  # fmt: skip
     worst = _worst(ctx, most, groups)
