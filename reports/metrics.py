@@ -285,6 +285,7 @@ RATES = {
     "changed_decisions",
     "robust_accuracy",
     "accuracy_unattacked",
+    "changed_decisions",
     "certified_accuracy",
     "mean_corruption_error",
     "reasons_agreement",

@@ -76,11 +76,10 @@ def certified(
         for slice_, own in [({}, chosen.y == chosen.y), *_groups(ctx, chosen)]:
             at = {**slice_, "(radius)": f"{radius:g}"}
             yield value("certified_accuracy", clopper_pearson(int(sure[own].sum()), int(own.sum()), level=level), slice_=at)
-    smallest = min(radii, default=0.0)
     yield message(
-        "Under noise of {sigma:ratio} of the range of a pixel {smooth:percent} of {n:count} pictures are decided rightly with a radius of at least {radius:ratio}; without noise the model is right about {clean:percent}. "
+        "Under noise of {sigma:ratio} of the range of a pixel {smooth:percent} of {n:count} pictures are decided rightly with a certificate; without noise the model is right about {clean:percent}. "
         "That is meaningful only if the model was trained with such noise.",
-        sigma=sigma, smooth=float(_sure(winner, found, chosen, smallest).mean()), n=len(chosen), radius=smallest, clean=float(chosen.right.mean()),
+        sigma=sigma, smooth=float(_sure(winner, found, chosen, 0.0).mean()), n=len(chosen), clean=float(chosen.right.mean()),
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def _asked(
 
     answers = [clean.again]
     for severity in SEVERITIES:
-        changed = corrupted(x, spec, kind, severity, bounds, ctx.rng(f"{kind}/{severity}"))
+        changed = corrupted(x, spec, kind, severity, bounds, ctx.rng(kind))
         asked = ask_disturbed(ctx, {**frame, spec.name: changed})
         lost = clean.unanswered(asked)
         if asked is None or lost:
@@ -215,7 +215,7 @@ def _curve(clean: Undisturbed, done: list[Done]) -> list[Evidence]:
         return []
     label = "change of R² in points" if clean.metric == "r2" else "change of the accuracy in points"
     return [
-        Curve(name="corruption", caption="Change by kind and severity of corruption", x_label="severity", y_label=label, y_kind="points", current=float(JUDGED), series=lines)
+        Curve(name="corruption", caption="Change by kind and severity of corruption", x_label="severity", y_label=label, y_kind="points", series=lines)
     ]  # fmt: skip
 
 
