@@ -285,7 +285,6 @@ RATES = {
     "changed_decisions",
     "robust_accuracy",
     "accuracy_unattacked",
-    "changed_decisions",
     "certified_accuracy",
     "mean_corruption_error",
     "reasons_agreement",
