@@ -132,3 +132,16 @@ def test_a_number_that_nobody_was_seen_to_move_is_not_dropped() -> None:
         paths.along(found.net, found, x, [references[:1].expand_as(x)], torch.ones(len(x), dtype=torch.long), steps=50, max_steps=100)
         is None
     )
+
+
+def test_what_moves_by_rounding_alone_is_not_taken_for_a_move() -> None:
+    """A value at the edge of a bin may step over it by the last digit at the end of its line, where nobody was seen to move that bin."""
+    module, x, references = scene(Encoded)
+    found = stem(Net(module, [[2]]), x, references)
+    assert found is not None
+    lines = paths._Lines(found, x, [references[:1].expand_as(x)], torch.ones(len(x), dtype=torch.long), 16)
+    assert not lines.due()[1]
+    found.owner[0] = -1
+    assert lines.due()[1]  # it moves for good
+    lines.features[:, 0] = 1e-7 * (torch.arange(len(lines.line)) % 2)
+    assert not lines.due()[1]

@@ -24,6 +24,8 @@ PIECES = 16
 NODES = 128
 #: A piece is divided this share of its length to both sides of the bend; one as short as `SHORTEST` is left.
 BESIDE, SHORTEST = 1 / 32, 1e-6
+#: What moves by less than this share of all that a row's columns are due moves by rounding: a value that lies at the edge of a bin, say.
+ROUNDING = 1e-5
 
 
 def along(net: Net, stem: Stem, x: Any, references: list[Any], target: Any, *, steps: int, max_steps: int) -> Attributed | None:
@@ -151,4 +153,5 @@ class _Lines:
             slope = (self.slopes[a] + self.slopes[b]) @ self.stem.layer.weight / 2
             rows = torch.from_numpy(self.line[left[i : i + step]] % self.n)
             out.index_add_(0, rows, (slope * torch.nan_to_num(self.features[b] - self.features[a])).double())
-        return (self.stem.booked(out) / self.count).numpy(), bool(out[:, self.stem.owner < 0].any())
+        stray, whole = out[:, self.stem.owner < 0].abs().sum(dim=1), out.abs().sum(dim=1)
+        return (self.stem.booked(out) / self.count).numpy(), bool((stray > ROUNDING * whole).any())
