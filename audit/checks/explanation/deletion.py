@@ -73,9 +73,10 @@ def deletion(
             share, level = float(gains[""].mean() / best.mean()), ctx.level("deletion_gain_share")
             estimate = from_influence(share, (gains[""] - share * best) / float(best.mean()), level=level, method="delta")
             yield value("deletion_gain_share", estimate, slice_=gate.slice).model_copy(update={"computed_in": against.computed_in})
+        e = against.estimate
         yield message(
-            "With the largest attribution first, the area under the answer's fall is {area:number}; in random order it is {random:number} ({method}; {n:count} rows; 1 is how far answers move on average).",
-            area=float(np.mean(own)), random=float(np.mean(found.random)), method=message(METHODS[bench.method]), n=len(own),
+            "Taking the largest attribution away first leaves {gap:signed} of area under the answer, compared with a random order ({level:percent} interval {low:signed} to {high:signed}; {method}; {n:count} rows; below 0 the order matters, and 1 is how far answers move on average).",
+            gap=e.value, level=e.level, low=e.low, high=e.high, method=message(METHODS[bench.method]), n=len(own),
         )  # fmt: skip
 
     tried = benches(
