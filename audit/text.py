@@ -187,7 +187,10 @@ def _close(text: str, lang: str) -> str:
 
 
 def level(value: str) -> Message:
-    """A value of a slice: one of ours in words, one of the data's as it is."""
+    """A value of a slice: one of ours in words, one of the data's as it is; of several that are named together each."""
+    several = value.split(", ")
+    if len(several) > 1 and not LEVELS.keys().isdisjoint(several):
+        return message("{parts}", parts=[level(one) for one in several])
     return message(LEVELS[value]) if value in LEVELS else message("{value}", value=value)
 
 
