@@ -38,6 +38,7 @@ METRICS = {
 )
 def mix(ctx: Context, *, points: Annotated[float, Field(gt=0, lt=1)] = 0.10) -> Iterable[Measurement | Message]:
     """For each group the change of accuracy and of the selection rate when its share grows by `points`."""
+    from audit.measure import NAMED
     from audit.text import message
 
     told: list[Told] = []
@@ -55,7 +56,8 @@ def mix(ctx: Context, *, points: Annotated[float, Field(gt=0, lt=1)] = 0.10) -> 
     for metric in METRICS:
         of = [t for t in told if t.metric == metric]
         if of:
-            yield _said(max(of, key=lambda t: abs(t.change.value)), points)
+            large = [t for t in of if t.own[0] >= NAMED] or of  # what a handful of rows do heads no summary
+            yield _said(max(large, key=lambda t: abs(t.change.value)), points)
             return
 
 
