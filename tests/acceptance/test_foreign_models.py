@@ -29,7 +29,7 @@ def audits(user: User, foreign: str, data_folder: Path) -> dict[str, dict[str, A
     for name, options in CASES.items():
         done = user.audit(
             f"models:/{name}/1", "--tracking-uri", foreign, "--data", str(data_folder / "adult_test.parquet"), "--sensitive", "sex,race",
-            "--sample", "150", "--out", f"audit-{name}", *options,
+            "--sample", "80", "--out", f"audit-{name}", *options,
         )  # fmt: skip
         assert done.status == 0, (name, done.err)
         assert done.out.strip() == str(user.folder / f"audit-{name}"), "nothing but the path stands on stdout"

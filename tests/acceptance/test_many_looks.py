@@ -41,7 +41,7 @@ ROLES = [
 FAST = [
     "--skip",
     "explanation,efficiency,data,calibration,privacy,performance.groups,performance.slices,performance.error_tree,performance.error_clusters,"
-    "performance.costs,fairness.metrics,fairness.subgroups,fairness.conditional,fairness.flip,fairness.impact,fairness.score",
+    "performance.costs,robustness,uncertainty,language,fairness.consistency,fairness.unknown,fairness.metrics,fairness.subgroups,fairness.conditional,fairness.flip,fairness.impact,fairness.score",
 ]
 
 

@@ -137,7 +137,8 @@ EXPLANATIONS = [(id_, name) for id_, check in checks().items() if id_.startswith
 @pytest.mark.parametrize(("id_", "name"), EXPLANATIONS)
 def test_no_parameter_of_an_explanation_takes_what_it_cannot_mean(tmp_path: Path, id_: str, name: str) -> None:
     """Nothing below its range, no NaN, no truth value, no list, and no text that is none of its words."""
-    for value in ("-1", "0", "nan", "true", "[1]", '"many"', "{ a = 1 }", "2026-01-01"):
+    least = ("-1",) if name == "settling" else ("-1", "0")  # without a second look reasons stay open, which is a choice
+    for value in (*least, "nan", "true", "[1]", '"many"', "{ a = 1 }", "2026-01-01"):
         with pytest.raises(AuditError) as error:
             load(tmp_path, f'[checks."{id_}".params]\n{name} = {value}\n')
         assert f"'{name}" in str(error.value), value

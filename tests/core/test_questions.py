@@ -554,7 +554,7 @@ def test_intersections_are_reported_and_not_judged(tmp_path: Path) -> None:
     groups = given["groups"] | {"race": np.where(rng.random(6000) < 0.5, "a", "b")}
     pred = np.where((groups["sex"] == "f") & (groups["race"] == "a"), 0, given["pred"])
     document = set_scene(tmp_path, **given | {"pred": pred, "groups": groups}).document()
-    both = [f for c in document.checks for f in c.findings if len(f.slice) == 2]
+    both = [f for c in document.checks if c.info.id != "performance.slices" for f in c.findings if len(f.slice) == 2]
     assert both
     assert {f.verdict for f in both} == {"not_judged"}
 

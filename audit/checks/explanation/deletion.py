@@ -40,7 +40,6 @@ def deletion(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Area under the deletion curve against a random order and other orders, and the gain's share of the best order's gain."""
-    import numpy as np
 
     from audit.explain.gap import METHODS
     from audit.explain.gates import controls, measured
