@@ -22,6 +22,11 @@ CASES = {
 }
 
 
+#: Asked of one model of each task; of the others, what hangs on how a model is loaded and explained.
+WHOLE = ("pipeline", "multiclass", "regression")
+LATER = "robustness,uncertainty,privacy,data,fairness.consistency,fairness.subgroups,fairness.metrics,performance.slices,explanation.recourse,explanation.reasons"
+
+
 @pytest.fixture(scope="module")
 def audits(user: User, foreign: str, data_folder: Path) -> dict[str, dict[str, Any]]:
     """Every model audited once; a small sample keeps the explanations short."""
@@ -30,6 +35,7 @@ def audits(user: User, foreign: str, data_folder: Path) -> dict[str, dict[str, A
         done = user.audit(
             f"models:/{name}/1", "--tracking-uri", foreign, "--data", str(data_folder / "adult_test.parquet"), "--sensitive", "sex,race",
             "--sample", "80", "--out", f"audit-{name}", *options,
+            *([] if name in WHOLE else ["--skip", LATER]),
         )  # fmt: skip
         assert done.status == 0, (name, done.err)
         assert done.out.strip() == str(user.folder / f"audit-{name}"), "nothing but the path stands on stdout"
@@ -58,7 +64,9 @@ UNDECLARED = {
 def test_every_check_completes_and_no_number_stands_alone(audits: dict[str, dict[str, Any]], name: str) -> None:
     for check in audits[name]["checks"]:
         missing = UNDECLARED | ({"classes"} if name == "regression" else set())
-        expected = "skipped" if missing & set(check["info"]["needs"]) else "completed"
+        left_out = name not in WHOLE and check["reason"] == "Not asked for."
+        assert not left_out or {check["info"]["id"], check["info"]["id"].split(".")[0]} & set(LATER.split(","))
+        expected = "skipped" if left_out or missing & set(check["info"]["needs"]) else "completed"
         assert check["status"] == expected, (check["info"]["id"], check["reason"])
         for finding in check["findings"]:
             assert finding["reason"] or finding["estimate"]["low"] <= finding["estimate"]["value"] <= finding["estimate"]["high"]
