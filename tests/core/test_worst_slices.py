@@ -16,6 +16,7 @@ from audit import plan as plans
 from audit.checks.performance.slices import _affordable
 from audit.errors import AuditError
 from audit.plan import CheckPlan, CriterionRule
+from audit.recorded import Recorded
 from audit.result import Measurement
 from audit.scored import halves
 from audit.slicing import every_column
@@ -213,3 +214,12 @@ def test_the_built_in_plan_warns_of_a_slice_with_plainly_more_errors(tmp_path: P
     assert {f.criterion.role for f in judged if f.criterion} == {"warns"}
     assert any(f.verdict == "fail" for f in judged) == warned
     assert not {f.key for f in judged} & {key for q in document.questions for key in q.findings}
+
+
+def test_slices_of_recorded_predictions_are_judged_only_by_columns_that_somebody_named(tmp_path: Path) -> None:
+    """A column that follows the outcome divides the rows by it: that fails no model."""
+    scene = planted(tmp_path, rate=0.9)
+    scene.facts = scene.facts.model_copy(update={"recorded": Recorded(prediction="pred", scores=[])})
+    judged = {name: scene.measure(CHECK, **given) for name, given in {"all": {}, "named": {"columns": ["age", "shop"]}}.items()}
+    assert all("not judged until the plan names columns" in (m.reason or "") for m in judged["all"] if m.estimate)
+    assert [m for m in judged["named"] if m.estimate and not m.reason]

@@ -73,7 +73,8 @@ def slices(
     suspects, tried = _search(first, second, divided, within, -(-support // 2), smallest, most, alpha)
     found = mistakes.compare(ctx, suspects, second)
     caption = message("The slices of the highest score ({what}), as they ranked on the searched half", what=message(WORDS[held.metric]))
-    yield from mistakes.measured(found, held.metric, caption)
+    for m in mistakes.measured(found, held.metric, caption):
+        yield m if columns is not None or ctx.facts.recorded is None else _unjudged(m)
     numbers = {"tried": tried, "support": support, "tests": len(found), "columns": len(divided), "depth": within}
     if not tried:
         yield message(
@@ -96,6 +97,18 @@ def slices(
             held=sum(c.held <= ctx.plan.judge.alpha_fail for c in found), named=told, **numbers,
         )  # fmt: skip
     yield mistakes.drawn(held, said)
+
+
+def _unjudged(m: Measurement) -> Measurement:
+    """Of recorded predictions nobody said what was known beforehand: a column that follows the outcome divides by the outcome, which fails no model."""
+    from audit.text import message, render
+
+    if m.estimate is None or m.reason:
+        return m
+    why = message(
+        "Which columns were known before the outcome is not declared, and one that follows it divides by it: not judged until the plan names columns."
+    )
+    return m.model_copy(update={"reason": render(why), "reason_msg": why})
 
 
 def _affordable(columns: int, rows: int, depth: int) -> int:
