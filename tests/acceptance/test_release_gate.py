@@ -36,7 +36,8 @@ def test_a_version_that_is_as_good_goes_through(user: User, good: Done) -> None:
     assert good.status == 0, good.err
     assert good.out.startswith("Paired: the same 6,000 rows under both models.")
     assert good.out.strip().endswith("version 2 is released")
-    assert failures(user.folder / "good" / "gate.xml") == 0
+    found = ElementTree.parse(user.folder / "good" / "gate.xml").getroot().iter("failure")
+    assert {f.get("type") for f in found} <= {"persisting"}, "what both versions get wrong stops neither"
     assert (user.folder / "good" / "audit-2" / "junit.xml").is_file()
 
 
