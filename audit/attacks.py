@@ -180,49 +180,53 @@ def attacks(members: Side, others: Side, *, seed: int) -> list[Attack]:
     phi, phi_others = log_odds(members.probabilities, members.y), log_odds(others.probabilities, others.y)
     first = int((others.half == 0).sum())
     if members.inputs.shape[1] <= WIDEST and first >= 200:
-        x, x_others = _numbers(members, others)
-        found.append(_surplus(x, x_others, others.half, phi, phi_others, seed))
+        alike = _Alike(*_numbers(members, others), phi, phi_others, others.half)
+        found.append(_surplus(alike, seed))
         if first * 0.8 >= 20 / RATE:
-            found.append(_quantile(x, x_others, others.half, phi, phi_others, seed))
+            found.append(_quantile(alike, seed))
     return found + _against_references(members, others, np.concatenate([phi, phi_others]))
 
 
-def _surplus(
-    x: NDArray[np.float64],
-    x_others: NDArray[np.float64],
-    half: NDArray[np.int64],
-    phi: NDArray[np.float64],
-    phi_others: NDArray[np.float64],
-    seed: int,
-) -> Attack:
-    """How far the log odds exceed their mean for rows like this. Fitted on the first half of the others; these are held against fits without them."""
+@dataclass(frozen=True)
+class _Alike:
+    """Log odds of members and others, (m,) and (n,), beside numbers that say which rows are alike; `half` (n,) of the others, 0 is the fitted one."""
+
+    x: NDArray[np.float64]
+    x_others: NDArray[np.float64]
+    phi: NDArray[np.float64]
+    phi_others: NDArray[np.float64]
+    half: NDArray[np.int64]
+
+    @property
+    def first(self) -> NDArray[np.bool_]:
+        """The others that a fit is made on."""
+        found: NDArray[np.bool_] = self.half == 0
+        return found
+
+    def above(self, fitted: Any, held: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far log odds exceed a fit: of members, and of others, those that it was made on by `held`, fits without them."""
+        others = self.phi_others - fitted.predict(self.x_others)
+        others[self.first] = held
+        return self.phi - fitted.predict(self.x), others
+
+
+def _surplus(rows: _Alike, seed: int) -> Attack:
+    """How far the log odds exceed their mean for rows like this."""
     from audit.stats.privacy.regression import expected, surplus_out_of_fold
 
-    first = half == 0
-    fitted = expected(x_others[first], phi_others[first], seed=seed)
-    score = phi_others - fitted.predict(x_others)
-    score[first] = surplus_out_of_fold(x_others[first], phi_others[first], seed=seed)
-    return Attack("surplus", phi - fitted.predict(x), score)
+    own = rows.x_others[rows.first], rows.phi_others[rows.first]
+    return Attack("surplus", *rows.above(expected(*own, seed=seed), surplus_out_of_fold(*own, seed=seed)))
 
 
-def _quantile(
-    x: NDArray[np.float64],
-    x_others: NDArray[np.float64],
-    half: NDArray[np.int64],
-    phi: NDArray[np.float64],
-    phi_others: NDArray[np.float64],
-    seed: int,
-) -> Attack:
+def _quantile(rows: _Alike, seed: int) -> Attack:
     """How far the log odds exceed their 99 % quantile for rows like this: above 0, a row is called a member (Bertran et al. 2023)."""
     from audit.stats.privacy.regression import excess_out_of_fold, quantile
     from audit.stats.rates import clopper_pearson
 
-    first = half == 0
-    fitted = quantile(x_others[first], phi_others[first], fpr=RATE, seed=seed)
-    score = phi_others - fitted.predict(x_others)
-    score[first] = excess_out_of_fold(x_others[first], phi_others[first], fpr=RATE, seed=seed)
-    alarms = clopper_pearson(int((score[first] > 0).sum()), int(first.sum()), level=0.95)
-    return Attack("quantile", phi - fitted.predict(x), score, alarms)
+    own = rows.x_others[rows.first], rows.phi_others[rows.first]
+    held = excess_out_of_fold(*own, fpr=RATE, seed=seed)
+    alarms = clopper_pearson(int((held > 0).sum()), len(held), level=0.95)
+    return Attack("quantile", *rows.above(quantile(*own, fpr=RATE, seed=seed), held), alarms)
 
 
 def _against_references(members: Side, others: Side, phi: NDArray[np.float64]) -> list[Attack]:

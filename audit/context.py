@@ -280,6 +280,16 @@ class Context:
         groups = {g.name: table[f"g{i}"].to_numpy() for i, g in enumerate(self.facts.groups)}
         return Sample(frame, rows, y, table["pred"].to_numpy(), groups)
 
+    def within(self, members: Mapping[str, NDArray[np.int16]]) -> Iterator[tuple[Slice, NDArray[np.bool_]]]:
+        """Each group of each sensitive column with its rows (n,), where it has any; `members` are the rows' codes (n,) by column.
+
+        Unknown membership is a group like the others here: who judges or names groups leaves it out.
+        """
+        for group in self.facts.groups:
+            for code, level in enumerate(group.levels):
+                if (inside := members[group.name] == code).any():
+                    yield {group.name: level}, inside
+
     def interpreted(self, frame: Frame) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
         """What the model says of these rows: class codes or values (n,), and probabilities (n, classes) where it has them."""
         import numpy as np

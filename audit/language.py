@@ -97,12 +97,12 @@ def afford(ctx: Context, texts: Sequence[str], budget: int) -> int:
     return len(texts)
 
 
-def _frame(ctx: Context, texts: list[str]) -> Frame:
-    import numpy as np
+def text_column(ctx: Context) -> str:
+    """The model's first input that is a text; there is one where a check needs texts or a language model."""
+    return next(f.name for f in ctx.facts.features if f.kind == "text")
 
+
+def _frame(ctx: Context, texts: list[str]) -> Frame:
     from audit.subject.frame import Categories
 
-    places: dict[str, int] = {}
-    codes = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int32)
-    name = next(f.name for f in ctx.facts.features if f.kind == "text")
-    return {name: Categories(codes, tuple(places))}
+    return {text_column(ctx): Categories.of(texts)}

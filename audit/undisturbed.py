@@ -95,9 +95,7 @@ def undisturbed(ctx: Context, frame: Frame, y: NDArray[Any] | None, groups: dict
     from audit.subject.frame import rows
 
     slices: list[tuple[Slice, Bools]] = [({}, np.ones(rows(frame), np.bool_))]
-    for group in ctx.facts.groups:
-        own = [(level, groups[group.name] == code) for code, level in enumerate(group.levels) if level != MISSING]
-        slices += [({group.name: level}, inside) for level, inside in own if inside.any()]
+    slices += [(slice_, inside) for slice_, inside in ctx.within(groups) if MISSING not in slice_.values()]
     return Undisturbed(ctx, ask(ctx, frame), ask(ctx, frame), y, slices)
 
 

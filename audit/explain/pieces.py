@@ -92,8 +92,7 @@ class Words:
         if not own:
             return Categories(np.repeat(self.column.codes[row : row + 1], len(masks)), self.column.vocabulary)
         texts = ["".join(piece for piece, kept in zip(own, mask, strict=True) if kept) for mask in masks.tolist()]
-        vocabulary = {text: code for code, text in enumerate(dict.fromkeys(texts))}
-        return Categories(np.array([vocabulary[t] for t in texts], dtype=np.int32), tuple(vocabulary))
+        return Categories.of(texts)
 
     def pooled(self, values: Floats) -> Floats:
         """The worker adds tokens up by word already."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from audit import plan as plans
+from audit import scratch
 from audit.answering import Case
 from audit.judge import audit_verdict, finding, judge_reported, worst
 from audit.probe import collect
@@ -52,7 +51,7 @@ class Cell(Frozen):
 def trial(defect: Defect, rows: int, base: float, *, planted: bool, runs: int, seed: int = 0) -> Cell:
     """So many runs of one cell, each on rows of its own."""
     began, seen = time.process_time(), {target: Counter[str]() for target in defect.targets}
-    folder = Path(tempfile.mkdtemp(prefix="witnessmark-selftest-"))
+    folder = scratch.make()
     try:
         for run in range(runs):
             rng = np.random.default_rng([seed, run, rows, round(100 * base), int(planted)])

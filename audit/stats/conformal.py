@@ -33,15 +33,15 @@ def cutoff(scores: ArrayLike, coverage: float) -> float | None:
 def coverage_limits(n: int, coverage: float, *, level: float) -> tuple[float, float] | None:
     """Between which two values the true coverage lies with probability `level`, once a cutoff is set by n rows; None where it can promise nothing.
 
-    Beta(n + 1 − l, l) with l = `left_out`: where scores do not tie. Vovk 2012.
+    Beta(n + 1 − l, l) with l what `left_out` says: where scores do not tie. Vovk 2012.
     """
     from scipy.stats import beta
 
     check_share("level", level)
-    l = left_out(n, coverage)  # noqa: E741 -- as the paper has it
-    if l < 1:
+    above = left_out(n, coverage)
+    if above < 1:
         return None
-    return float(beta.ppf((1 - level) / 2, n + 1 - l, l)), float(beta.ppf((1 + level) / 2, n + 1 - l, l))
+    return float(beta.ppf((1 - level) / 2, n + 1 - above, above)), float(beta.ppf((1 + level) / 2, n + 1 - above, above))
 
 
 def promise_p(covered: int, rows: int, n: int, coverage: float) -> float | None:
@@ -52,8 +52,8 @@ def promise_p(covered: int, rows: int, n: int, coverage: float) -> float | None:
     from scipy.stats import betabinom
 
     covered, rows = check_count(covered, rows)
-    l = left_out(n, coverage)  # noqa: E741
-    return None if l < 1 else min(1.0, float(betabinom.cdf(covered, rows, n + 1 - l, l)))
+    above = left_out(n, coverage)
+    return None if above < 1 else min(1.0, float(betabinom.cdf(covered, rows, n + 1 - above, above)))
 
 
 def shortfall_p(covered: int, rows: int, least: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,12 @@ class Categories:
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int32 or self.codes.ndim != 1:
             raise TypeError(f"codes are int32 of shape (n,), got {self.codes.dtype} of shape {self.codes.shape}")
+
+    @classmethod
+    def of(cls, texts: Sequence[str | None]) -> Categories:
+        """A column of these texts, n in their order; None is missing."""
+        place = {text: code for code, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
+        return cls(np.array([-1 if text is None else place[text] for text in texts], dtype=np.int32), tuple(place))
 
 
 Frame = dict[str, Array | Categories]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bright_halves import MARGIN, SIDE, Client, Half, N, scene
 from scene import Pick
-from test_adversarial import MARGIN, SIDE, Client, Half, N, scene
 
 from audit.probe import collect
 from audit.stats.smoothing import certify

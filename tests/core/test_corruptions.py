@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bright_halves import pictures
 from scene import Pick, Scene, set_scene
-from test_adversarial import pictures
 
 from audit.features import FeatureSpec
 from audit.features import Field as Part

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.explain.gates.bench import Bench
+    from audit.explain.gates.findings import Gate
+    from audit.result import Estimate, Measurement, Message
+
+#: Parts of a row from which on it is told how much flatter attributions become over models that learned nothing.
+MANY = 20
 
 
 @check(
@@ -41,73 +46,8 @@ def randomisation(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Median similarity to the explanation of randomised models, and how far it exceeds what those have in common."""
-    import numpy as np
-
-    from audit.explain.gap import METHODS
-    from audit.explain.gates import measured
     from audit.explain.gates import randomisation as ranks
-    from audit.explain.gates.bench import Bench, benches, together
-    from audit.explain.gates.findings import FEWEST, Gate
-    from audit.result import Measurement
-    from audit.stats.quantiles import quantile
-    from audit.text import message
-
-    def judged(bench: Bench) -> Iterable[Measurement | Message]:
-        gate, d = Gate(ctx, bench), max((len(own) for own in bench.values), default=0)
-        if bench.n < FEWEST:
-            yield gate.none("randomised_similarity", message("Fewer than ten rows could be explained."))
-            return
-        if sum(len(own) >= ranks.FEWEST for own in bench.values) < FEWEST:
-            few = message("There are {n:count} inputs, and ranks of fewer than {fewest:count} say too little.", n=d, fewest=ranks.FEWEST)
-            if d >= ranks.FEWEST:
-                few = message(
-                    "Fewer than ten rows have {fewest:count} parts or more, and ranks of fewer say too little.", fewest=ranks.FEWEST
-                )
-            yield gate.none("randomised_similarity", few)
-            return
-        seeds = ctx.rng("models").integers(0, 2**31, bench.explanations - 1).tolist()
-        others = [bench.randomised(seed) for seed in seeds]
-        if not all(any(own.any() for own in other) for other in others):
-            yield gate.none(
-                "randomised_similarity",
-                message("A model that learned nothing uses no input on so few rows, so there is nothing to compare."),
-            )
-            return
-        found = measured.against_random_models(bench, others)
-        none = message("There are no rows to explain.")
-        note = None
-        if not found.tells and (by_sign := found.with_signs) is not None:
-            note = message(
-                "Such models rank the sizes as much alike among each other ({null:ratio}) as this one ({similarity:ratio}), so ranks with signs are compared.",
-                null=float(np.quantile(found.null, 0.95)), similarity=float(np.median(found.similarity)),
-            )  # fmt: skip
-            found = by_sign
-        similarity = gate.quantile("randomised_similarity", found.similarity, 0.5, none)
-        common = float(np.quantile(found.null, 0.95))
-        if note is None and not found.tells:
-            yield gate.none("randomised_similarity", message(
-                "Models that learned nothing rank the inputs of these rows as much alike among each other ({null:ratio}) as this one ({similarity:ratio}), "
-                "and the attributions are not the same: likeness says nothing here.",
-                null=common, similarity=float(np.median(found.similarity)),
-            ))  # fmt: skip
-        else:
-            yield similarity
-        level = ctx.level("randomised_similarity", "difference")
-        own, null = (quantile(v, q, level=level, clamped=True) for v, q in ((found.similarity, 0.5), (found.null, 0.95)))
-        assert own is not None
-        assert null is not None
-        beyond = own.model_copy(update={"value": own.value - null.value, "low": own.low - null.value, "high": own.high - null.value})
-        yield Measurement(
-            metric="randomised_similarity", compare="difference", slice=gate.slice, against=gate.of("(random model)"), estimate=beyond, computed_in=similarity.computed_in
-        )  # fmt: skip
-        if d >= 20:
-            yield gate.mean("attribution_entropy_rise", found.entropy_rise)
-        said = message(
-            "Over models that learned nothing, {method} ranks the inputs of a row alike to {similarity:ratio} (median over {n:count} rows of the absolute rank correlation); "
-            "95 of 100 pairs of such models stay below {null:ratio}.",
-            method=message(METHODS[bench.method]), similarity=own.value, n=len(found.similarity), null=common,
-        )  # fmt: skip
-        yield said if note is None else message("{first} {rest}", first=said, rest=note)
+    from audit.explain.gates.bench import benches, together
 
     tried = benches(
         ctx,
@@ -119,4 +59,87 @@ def randomisation(
         least=3,
         parts=ranks.FEWEST,
     )
-    yield from together(told for bench in tried for told in judged(bench))
+    yield from together(told for bench in tried for told in _judged(ctx, bench))
+
+
+def _judged(ctx: Context, bench: Bench) -> Iterator[Measurement | Message]:
+    """One kind of parts: likeness to random models, set beside what those have in common."""
+    import numpy as np
+
+    from audit.explain.gap import METHODS
+    from audit.explain.gates import measured
+    from audit.explain.gates.findings import Gate
+    from audit.stats.quantiles import quantile
+    from audit.text import message
+
+    gate = Gate(ctx, bench)
+    if (few := _too_few(bench)) is not None:
+        yield gate.none("randomised_similarity", few)
+        return
+    others = [bench.randomised(seed) for seed in ctx.rng("models").integers(0, 2**31, bench.explanations - 1).tolist()]
+    if not all(any(own.any() for own in other) for other in others):
+        nothing = message("A model that learned nothing uses no input on so few rows, so there is nothing to compare.")
+        yield gate.none("randomised_similarity", nothing)
+        return
+    found, note = measured.against_random_models(bench, others), None
+    if not found.tells and (by_sign := found.with_signs) is not None:
+        note = message(
+            "Such models rank the sizes as much alike among each other ({null:ratio}) as this one ({similarity:ratio}), so ranks with signs are compared.",
+            null=float(np.quantile(found.null, 0.95)), similarity=float(np.median(found.similarity)),
+        )  # fmt: skip
+        found = by_sign
+    similarity = gate.quantile("randomised_similarity", found.similarity, 0.5, message("There are no rows to explain."))
+    common = float(np.quantile(found.null, 0.95))
+    if note is None and not found.tells:
+        yield gate.none("randomised_similarity", message(
+            "Models that learned nothing rank the inputs of these rows as much alike among each other ({null:ratio}) as this one ({similarity:ratio}), "
+            "and the attributions are not the same: likeness says nothing here.",
+            null=common, similarity=float(np.median(found.similarity)),
+        ))  # fmt: skip
+    else:
+        yield similarity
+    level = ctx.level("randomised_similarity", "difference")
+    own, null = (quantile(v, q, level=level, clamped=True) for v, q in ((found.similarity, 0.5), (found.null, 0.95)))
+    assert own is not None
+    assert null is not None
+    yield _beyond(gate, own, null, similarity)
+    if _parts(bench) >= MANY:
+        yield gate.mean("attribution_entropy_rise", found.entropy_rise)
+    said = message(
+        "Over models that learned nothing, {method} ranks the inputs of a row alike to {similarity:ratio} (median over {n:count} rows of the absolute rank correlation); "
+        "95 of 100 pairs of such models stay below {null:ratio}.",
+        method=message(METHODS[bench.method]), similarity=own.value, n=len(found.similarity), null=common,
+    )  # fmt: skip
+    yield said if note is None else message("{first} {rest}", first=said, rest=note)
+
+
+def _parts(bench: Bench) -> int:
+    """Parts of the row that has most."""
+    return max((len(own) for own in bench.values), default=0)
+
+
+def _too_few(bench: Bench) -> Message | None:
+    """Why ranks of these rows say nothing; None where they do."""
+    from audit.explain.gates import randomisation as ranks
+    from audit.explain.gates.findings import FEWEST
+    from audit.text import message
+
+    if bench.n < FEWEST:
+        return message("Fewer than ten rows could be explained.")
+    if sum(len(own) >= ranks.FEWEST for own in bench.values) >= FEWEST:
+        return None
+    if _parts(bench) >= ranks.FEWEST:
+        return message("Fewer than ten rows have {fewest:count} parts or more, and ranks of fewer say too little.", fewest=ranks.FEWEST)
+    return message(
+        "There are {n:count} inputs, and ranks of fewer than {fewest:count} say too little.", n=_parts(bench), fewest=ranks.FEWEST
+    )
+
+
+def _beyond(gate: Gate, own: Estimate, null: Estimate, similarity: Measurement) -> Measurement:
+    """The median similarity minus what 95 of 100 pairs of random models stay below."""
+    from audit.result import Measurement
+
+    beyond = own.model_copy(update={"value": own.value - null.value, "low": own.low - null.value, "high": own.high - null.value})
+    return Measurement(
+        metric="randomised_similarity", compare="difference", slice=gate.slice, against=gate.of("(random model)"), estimate=beyond, computed_in=similarity.computed_in
+    )  # fmt: skip

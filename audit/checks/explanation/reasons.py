@@ -177,11 +177,8 @@ def _by_group(ctx: Context, metric: str, hit: Bools, members: dict[str, NDArray[
 
     from audit.measure import rate
 
-    for group in ctx.facts.groups:
-        for code, level in enumerate(group.levels):
-            inside = members[group.name] == code
-            if inside.any():
-                yield rate(ctx, metric, int(np.count_nonzero(hit & inside)), int(inside.sum()), slice_=at | {group.name: level})
+    for slice_, inside in ctx.within(members):
+        yield rate(ctx, metric, int(np.count_nonzero(hit & inside)), int(inside.sum()), slice_=at | slice_)
 
 
 def _table(told: _Told) -> Evidence:

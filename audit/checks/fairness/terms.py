@@ -52,7 +52,7 @@ def terms(
     import numpy as np
 
     from audit.stress.terms import TERMS
-    from audit.subject.frame import Categories, take
+    from audit.subject.frame import Categories
     from audit.text import message
 
     kinds = {kind: tuple(given) for kind, given in (words or TERMS).items() if len(given) > 1}
@@ -67,7 +67,7 @@ def terms(
     column = sample.frame[name]
     assert isinstance(column, Categories), "texts travel as codes"
     usable = np.flatnonzero((sample.pred >= 0) & (column.codes >= 0))
-    texts = [column.vocabulary[code] for code in take(sample.frame, usable)[name].codes.tolist()]  # type: ignore[union-attr]
+    texts = [column.vocabulary[code] for code in column.codes[usable].tolist()]
     worst: tuple[float, str, int, int] | None = None
     for kind, given in kinds.items():
         found = _swap(ctx, name, texts, given, budget // len(kinds))
@@ -88,12 +88,9 @@ def terms(
 
 
 def _frame(name: str, texts: list[str]) -> Frame:
-    import numpy as np
-
     from audit.subject.frame import Categories
 
-    place = {text: code for code, text in enumerate(dict.fromkeys(texts))}
-    return {name: Categories(np.array([place[t] for t in texts], dtype=np.int32), tuple(place))}
+    return {name: Categories.of(texts)}
 
 
 def _swap(ctx: Context, name: str, texts: list[str], given: tuple[str, ...], budget: int) -> Swapped:

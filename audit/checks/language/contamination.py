@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ),
     unit="share of texts",
     direction="lower",
-    needs=["training", "features", "perceived"],
+    needs=["training", "features", "texts"],
     files=["file"],
     references=["Brown et al. 2020", "Clopper and Pearson 1934"],
 )
@@ -35,6 +35,7 @@ def contamination(
     """Share of the texts in `column` of `file` that share a run of `run` words with a training text."""
     from audit.benchmarks.bank import read
     from audit.dataset import quoted
+    from audit.language import text_column
     from audit.measure import undefined, value
     from audit.stats.rates import clopper_pearson
     from audit.text import message
@@ -54,9 +55,8 @@ def contamination(
         yield undefined("contaminated_rate", message("No text of {name} has {run:count} words or more.", name=bank.name, run=run))
         yield message("No text of {name} has {run:count} words or more.", name=bank.name, run=run)
         return
-    name = next(f.name for f in ctx.facts.features if f.kind == "text")
     hit: set[int] = set()
-    for batch in training.dataset().stream({"text": f"CAST({quoted(name)} AS VARCHAR)"}):
+    for batch in training.dataset().stream({"text": f"CAST({quoted(text_column(ctx))} AS VARCHAR)"}):
         for text in batch.column(0).to_pylist():
             for found in _runs(str(text or ""), run):
                 hit |= wanted.get(found, set())

@@ -99,10 +99,11 @@ def _recited(ctx: Context, texts: list[str], opening: int, rest: int) -> Recited
 
 
 def _audited(ctx: Context, rows: int) -> list[str]:
+    from audit.language import text_column
     from audit.subject.frame import Categories
 
     sample = ctx.sample(min(rows, ctx.plan.audit.sample))
-    column = sample.frame[_column(ctx)]
+    column = sample.frame[text_column(ctx)]
     assert isinstance(column, Categories)
     return [column.vocabulary[code] for code in column.codes.tolist() if code >= 0]
 
@@ -112,18 +113,15 @@ def _training(ctx: Context, rows: int) -> list[str]:
     import numpy as np
 
     from audit.dataset import quoted
+    from audit.language import text_column
 
     training = ctx.facts.training
     assert training is not None
     chosen = np.sort(ctx.rng("training").choice(training.rows, size=min(rows, training.rows), replace=False))
     out, start = [], 0
-    for batch in training.dataset().stream({"text": f"CAST({quoted(_column(ctx))} AS VARCHAR)"}):
+    for batch in training.dataset().stream({"text": f"CAST({quoted(text_column(ctx))} AS VARCHAR)"}):
         inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(batch))] - start
         start += len(batch)
         column = batch.column(0)
         out += [str(v) for v in (column[int(i)].as_py() for i in inside) if v is not None]
     return out
-
-
-def _column(ctx: Context) -> str:
-    return next(f.name for f in ctx.facts.features if f.kind == "text")

@@ -104,17 +104,10 @@ def _measured(ctx: Context, chosen: Rows, found: Outcome, effort: Effort, doubt:
         shown = [_tries(found)] if place == 0 else []
         yield _robust(ctx, found.right[place], {"(epsilon)": f"{epsilon:g}"}, doubt, shown)
     middle = len(effort.epsilons) // 2
-    for group in ctx.facts.groups:
-        for code, level in enumerate(group.levels):
-            own = chosen.groups[group.name] == code
-            if own.any():
-                at = {group.name: level, "(epsilon)": f"{effort.epsilons[middle]:g}"}
-                yield value(
-                    "accuracy_unattacked",
-                    clopper_pearson(int(chosen.right[own].sum()), int(own.sum()), level=ctx.level("accuracy_unattacked")),
-                    slice_={group.name: level},
-                )
-                yield _robust(ctx, found.right[middle][own], at, doubt)
+    for slice_, own in ctx.within(chosen.groups):
+        clean = clopper_pearson(int(chosen.right[own].sum()), int(own.sum()), level=ctx.level("accuracy_unattacked"))
+        yield value("accuracy_unattacked", clean, slice_=slice_)
+        yield _robust(ctx, found.right[middle][own], slice_ | {"(epsilon)": f"{effort.epsilons[middle]:g}"}, doubt)
     if found.square[1] and doubt is not None:
         yield value("masked_rate", clopper_pearson(*found.square, level=ctx.level("masked_rate")))
 
@@ -184,12 +177,11 @@ def _worst(ctx: Context, chosen: Rows, right: Any) -> tuple[Message, float, int]
     from audit.dataset import MISSING
     from audit.text import who
 
-    found = []
-    for group in ctx.facts.groups:
-        for code, level in enumerate(group.levels):
-            own = chosen.groups[group.name] == code
-            if level != MISSING and own.sum() >= NAMED:
-                found.append((float(right[own].mean()), int(own.sum()), {group.name: level}))
+    found = [
+        (float(right[own].mean()), int(own.sum()), slice_)
+        for slice_, own in ctx.within(chosen.groups)
+        if MISSING not in slice_.values() and own.sum() >= NAMED
+    ]
     if len(found) < 2:
         return None
     share, n, slice_ = min(found, key=lambda f: f[0])

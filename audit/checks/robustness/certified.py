@@ -73,7 +73,7 @@ def certified(
     yield rate(ctx, "abstention_rate", sum(c.radius is None for c in found), len(found))
     for radius in sorted(set(radii)):
         sure = _sure(winner, found, chosen, radius)
-        for slice_, own in [({}, chosen.y == chosen.y), *_groups(ctx, chosen)]:
+        for slice_, own in [({}, chosen.y == chosen.y), *ctx.within(chosen.groups)]:
             at = {**slice_, "(radius)": f"{radius:g}"}
             yield value("certified_accuracy", clopper_pearson(int(sure[own].sum()), int(own.sum()), level=level), slice_=at)
     yield message(
@@ -115,8 +115,3 @@ def _sure(winner: NDArray[np.int64], found: list[Certificate], chosen: Rows, rad
     import numpy as np
 
     return np.asarray((winner == chosen.y) & np.array([c.radius is not None and c.radius >= radius for c in found]))
-
-
-def _groups(ctx: Context, chosen: Rows) -> list[tuple[dict[str, str], NDArray[np.bool_]]]:
-    found = [({g.name: level}, chosen.groups[g.name] == code) for g in ctx.facts.groups for code, level in enumerate(g.levels)]
-    return [(slice_, own) for slice_, own in found if own.any()]

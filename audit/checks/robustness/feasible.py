@@ -93,7 +93,7 @@ def _measured(ctx: Context, chosen: Rows, left: Bools, epsilons: tuple[float, ..
             [_tries(attacker), *_moves(attacker)] if place == 0 else [],
         )
     middle = len(epsilons) // 2
-    for slice_, own in _groups(ctx, chosen):
+    for slice_, own in ctx.within(chosen.groups):
         yield _rate(ctx, "accuracy_unattacked", chosen.right[own], slice_, [])
         yield _rate(ctx, "robust_accuracy", left[middle][own], slice_ | {"(deviations)": f"{epsilons[middle]:g}"}, [])
     broken, turned = attacker.violations
@@ -112,11 +112,6 @@ def _rate(ctx: Context, metric: str, rows: Any, slice_: dict[str, str], evidence
     return value(
         metric, clopper_pearson(k, n, level=ctx.level(metric)), slice_=slice_, evidence=evidence, parts=[Part(slice=slice_, k=k, n=n)]
     )
-
-
-def _groups(ctx: Context, chosen: Rows) -> list[tuple[dict[str, str], Bools]]:
-    found = [({g.name: level}, chosen.groups[g.name] == code) for g in ctx.facts.groups for code, level in enumerate(g.levels)]
-    return [(slice_, own) for slice_, own in found if own.any()]
 
 
 def _tries(attacker: Attacker) -> Evidence:
@@ -169,7 +164,7 @@ def _summary(ctx: Context, chosen: Rows, left: Bools, epsilons: tuple[float, ...
     )  # fmt: skip
     groups = [
         (float(left[middle][own].mean()), int(own.sum()), slice_)
-        for slice_, own in _groups(ctx, chosen)
+        for slice_, own in ctx.within(chosen.groups)
         if own.sum() >= NAMED and MISSING not in slice_.values()
     ]
     if len(groups) > 1:

@@ -97,9 +97,8 @@ def _rule(
         return []
     level, told = ctx.level("violation_rate"), []
     slices: list[tuple[dict[str, str], Any]] = [({}, found.changed)]
-    for group in ctx.facts.groups:
-        known = [(level_, groups[group.name] == code) for code, level_ in enumerate(group.levels) if level_ != MISSING]
-        slices += [({group.name: level_}, found.changed & inside) for level_, inside in known if (found.changed & inside).any()]
+    known = ((slice_, found.changed & inside) for slice_, inside in ctx.within(groups) if MISSING not in slice_.values())
+    slices += [(slice_, inside) for slice_, inside in known if inside.any()]
     for slice_, inside in slices:
         n, k = int(inside.sum()), int((found.broken & inside).sum())
         estimate = clopper_pearson(k, n, level=level)

@@ -65,6 +65,7 @@ def text(
     """Failure rates by kind of edit; `synonyms` are pairs of words that stand beside the shipped ones, `protected` words that are left alone too."""
     import numpy as np
 
+    from audit.language import text_column
     from audit.stress.edits import IDENTITY, KINDS, pairs, shipped
     from audit.subject.frame import Categories, take
     from audit.text import message
@@ -75,7 +76,7 @@ def text(
     if ctx.facts.decision.kind == "column":
         yield message("The decisions are a column of the data and not the model's, so they cannot be had for changed texts.")
         return
-    name = next(f.name for f in ctx.facts.features if f.kind == "text")
+    name = text_column(ctx)
     sample = ctx.sample(max(1, min(rows, ctx.plan.audit.sample, budget // (1 + edits * len(KINDS)))))
     column = sample.frame[name]
     assert isinstance(column, Categories), "texts travel as codes"
@@ -130,7 +131,7 @@ def _measured(ctx: Context, done: list[Tried], groups: dict[str, NDArray[np.int1
 
     evidence = [_table(ctx, done, groups)]
     for one in done:
-        for slice_, inside in [({}, one.tried), *_groups(ctx, groups)]:
+        for slice_, inside in [({}, one.tried), *_known(ctx, groups)]:
             at = {**slice_, "(edit)": NAMES[one.kind]}
             k, n = int((one.failed & inside).sum()), int((one.tried & inside).sum())
             if n or not slice_:
@@ -140,15 +141,15 @@ def _measured(ctx: Context, done: list[Tried], groups: dict[str, NDArray[np.int1
                 evidence = []
 
 
-def _groups(ctx: Context, groups: dict[str, NDArray[np.int16]]) -> list[tuple[dict[str, str], Bools]]:
+def _known(ctx: Context, groups: dict[str, NDArray[np.int16]]) -> list[tuple[dict[str, str], Bools]]:
     from audit.dataset import MISSING
 
-    return [({g.name: level}, groups[g.name] == code) for g in ctx.facts.groups for code, level in enumerate(g.levels) if level != MISSING]
+    return [(slice_, inside) for slice_, inside in ctx.within(groups) if MISSING not in slice_.values()]
 
 
 def _worst(ctx: Context, one: Tried, groups: dict[str, NDArray[np.int16]]) -> tuple[dict[str, str], float] | None:
     """The group of enough texts that fails most, where there are two at least."""
-    found = [(slice_, one.failed[own].mean()) for slice_, inside in _groups(ctx, groups) if (own := one.tried & inside).sum() >= NAMED]
+    found = [(slice_, one.failed[own].mean()) for slice_, inside in _known(ctx, groups) if (own := one.tried & inside).sum() >= NAMED]
     return max(((s, float(r)) for s, r in found), key=lambda pair: pair[1]) if len(found) > 1 else None
 
 

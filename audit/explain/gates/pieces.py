@@ -203,9 +203,7 @@ class PiecesBench:
                 mask[0, drop], kept[row][inside[drop]], changed[row] = False, False, True
             one = piece.switched(row, mask)
             texts.append(None if one.codes[0] < 0 else one.vocabulary[one.codes[0]])
-        vocabulary = tuple(sorted({text for text in texts if text is not None}))
-        place = {text: code for code, text in enumerate(vocabulary)}
-        return Categories(np.array([-1 if t is None else place[t] for t in texts], dtype=np.int32), vocabulary)
+        return Categories.of(texts)
 
 
 def _shaken(piece: Piece, column: Array | Categories, radius: float, rng: np.random.Generator) -> Array | Categories:

@@ -36,6 +36,32 @@ class Window(NamedTuple):
     at: int
 
 
+def encoded(tokenizer: Any, text: str, begin: int | None = None) -> Encoded:
+    """Tokens as the model wants them, special ones included; `begin` is put before them unless it stands there."""
+    found = tokenizer.encode(text)
+    starts = np.array([start for start, _ in spans(text)])
+    word = []
+    for (first, after), special in zip(found.offsets, found.special_tokens_mask, strict=True):
+        inside = not special and after > first and len(starts) > 0
+        word.append(max(0, int(np.searchsorted(starts, max(first, after - 1), side="right")) - 1) if inside else -1)
+    if begin is not None and (not found.ids or found.ids[0] != begin):
+        return Encoded([begin, *found.ids], [-1, *word])
+    return Encoded(list(found.ids), word)
+
+
+def padded(rows: list[list[int]], pad: int) -> tuple[Any, Any]:
+    """Token ids (n, longest) filled up on the right, and which of them are real."""
+    import torch
+
+    length = max(map(len, rows), default=0)
+    ids = torch.full((len(rows), length), pad, dtype=torch.long)
+    real = torch.zeros((len(rows), length), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        real[i, : len(row)] = True
+    return ids, real
+
+
 @dataclass(frozen=True)
 class Speaker:
     """`foretold(ids, real)`: (n, L) token ids, which of them are no padding → log-probabilities (n, L, vocabulary) of the token that comes next,
@@ -68,16 +94,16 @@ class Speaker:
 
         0 beyond a text's words, and for a first token that nothing precedes.
         """
-        encoded = [self.encode(text) for text in texts]
+        found = [encoded(self.tokenizer, text, self.begin) for text in texts]
         out = np.zeros((len(texts), 2 * words))
         out[:, words:] = 1.0
-        for i, (_, word) in enumerate(encoded):  # no token: nothing to foretell
+        for i, (_, word) in enumerate(found):  # no token: nothing to foretell
             out[i, words + max(word, default=-1) + 1 :] = 0.0
             if self.mask is None and word and word[0] >= 0:
                 out[i, words + word[0]] = 0.0
-        windows = [w for i, e in enumerate(encoded) for w in (self._hidden(i, e) if self.mask is not None else self._before(i, e))]
+        windows = [w for i, e in enumerate(found) for w in (self._hidden(i, e) if self.mask is not None else self._before(i, e))]
         for window, logs, likeliest in self._read(windows):
-            word = encoded[window.text].word
+            word = found[window.text].word
             for k in range(len(window.scored)):
                 own = word[window.at + k]
                 if 0 <= own < words:
@@ -85,34 +111,22 @@ class Speaker:
                     out[window.text, words + own] *= float(likeliest[k])
         return out
 
-    def encode(self, text: str) -> Encoded:
-        """Tokens as the model wants them, special ones included."""
-        found = self.tokenizer.encode(text)
-        starts = np.array([start for start, _ in spans(text)])
-        word = []
-        for (first, after), special in zip(found.offsets, found.special_tokens_mask, strict=True):
-            inside = not special and after > first and len(starts) > 0
-            word.append(max(0, int(np.searchsorted(starts, max(first, after - 1), side="right")) - 1) if inside else -1)
-        if self.begin is not None and (not found.ids or found.ids[0] != self.begin):
-            return Encoded([self.begin, *found.ids], [-1, *word])
-        return Encoded(list(found.ids), word)
-
-    def _before(self, text: int, encoded: Encoded) -> Iterator[Window]:
+    def _before(self, text: int, read: Encoded) -> Iterator[Window]:
         """Windows for a causal model: after the first each scores half of what it sees, from at least as much before it."""
-        ids, done = encoded.ids, 1
+        ids, done = read.ids, 1
         while done < len(ids):
             start = max(0, done - (self.limit if done == 1 else self.limit - self.limit // 2))
             stop = min(len(ids), start + self.limit)
             yield Window(text, ids[start:stop], range(done - start, stop - start), done)
             done = stop
 
-    def _hidden(self, text: int, encoded: Encoded) -> Iterator[Window]:
+    def _hidden(self, text: int, read: Encoded) -> Iterator[Window]:
         """Windows for a masked model: each hides one token and sees what lies around it."""
         assert self.mask is not None
-        for i, word in enumerate(encoded.word):
+        for i, word in enumerate(read.word):
             if word >= 0:
-                start = max(0, min(i - self.limit // 2, len(encoded.ids) - self.limit))
-                yield Window(text, encoded.ids[start : start + self.limit], range(i - start, i - start + 1), i)
+                start = max(0, min(i - self.limit // 2, len(read.ids) - self.limit))
+                yield Window(text, read.ids[start : start + self.limit], range(i - start, i - start + 1), i)
 
     def _read(self, windows: list[Window]) -> Iterator[tuple[Window, Array, Array]]:
         """Each window with the log-probability of its scored tokens, and whether each was the likeliest."""
@@ -120,7 +134,7 @@ class Speaker:
 
         for first in range(0, len(windows), BATCH):
             part = windows[first : first + BATCH]
-            ids, real = self.padded([w.ids for w in part])
+            ids, real = padded([w.ids for w in part], self.pad)
             shown = ids.clone()
             if self.mask is not None:
                 for i, window in enumerate(part):
@@ -133,18 +147,6 @@ class Speaker:
                 found = own.gather(1, ids[i, places, None])[:, 0]
                 yield window, found.double().numpy(), (own.argmax(dim=1) == ids[i, places]).numpy()
 
-    def padded(self, rows: list[list[int]]) -> tuple[Any, Any]:
-        """Token ids (n, longest) filled up on the right, and which of them are real."""
-        import torch
-
-        length = max(map(len, rows), default=0)
-        ids = torch.full((len(rows), length), self.pad, dtype=torch.long)
-        real = torch.zeros((len(rows), length), dtype=torch.bool)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            real[i, : len(row)] = True
-        return ids, real
-
     def going_on(self, texts: list[str], *, tokens: int, characters: int, temperature: float = 0.0, seed: int = 0) -> Array:
         """(n, characters): code points of at most so many further tokens, -1 after their end; the likeliest token each time at temperature 0."""
         import torch
@@ -155,7 +157,7 @@ class Speaker:
             rows = [self._open(text) for text in texts[first : first + BATCH]]
             starts, ended = [len(row) for row in rows], [False] * len(rows)
             for _ in range(tokens):
-                ids, real = self.padded([row[-self.limit :] for row in rows])
+                ids, real = padded([row[-self.limit :] for row in rows], self.pad)
                 with torch.inference_mode():
                     last = self.foretold(ids, real)[torch.arange(len(rows)), real.sum(dim=1) - 1]
                 chances = (last / temperature).softmax(dim=1) if temperature > 0 else None
@@ -172,7 +174,7 @@ class Speaker:
 
     def _open(self, text: str) -> list[int]:
         """The tokens of a text that is to be gone on with: without what the tokenizer puts at its end, and at least one."""
-        found = self.encode(text)
+        found = encoded(self.tokenizer, text, self.begin)
         last = max((i for i, word in enumerate(found.word) if word >= 0), default=0)
         ids = found.ids[: last + 1]
         if not ids:
@@ -191,10 +193,10 @@ class Speaker:
         assert self.hidden is not None
         parts = []
         for first in range(0, len(texts), BATCH):
-            encoded = [self.encode(text) for text in texts[first : first + BATCH]]
-            ids, real = self.padded([e.ids[: self.limit] for e in encoded])
+            found = [encoded(self.tokenizer, text, self.begin) for text in texts[first : first + BATCH]]
+            ids, real = padded([e.ids[: self.limit] for e in found], self.pad)
             own = torch.zeros_like(real)
-            for i, e in enumerate(encoded):
+            for i, e in enumerate(found):
                 own[i, : len(e.ids[: self.limit])] = torch.tensor([w >= 0 for w in e.word[: self.limit]])
             with torch.inference_mode():
                 layer = self.hidden(ids, real).double()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audit.subject.flavors.base import Answer, ContractError, Subject
-from audit.subject.flavors.language import Speaker, only_texts
+from audit.subject.flavors.language import BATCH, Speaker, encoded, only_texts, padded
 from audit.subject.flavors.rows import Rows
 from audit.subject.frame import Array
 
@@ -17,25 +17,30 @@ from audit.subject.frame import Array
 OTHERWISE = 512
 
 
-class Classifier(Subject):
-    """A text classifier: one score a class."""
+class _Net(Subject):
+    """A net of the library, from its own weights."""
 
     kind = "module"
-    outputs = "logit"
     packages = ("transformers", "torch", "tokenizers")
 
-    def __init__(self, net: Any, tokenizer: Any, limit: int, pad: int) -> None:
-        self._net, self._limit, self._pad = net, limit, pad
-        self._speaker = Speaker(foretold=self._nothing, tokenizer=tokenizer, limit=limit, pad=pad)
-        names = net.config.id2label
-        self.classes = [str(names[i]) for i in range(len(names))]
-
-    def _nothing(self, ids: Any, real: Any) -> Any:
-        raise ContractError("a classifier foretells no tokens")
+    def __init__(self, net: Any) -> None:
+        self._net = net
 
     def parameters(self) -> int:
         """Elements of all parameters."""
         return int(sum(p.numel() for p in self._net.parameters()))
+
+
+class Classifier(_Net):
+    """A text classifier: one score a class."""
+
+    outputs = "logit"
+
+    def __init__(self, net: Any, tokenizer: Any, limit: int, pad: int) -> None:
+        super().__init__(net)
+        self._tokenizer, self._limit, self._pad = tokenizer, limit, pad
+        names = net.config.id2label
+        self.classes = [str(names[i]) for i in range(len(names))]
 
     def predict(self, rows: Rows) -> Answer:
         """Logits (n, classes)."""
@@ -43,27 +48,23 @@ class Classifier(Subject):
 
         parts = []
         texts = only_texts(rows)
-        for first in range(0, len(texts), 32):
-            ids, real = self._speaker.padded([self._speaker.encode(t).ids[: self._limit] for t in texts[first : first + 32]])
+        for first in range(0, len(texts), BATCH):
+            tokens = [encoded(self._tokenizer, text).ids[: self._limit] for text in texts[first : first + BATCH]]
+            ids, real = padded(tokens, self._pad)
             with torch.inference_mode():
                 parts.append(self._net(input_ids=ids, attention_mask=real.long()).logits.double().numpy())
         return Answer(np.concatenate(parts))
 
 
-class Language(Subject):
+class Language(_Net):
     """A causal or masked language model; what it returns for a text is the mean log-likelihood of a token, in nats."""
 
-    kind = "module"
     outputs = "value"
     regression = True
-    packages = ("transformers", "torch", "tokenizers")
 
     def __init__(self, net: Any, speaker: Speaker) -> None:
-        self._net, self._speaker = net, speaker
-
-    def parameters(self) -> int:
-        """Elements of all parameters."""
-        return int(sum(p.numel() for p in self._net.parameters()))
+        super().__init__(net)
+        self._speaker = speaker
 
     def methods(self) -> list[str]:
         """What a language model can be asked."""
@@ -72,10 +73,10 @@ class Language(Subject):
     def predict(self, rows: Rows) -> Answer:
         """(n, 1): log-likelihood of the text over the number of its words' tokens; 0 for a text without any."""
         texts = only_texts(rows)
-        words = [max(self._speaker.encode(t).word, default=-1) + 1 for t in texts]
-        width = max([1, *words])
+        words = [encoded(self._speaker.tokenizer, text, self._speaker.begin).word for text in texts]
+        width = max((max(own, default=-1) + 1 for own in words), default=0) or 1
         total = self._speaker.log_likelihood(texts, words=width)[:, :width].sum(axis=1)
-        tokens = np.array([sum(w >= 0 for w in self._speaker.encode(t).word) for t in texts])
+        tokens = np.array([sum(word >= 0 for word in own) for own in words])
         return Answer((total / np.maximum(tokens, 1))[:, None])
 
     def speak(self, rows: Rows, *, method: str, **params: Any) -> Array:
