@@ -17,7 +17,6 @@ from audit.errors import AuditError
 from audit.options import absolute, add_data, declared, subject
 
 EXIT_FAIL, EXIT_REFUSED, EXIT_INCONCLUSIVE, EXIT_ERRORED, EXIT_BUSY, EXIT_INTERRUPTED = 1, 2, 3, 4, 75, 130
-FORMATS = ("html", "junit")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -79,11 +78,10 @@ def _refuse_later(options: argparse.Namespace) -> None:
             raise AuditError(f"{option} comes with a later version", "leave it out")
     if options.engine != "local":
         raise AuditError("--engine ray comes with a later version", "use --engine local")
-    for name in options.format or []:
-        if name not in FORMATS:
-            raise AuditError(
-                f"the format {name!r} is not one of this version's ({', '.join(FORMATS)})", f"use --format {' or '.join(FORMATS)}"
-            )
+    if options.format:
+        from reports.formats import refuse_unknown
+
+        refuse_unknown(options.format)
 
 
 def list_checks() -> str:

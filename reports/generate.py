@@ -21,9 +21,7 @@ def parser() -> Parser:
     p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
-    p.add_argument(
-        "--format", action="append", metavar="FORMAT", dest="formats", help="html (default) or junit; others come with a later version"
-    )
+    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), junit, …")
     p.add_argument("--framework", action="append", metavar="ID", default=[], help="comes with a later version")
     p.add_argument(
         "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
@@ -34,16 +32,14 @@ def parser() -> Parser:
 
 def generate(arguments: list[str]) -> list[Path]:
     """Render what the command line asks for; nothing is written where any part of the request cannot be carried out."""
-    from reports.write import FORMATS, LATER, load, write_view
+    from reports.formats import refuse_unknown
+    from reports.write import load, write_view
 
     asked = parser().parse_args(arguments)
     formats = list(dict.fromkeys(asked.formats or ["html"]))
     if asked.framework:
         raise AuditError(f"--framework {asked.framework[0]} comes with a later version", "leave --framework out")
-    for name in formats:
-        if name not in FORMATS:
-            what = "comes with a later version" if name in LATER else f"is none of {', '.join((*FORMATS, *LATER))}"
-            raise AuditError(f"--format {name} {what}", f"use --format {' or '.join(FORMATS)}")
+    refuse_unknown(formats)
     load(asked.audit_dir)
     return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out) for name in formats]
 

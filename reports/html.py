@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from audit.result import AuditResult, CheckResult
 from reports.charts import DARK, Chart
@@ -38,7 +38,6 @@ from reports.words import (
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000
-Edition = Literal["internal", "public"]
 
 
 @dataclass(frozen=True)
@@ -277,7 +276,7 @@ def style() -> str:
     return f":root{{{light}}}\n{rules}\n@media screen and (prefers-color-scheme:dark){{:root{{{dim}}}{recolour}}}\n"
 
 
-def page(document: AuditResult, lang: str, edition: Edition, caps: Caps) -> str:
+def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     say, css = Speaker(lang), style()
@@ -303,11 +302,14 @@ def render_html(document: AuditResult, lang: str = "en", edition: str = "interna
     """The whole report in English ("en") or Chinese ("zh"), for inside ("internal") or for everybody ("public"); at most 5 MB."""
     if edition not in ("internal", "public"):
         raise ValueError(f"edition is internal or public, got {edition!r}")
-    kind: Edition = "public" if edition == "public" else "internal"
-    shown = public(document) if kind == "public" else document
+    return draw(public(document) if edition == "public" else document, lang, edition).decode()
+
+
+def draw(document: AuditResult, lang: str, edition: str) -> bytes:
+    """The report of a document that holds no more than this edition may show."""
     text = ""
     for caps in CAPS:
-        text = page(shown, lang, kind, caps)
+        text = page(document, lang, edition, caps)
         if len(text.encode()) <= MOST_BYTES:
-            return text
+            return text.encode()
     raise ValueError(f"a report of {len(text.encode()):,} bytes exceeds {MOST_BYTES:,}")

@@ -13,16 +13,10 @@ from pydantic import ValidationError
 
 from audit.errors import AuditError
 from audit.result import AuditResult
-from reports.disclose import public
-from reports.html import render_html
-from reports.junit import audit_xml
+from reports.formats import FORMATS
 
 LANGUAGES = ("en", "zh")
 EDITIONS = ("internal", "public")
-FORMATS = ("html", "junit")
-NAMES = {"html": "report", "junit": "junit"}
-SUFFIXES = {"html": "html", "junit": "xml"}
-LATER = ("pdf", "summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "evidence")
 MOST_DOCUMENT = 512 * 1024 * 1024
 
 
@@ -58,7 +52,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 def file_name(format: str, lang: str, edition: str) -> str:
     """`report.html`, `report.zh.html`, `junit.xml`; the public edition says so in its name, since it must not be taken for the other."""
-    return ".".join([NAMES[format], *(["public"] if edition == "public" else []), *([lang] if lang != "en" else []), SUFFIXES[format]])
+    kind = FORMATS[format]
+    return ".".join([kind.stem, *(["public"] if edition == "public" else []), *([lang] if lang != "en" else []), kind.suffix])
 
 
 def list_view(audit_dir: Path, entry: dict[str, str]) -> None:
@@ -79,13 +74,6 @@ def sealed(audit_dir: Path, name: str) -> bool:
         return False
 
 
-def render(document: AuditResult, format: str, lang: str, edition: str) -> bytes:
-    """The document in a format of `FORMATS`; the public edition withholds small groups in each."""
-    if format == "junit":
-        return audit_xml(public(document) if edition == "public" else document, lang)
-    return render_html(document, lang, edition).encode()
-
-
 def write_view(
     audit_dir: Path, format: str = "html", lang: str = "en", edition: str = "internal", out: Path | None = None, *, listed: bool = True
 ) -> Path:
@@ -95,9 +83,9 @@ def write_view(
     A file that the manifest covers is rewritten only if its bytes stay the same.
     """
     if format not in FORMATS or lang not in LANGUAGES or edition not in EDITIONS:
-        raise ValueError(f"expected one of {FORMATS}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
+        raise ValueError(f"expected one of {tuple(FORMATS)}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
     document = load(audit_dir)
-    data = render(document, format, lang, edition)
+    data = FORMATS[format].render(document, lang, edition)
     folder = out or audit_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)

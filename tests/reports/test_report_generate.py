@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sample import sample
 
-from reports import write
+from reports import html
 from reports.generate import main
 from reports.write import write_view
 
@@ -17,7 +17,7 @@ from reports.write import write_view
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An audit folder, with the drawing itself replaced: these tests are about files."""
-    monkeypatch.setattr(write, "render_html", lambda document, lang, edition: f"<p>{document.id} {lang} {edition}</p>")
+    monkeypatch.setattr(html, "draw", lambda document, lang, edition: f"<p>{document.id} {lang} {edition}</p>".encode())
     (tmp_path / "audit").mkdir()
     (tmp_path / "audit" / "audit.json").write_text(sample().model_dump_json(by_alias=True), "utf-8")
     return tmp_path / "audit"

@@ -1,0 +1,52 @@
+"""The formats that a stored audit is rendered in: the file that each becomes, and the function that draws it.
+
+A function is named as "module:function" and imported when it is asked for: a page of html does not wait for a typesetter.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audit.errors import AuditError
+
+if TYPE_CHECKING:
+    from audit.result import AuditResult
+
+    Draw = Callable[[AuditResult, str, str], bytes]
+
+
+@dataclass(frozen=True)
+class Format:
+    """`stem` and `suffix` name the file; `draw` takes the document, the language and the edition and gives the file's bytes.
+
+    The document that it gets is already the public one where the edition is `public`; the edition is there to be said.
+    """
+
+    stem: str
+    suffix: str
+    draw: str
+
+    def render(self, document: AuditResult, lang: str, edition: str) -> bytes:
+        from reports.disclose import public
+
+        module, name = self.draw.split(":")
+        draw: Draw = getattr(importlib.import_module(module), name)
+        return draw(public(document) if edition == "public" else document, lang, edition)
+
+
+FORMATS = {
+    "html": Format("report", "html", "reports.html:draw"),
+    "junit": Format("junit", "xml", "reports.junit:audit_xml"),
+}
+LATER = ("pdf", "summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "evidence")
+
+
+def refuse_unknown(names: list[str]) -> None:
+    """An `AuditError` that says which formats there are, where one of these is none of them."""
+    for name in names:
+        if name not in FORMATS:
+            what = "comes with a later version" if name in LATER else f"is none of {', '.join((*FORMATS, *LATER))}"
+            raise AuditError(f"--format {name} {what}", f"use --format {' or '.join(FORMATS)}")
