@@ -1,4 +1,4 @@
-"""`witnessmark train|mitigate|compress|run|explain|verify|commit|compare|findings|pool|selftest|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
+"""`witnessmark train|mitigate|compress|run|explain|keygen|verify|commit|compare|findings|pool|selftest|report`: the same commands, for folders where `python -m audit.run` would find another `audit`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ COMMANDS = {
     "compress": "models.compress",
     "run": "audit.run",
     "explain": "audit.explain.__main__",
+    "keygen": "audit.keygen",
     "verify": "audit.verify",
     "commit": "audit.commit",
     "compare": "audit.compare",
