@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from audit.flips import Asked, ask
-from audit.result import Estimate, Slice
+from audit.result import Estimate, Message, Slice
 from audit.stats.paired import Pair, mean_change, tango
 from audit.stats.sums import moments
 from audit.subject.client import WorkerError
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
 #: Rows of a group below which it has no line of its own and is not called the worst.
 OF_GROUP = 50
+BROKE_OFF = (
+    "The model broke off over {n:count} rows disturbed at severity {severity:count}, and answers undisturbed rows as before: left out."
+)
+GONE = "The model broke off over {n:count} rows disturbed at severity {severity:count} and has answered none since: left out."
 
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What the model says of n rows as they are (`before`) and when asked again; outcomes `y` (n,) as in the scored table, where any are known.
+    """What the model says of the n rows of `frame` as they are (`before`) and when asked again; outcomes `y` (n,) as in the scored table, where any are known.
 
     `slices` are everybody, then each known group, each with its rows (n,).
     """
 
     ctx: Context
+    frame: Frame
     before: Asked
     again: Asked
     y: NDArray[Any] | None
@@ -96,14 +101,43 @@ def undisturbed(ctx: Context, frame: Frame, y: NDArray[Any] | None, groups: dict
 
     slices: list[tuple[Slice, Bools]] = [({}, np.ones(rows(frame), np.bool_))]
     slices += [(slice_, inside) for slice_, inside in ctx.within(groups) if MISSING not in slice_.values()]
-    return Undisturbed(ctx, ask(ctx, frame), ask(ctx, frame), y, slices)
+    return Undisturbed(ctx, frame, ask(ctx, frame), ask(ctx, frame), y, slices)
 
 
-def ask_disturbed(ctx: Context, frame: Frame) -> Asked | None:
-    """What the model says of disturbed rows; None where it refuses them all, which is an answer too."""
+class Lost(NamedTuple):
+    """Why there are no answers to disturbed rows; `gone` is the model's failure where it answers undisturbed rows no more either."""
+
+    reason: Message
+    gone: WorkerError | None = None
+
+
+def ask_disturbed(ctx: Context, clean: Undisturbed, frame: Frame, severity: int) -> Asked | Lost:
+    """What the model says of the rows of `clean` disturbed; Lost where it refuses some, or breaks off over them.
+
+    Whether the rows or the way to the model are to blame is told by asking an undisturbed row again: it is answered in the first case only.
+    """
+    from audit.subject.frame import take
+    from audit.text import message
+
+    n = len(clean.before.number)
     try:
-        return ask(ctx, frame)
+        asked = ask(ctx, frame)
+        lost = clean.unanswered(asked)
     except WorkerError as error:
-        if error.kind != "model":
+        if error.kind == "memory":
             raise
-        return None
+        if error.kind != "model":
+            try:
+                ask(ctx, take(clean.frame, slice(0, 1)))
+            except WorkerError as after:
+                return Lost(message(GONE, n=n, severity=severity), after)
+            return Lost(message(BROKE_OFF, n=n, severity=severity))
+        asked, lost = clean.before, clean.unanswered(None)
+    if not lost:
+        return asked
+    return Lost(
+        message(
+            "The model gives no usable answer to {lost:count} of {n:count} rows disturbed at severity {severity:count}.",
+            lost=lost, n=n, severity=severity,
+        )
+    )  # fmt: skip

@@ -198,6 +198,46 @@ def test_a_model_that_refuses_missing_values_is_not_given_a_number(tmp_path: Pat
     assert Pick(found).value("accuracy", "difference", **HIT) < 0
 
 
+class Breaking:
+    """Breaks the connection over missing values, as a server does whose process dies; `lasting`: it does not come back."""
+
+    def __init__(self, *, lasting: bool, over: str = "missing") -> None:
+        self.lasting, self.gone, self.over = lasting, False, over
+
+    def predict(self, frame: Any, *, timeout: float | None = None) -> Prediction:
+        missing = (
+            bool(np.isnan(frame["income"]).any()) if self.over == "missing" else not np.isin(frame["income"], people()["income"]).all()
+        )
+        if missing or (self.gone and self.lasting):
+            self.gone = True
+            raise WorkerError("contract", "the endpoint failed 4 times: it closed the connection without an answer")
+        return Prediction(by_income(frame)[:, None], None)
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_an_endpoint_that_breaks_off_over_missing_values_costs_that_disturbance_only(tmp_path: Path, lasting: bool) -> None:
+    features = people()
+    _, context = asked(tmp_path, by_income, features, "robustness.noise", y=(features["income"] >= 0.5).astype(int))
+    context.__dict__["client"] = Breaking(lasting=lasting)
+    found, summary = collect(context, {})
+    pick = Pick(found)
+    assert pick.value("accuracy", "difference", **HIT) < 0
+    lost = pick("accuracy", "difference", **{"(missing)": "2"})
+    assert lost.estimate is None
+    assert ("has answered none since" if lasting else "answers undisturbed rows as before") in lost.reason
+    swapped = pick("accuracy", "difference", **{"(swapped)": "2"})
+    assert (swapped.estimate is None) == lasting
+    assert render(summary).endswith(f"did not answer: missing values{', swapped categories' if lasting else ''}.")
+
+
+def test_a_model_that_is_gone_before_anything_was_measured_is_no_result(tmp_path: Path) -> None:
+    features = people()
+    _, context = asked(tmp_path, by_income, features, "robustness.noise", y=(features["income"] >= 0.5).astype(int))
+    context.__dict__["client"] = Breaking(lasting=True, over="noise")
+    with pytest.raises(WorkerError, match="closed the connection"):
+        collect(context, {})
+
+
 def test_a_quantity_is_compared_by_what_it_explains(tmp_path: Path) -> None:
     features = people()
     value = 100 * features["income"]

@@ -40,6 +40,7 @@ TABLES = {
     "CHANGES": rules.CHANGES,
     "NEVERS": rules.NEVERS,
     "TOLD": noise.TOLD,
+    "KINDS": noise.KINDS,
     "ATTACKS": ATTACKS,
     "TITLES": TITLES,
     "SKILLS": SKILLS,

@@ -99,20 +99,16 @@ def _asked(
     """The answers at every severity, or why there are none."""
     from audit.measure import undefined
     from audit.stress.corruptions import SEVERITIES, corrupted
-    from audit.text import message
-    from audit.undisturbed import ask_disturbed
+    from audit.undisturbed import Lost, ask_disturbed
 
     answers = [clean.again]
     for severity in SEVERITIES:
         changed = corrupted(x, spec, kind, severity, bounds, ctx.rng(kind))
-        asked = ask_disturbed(ctx, {**frame, spec.name: changed})
-        lost = clean.unanswered(asked)
-        if asked is None or lost:
-            reason = message(
-                "The model gives no usable answer to {lost:count} of {n:count} rows disturbed at severity {severity:count}.",
-                lost=lost, n=len(x), severity=severity,
-            )  # fmt: skip
-            yield undefined(clean.metric, reason, slice_={COLUMNS[kind]: str(JUDGED)}, against=CLEAN, compare="difference")
+        asked = ask_disturbed(ctx, clean, {**frame, spec.name: changed}, severity)
+        if isinstance(asked, Lost):
+            if asked.gone is not None:
+                raise asked.gone
+            yield undefined(clean.metric, asked.reason, slice_={COLUMNS[kind]: str(JUDGED)}, against=CLEAN, compare="difference")
             return None
         answers.append(asked)
     return answers

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from audit.disturbed import Disturber, Kind
     from audit.flips import Asked
     from audit.result import Estimate, Evidence, Measurement, Message, Slice
-    from audit.undisturbed import Undisturbed
+    from audit.undisturbed import Lost, Undisturbed
 
 CLEAN = {"(rows)": "(clean)"}
 #: The severity whose loss is held against the criterion.
@@ -34,6 +34,7 @@ TOLD = {
     "missing": "a tenth of all values missing",
     "swapped": "2.5 % of all categories swapped",
 }
+KINDS = {"noise": "noise", "missing": "missing values", "swapped": "swapped categories"}
 WORDS = {"accuracy": "accuracy", "r2": "share of the variation explained (R²)"}
 
 
@@ -63,10 +64,10 @@ def noise(
 
     from audit.columns import rules
     from audit.disturbed import AMOUNTS, SEVERITIES, Disturber
-    from audit.measure import rate
+    from audit.measure import rate, undefined
     from audit.subject.frame import take
     from audit.text import message
-    from audit.undisturbed import undisturbed
+    from audit.undisturbed import Lost, undisturbed
 
     sample = ctx.sample(max(2, min(rows, ctx.plan.audit.sample, budget // (2 + len(AMOUNTS) * len(SEVERITIES)))))
     defined = np.flatnonzero(np.isfinite(sample.pred) if ctx.settled.task == "regression" else sample.pred >= 0)
@@ -83,10 +84,23 @@ def noise(
         yield rate(ctx, "repeat_rate", int(repeated.sum()), len(defined), what="rows with a usable prediction")
     disturber = Disturber(frame, rules(ctx.facts.roles.columns), ctx.rng)
     told: list[Told] = []
-    for kind in AMOUNTS:
-        if disturber.touches(kind):
-            told += yield from _kind(ctx, kind, disturber, clean)
-    yield _summary(told, clean.metric)
+    without: list[Kind] = []
+    gone = False
+    for kind in (k for k in AMOUNTS if disturber.touches(k)):
+        if gone:
+            why = message("Not tried: the model has answered nothing since an earlier disturbance.")
+            yield undefined(clean.metric, why, slice_={COLUMNS[kind]: str(JUDGED)}, against=CLEAN, compare="difference")
+            without.append(kind)
+            continue
+        found = yield from _kind(ctx, kind, disturber, clean)
+        if not isinstance(found, Lost):
+            told += found
+            continue
+        if found.gone is not None and not told:
+            raise found.gone
+        gone = found.gone is not None
+        without.append(kind)
+    yield _summary(told, clean.metric, without)
 
 
 class Told(NamedTuple):
@@ -98,25 +112,19 @@ class Told(NamedTuple):
     decisions: float | None
 
 
-def _kind(ctx: Context, kind: Kind, disturber: Disturber, clean: Undisturbed) -> Generator[Measurement, None, list[Told]]:
-    """One kind of disturbance at every severity; hands back what is to be said of it."""
+def _kind(ctx: Context, kind: Kind, disturber: Disturber, clean: Undisturbed) -> Generator[Measurement, None, list[Told] | Lost]:
+    """One kind of disturbance at every severity; hands back what is to be said of it, or why nothing is."""
     from audit.disturbed import SEVERITIES
     from audit.measure import rate, undefined
     from audit.result import Measurement
-    from audit.text import message
-    from audit.undisturbed import ask_disturbed
+    from audit.undisturbed import Lost, ask_disturbed
 
     at, answers = {COLUMNS[kind]: str(JUDGED)}, [clean.again]
     for severity in SEVERITIES:
-        asked = ask_disturbed(ctx, disturber.at(kind, severity))
-        lost = clean.unanswered(asked)
-        if asked is None or lost:
-            reason = message(
-                "The model gives no usable answer to {lost:count} of {n:count} rows disturbed at severity {severity:count}.",
-                lost=lost, n=len(clean.before.number), severity=severity,
-            )  # fmt: skip
-            yield undefined(clean.metric, reason, slice_=at, against=CLEAN, compare="difference")
-            return []
+        asked = ask_disturbed(ctx, clean, disturber.at(kind, severity), severity)
+        if isinstance(asked, Lost):
+            yield undefined(clean.metric, asked.reason, slice_=at, against=CLEAN, compare="difference")
+            return asked
         answers.append(asked)
     judged, told = answers[JUDGED], []
     moved, evidence = clean.moved(judged), [_table(kind, clean, answers), *_curve(ctx, kind, clean, answers)]
@@ -197,7 +205,18 @@ def _curve(ctx: Context, kind: Kind, clean: Undisturbed, answers: list[Asked]) -
     ]  # fmt: skip
 
 
-def _summary(told: list[Told], metric: str) -> Message:
+def _summary(told: list[Told], metric: str, without: list[Kind]) -> Message:
+    """The kind that costs most at the judged severity and the group that it costs most, and what is not known because the model did not answer."""
+    from audit.text import message
+
+    said = _most(told, metric)
+    if not told or not without:
+        return said
+    names = [message(KINDS[kind]) for kind in without]
+    return message("{said} Left out, because the model did not answer: {names}.", said=said, names=names)
+
+
+def _most(told: list[Told], metric: str) -> Message:
     """The kind that costs most at the judged severity, and the group that it costs most."""
     from audit.text import message, who
     from audit.undisturbed import OF_GROUP
