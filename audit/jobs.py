@@ -27,7 +27,8 @@ from typing import Any
 
 from audit.errors import AuditError
 
-PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pydantic")
+#: What most jobs import, the checks themselves among it; several of them import scikit-learn. Not MLflow: few jobs need it, and it is large.
+PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble", "audit.pilot")
 _PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
 
@@ -309,6 +310,7 @@ def _host(descriptor: int) -> None:
     host = socket.socket(fileno=descriptor)
     for name in PRELOADED:
         importlib.import_module(name)
+    importlib.import_module("audit.registry").checks()
     while (received := _receive(host)) is not None:
         order, fds = received
         pid = os.fork()
