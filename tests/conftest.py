@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Two runners on two cores: more threads than that wait for each other. Said before any test imports a numeric library, and inherited by what tests start.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 import pytest
 
 VARIABLE = "WITNESSMARK_TEST_DATA"
