@@ -28,7 +28,7 @@ from typing import Any
 from audit.errors import AuditError
 
 #: What most jobs import, the checks themselves among it; several of them import scikit-learn. Not MLflow: few jobs need it, and it is large.
-PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble", "audit.pilot")
+PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble")
 _PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
 
