@@ -15,7 +15,7 @@ from audit.errors import AuditError
 if TYPE_CHECKING:
     from audit.result import AuditResult
 
-    Draw = Callable[[AuditResult, str, str], bytes]
+    Draw = Callable[..., bytes]
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,23 @@ class Format:
     stem: str
     suffix: str
     draw: str
+    paged: bool = False  # set on paper, whose size `draw` takes too
 
-    def render(self, document: AuditResult, lang: str, edition: str) -> bytes:
+    def render(self, document: AuditResult, lang: str, edition: str, paper: str = "a4") -> bytes:
         from reports.disclose import public
 
         module, name = self.draw.split(":")
         draw: Draw = getattr(importlib.import_module(module), name)
-        return draw(public(document) if edition == "public" else document, lang, edition)
+        shown = public(document) if edition == "public" else document
+        return draw(shown, lang, edition, paper) if self.paged else draw(shown, lang, edition)
 
 
 FORMATS = {
     "html": Format("report", "html", "reports.html:draw"),
+    "pdf": Format("report", "pdf", "reports.pdf:draw", paged=True),
     "junit": Format("junit", "xml", "reports.junit:audit_xml"),
 }
-LATER = ("pdf", "summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "evidence")
+LATER = ("summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "evidence")
 
 
 def refuse_unknown(names: list[str]) -> None:

@@ -21,11 +21,12 @@ def parser() -> Parser:
     p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
-    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), junit, …")
+    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), pdf, junit, …")
     p.add_argument("--framework", action="append", metavar="ID", default=[], help="comes with a later version")
     p.add_argument(
         "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
     )
+    p.add_argument("--paper", choices=("a4", "letter"), default="a4", help="paper of what is printed: pdf, summary (default: a4)")
     p.add_argument("--out", type=Path, metavar="DIR", help="write there and leave the audit folder as it is")
     return p
 
@@ -41,7 +42,7 @@ def generate(arguments: list[str]) -> list[Path]:
         raise AuditError(f"--framework {asked.framework[0]} comes with a later version", "leave --framework out")
     refuse_unknown(formats)
     load(asked.audit_dir)
-    return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out) for name in formats]
+    return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out, paper=asked.paper) for name in formats]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,267 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from audit.result import AuditResult, CheckResult
-from reports.charts import DARK, Chart
+from audit.result import AuditResult
+from reports.charts import DARK
+from reports.content import CAPS, Caps, content
 from reports.disclose import public
-from reports.figures import Palette, figures, shares
-from reports.said import Said, quoted
-from reports.svg import svg
-from reports.tables import Block, Grid, behind, blocks
-from reports.view import CROSSED_OUT, UNSTATED, anchor, context_of, family_of, first_screen, source_text, state_of, words_of
-from reports.words import (
-    COLOURS,
-    CONTEXT,
-    EXCLUDED,
-    FAMILIES,
-    KINDS,
-    LABEL_SOURCES,
-    LOOKS,
-    OBSERVED,
-    SOURCES,
-    TASKS,
-    Look,
-    Speaker,
-    clean,
-    mark,
-    number,
-)
+from reports.words import COLOURS, Speaker
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000
-
-
-@dataclass(frozen=True)
-class Caps:
-    """How much of a document a page holds; the rest is named and stays in `audit.json`."""
-
-    checks: int = 200
-    findings: int = 300
-    rows: int = 120
-    charts: int = 25
-    pairs: int = 400
-    said: int = 200
-
-
-CAPS = (Caps(), Caps(200, 60, 25, 12, 150, 60), Caps(60, 12, 8, 0, 40, 20))
-
-
-@dataclass(frozen=True)
-class CheckView:
-    """One check as the page shows it."""
-
-    index: int
-    anchor: str
-    title: Said
-    look: Look
-    summary: Said
-    reason: Said
-    rejected: Said
-    meaning: Said
-    limits: Said
-    facts: list[tuple[str, Said]]
-    figures: list[tuple[Chart, str]]
-    blocks: list[Block]
-    tables: list[Grid]
-    behind: list[Grid]
-    cut: int
-
-
-def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
-    """A nested record as lines of key and value."""
-    if isinstance(value, dict) and value:
-        for k, v in value.items():
-            yield from flat(v, f"{path}.{clean(k, 80)}" if path else clean(k, 80))
-    elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
-        for i, v in enumerate(value):
-            yield from flat(v, f"{path}[{i}]")
-    else:
-        text = ", ".join(str(v) for v in value) if isinstance(value, list) else "–" if value in (None, {}, "") else str(value)
-        yield path, quoted(text, path)
-
-
-def about(check: CheckResult) -> str:
-    """What a check is about: the data, the model, or what the audit itself brings forward."""
-    if check.about == "evidence":
-        return mark("the audit's own evidence")
-    return mark("the data") if family_of(check.info.id) == "data" else mark("the model")
-
-
-def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int, say: Speaker, caps: Caps) -> CheckView:
-    path, info = f"checks[{index}]", check.info
-    summary, reason = say.stored(check.summary, check.summary_msg), say.stored(check.reason, check.reason_msg)
-    evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
-    facts = [
-        (say.t("Check"), quoted(info.id, f"{path}.info.id")),
-        (say.t("About"), Said(say.t(about(check)), f"{path}.about")),
-        (say.t("Settings"), Said(", ".join(f"{k} {v}" for k, v in list(flat(check.params, ""))[:12] if k), f"{path}.params")),
-        (say.t("References"), Said("; ".join(clean(r, 300) for r in info.references[:12]), f"{path}.info.references")),
-    ]
-    return CheckView(
-        index=index,
-        anchor=anchor(info.id),
-        title=Said(say.stored(info.title, None), f"{path}.info.title"),
-        look=LOOKS[state_of(check)],
-        summary=Said(summary, f"{path}.summary"),
-        reason=Said("" if reason in summary else reason, f"{path}.reason"),  # said once
-        rejected=Said(
-            say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]) if check.rejected else "",
-            f"{path}.rejected",
-        ),
-        meaning=Said(say.stored(info.meaning, None), f"{path}.info.meaning"),
-        limits=Said(say.stored(info.limits, None), f"{path}.info.limits"),
-        facts=[(k, v) for k, v in facts if v],
-        figures=[(c, svg(c, drawn + i + 1)) for i, c in enumerate(pictures)],
-        blocks=blocks(check, path, say, caps.findings),
-        tables=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind == "table"][:20],
-        behind=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind != "table"][:20] if pictures else [],
-        cut=max(0, len(check.findings) - caps.findings),
-    )
-
-
-def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[str, str, list[CheckView]]]:
-    """Families in the document's order, each with its checks."""
-    palette, drawn, checks = Palette(document), 0, document.checks[: caps.checks]
-    pictures = [figures(c, f"checks[{i}]", palette, say) if caps.charts else [] for i, c in enumerate(checks)]
-    decides = [any(f.criterion and f.criterion.role == "decides" for f in c.findings) for c in checks]
-    quota = shares([(len(p), d) for p, d in zip(pictures, decides, strict=True)], caps.charts)
-    made: dict[str, list[CheckView]] = {}
-    for i, check in enumerate(checks):
-        view = check_view(check, i, pictures[i][: quota[i]], drawn, say, caps)
-        drawn += quota[i]
-        made.setdefault(family_of(check.info.id), []).append(view)
-    return [(name, say.name(name, FAMILIES), views) for name, views in made.items()]
-
-
-def command(document: AuditResult) -> str:
-    """The command line that asks for this audit again."""
-    d = document.data
-    words: list[str] = ["python", "-m", "audit.run", document.model.uri, *([] if d.source in SOURCES else ["--data", d.source])]
-    for option, value in (
-        ("--prediction", d.prediction),
-        ("--score", ",".join(d.scores)),
-        ("--features", ",".join(f.name for f in document.model.features) if document.model.flavor == "http" else None),
-        ("--target", d.target),
-        ("--positive", d.positive),
-        ("--favourable", ",".join(d.favourable)),
-        ("--sensitive", ",".join(d.sensitive)),
-        ("--reference", ",".join(f"{k}={v}" for k, v in d.reference.items())),
-        ("--decision", d.decision if d.decision_declared else None),
-        ("--label-source", d.label_source if d.label_source != "undeclared" else None),
-    ):
-        if value:
-            words += [option, value]
-    return " ".join(shlex.quote(clean(w, 300)) for w in [*words, "--seed", str(document.seed)])
-
-
-Pairs = list[tuple[str, Said]]
-
-
-def stated(document: AuditResult, say: Speaker) -> Pairs:
-    """What was declared of the use, those of our names first."""
-    context = context_of(document)
-    ours = [(say.t(label), Said(words_of(context[k]), f"context.{k}")) for k, label in CONTEXT.items() if context.get(k) not in UNSTATED]
-    return ours + [
-        (clean(k, 80), Said(words_of(v), f"context.{clean(k, 80)}")) for k, v in context.items() if k not in CONTEXT and v not in UNSTATED
-    ]
-
-
-def about_data(document: AuditResult, say: Speaker) -> Pairs:
-    """The audited rows."""
-    d = document.data
-    return [
-        (say.t("Source"), Said(source_text(document, say), "data.source")),
-        (say.t("Rows"), Said(number(d.rows, "count"), "data.rows", numeric=True)),
-        *(
-            (say.t("Left out: {what}", what=say.name(k, EXCLUDED)), Said(number(v, "count"), f"data.excluded.{clean(k, 80)}", numeric=True))
-            for k, v in d.excluded.items()
-        ),
-        (say.t("Target"), quoted(d.target or "–", "data.target")),
-        (say.t("Positive"), quoted(d.positive or "–", "data.positive")),
-        (say.t("Favourable"), quoted(say.list(d.favourable) or "–", "data.favourable")),
-        (say.t("What the target is"), Said(say.name(d.label_source, LABEL_SOURCES), "data.label_source")),
-        (say.t("Decision rule"), Said(clean(d.decision, 200) + ("" if d.decision_declared else say.t(" (not declared)")), "data.decision")),
-        (say.t("Sensitive columns"), quoted(say.list(d.sensitive) or "–", "data.sensitive")),
-        (say.t("Reference groups"), quoted(say.list(say.slice({k: v}) for k, v in d.reference.items()) or "–", "data.reference")),
-        (say.t("Columns"), quoted(say.list(clean(c, 60) for c in d.columns[:200]), "data.columns")),
-    ]
-
-
-def about_model(document: AuditResult, say: Speaker) -> Pairs:
-    """The audited model."""
-    m = document.model
-    return [
-        (say.t("Address"), quoted(m.uri, "model.uri")),
-        (say.t("Format"), quoted(m.flavor, "model.flavor")),
-        (say.t("Task"), quoted(say.name(m.task, TASKS), "model.task")),
-        (say.t("Trained numbers"), Said("–" if m.parameters is None else number(m.parameters, "count"), "model.parameters", numeric=True)),
-        (
-            say.t("Inputs"),
-            quoted(
-                say.list(say.t("{name} ({kind})", name=clean(f.name, 60), kind=say.name(f.kind, KINDS)) for f in m.features[:200]),
-                "model.features",
-            ),
-        ),
-        (say.t("Classes"), quoted(say.list(m.classes[:100]) or "–", "model.classes")),
-    ]
-
-
-def about_environment(document: AuditResult, say: Speaker) -> Pairs:
-    """Where the audit ran."""
-    env = document.environment
-    return [
-        ("Python", quoted(env.python, "environment.python")),
-        (say.t("Platform"), quoted(env.platform, "environment.platform")),
-        (say.t("Isolation asked for"), Said(say.known(env.isolation, OBSERVED), "environment.isolation")),
-        *(
-            (say.t("Observed: {what}", what=say.known(k, OBSERVED)), Said(say.known(v, OBSERVED), f"environment.observed.{clean(k, 80)}"))
-            for k, v in env.observed.items()
-        ),
-        (say.t("Packages"), quoted(", ".join(f"{k} {v}" for k, v in env.packages.items()), "environment.packages")),
-    ]
-
-
-def about_digests(document: AuditResult, say: Speaker) -> Pairs:
-    """What the manifest is held against."""
-    m, d = document.model, document.data
-    return [
-        (say.t("Document"), quoted(document.digest or "–", "digest")),
-        (say.t("Model"), quoted(m.sha256 or say.stored(m.sha256_reason or "–", None), "model.sha256")),
-        (say.t("Data"), quoted(d.sha256, "data.sha256")),
-        (say.t("Plan"), quoted(document.plan_sha256, "plan_sha256")),
-        (say.t("Audit"), quoted(document.id, "id")),
-        (say.t("Started"), quoted(document.started, "started")),
-        (say.t("Finished"), quoted(document.finished, "finished")),
-        (say.t("Valid until"), quoted(document.valid_until, "valid_until")),
-    ]
-
-
-def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
-    """What stands after the results: context, model, data, environment, plan, digests."""
-    m = document.model
-    risk = {
-        "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
-        "code": say.t("loading it runs code that comes with it"),
-        "http": say.t("nothing of it runs here: it answers at its address"),
-        "predictions": say.t("no model: only its predictions are known"),
-    }
-    return {
-        "context": stated(document, say)[: caps.pairs],
-        "data": about_data(document, say)[: caps.pairs],
-        "model": about_model(document, say),
-        "environment": about_environment(document, say)[: caps.pairs],
-        "digests": about_digests(document, say),
-        "plan": list(flat(document.plan, "plan"))[: caps.pairs],
-        "command": command(document),
-        "risk": Said(risk.get(m.load_risk or m.flavor, say.t("not known")), "model.load_risk"),
-        "risks": [quoted(x, f"model.load_evidence[{i}]") for i, x in enumerate(m.load_evidence[: caps.said])],
-    }
 
 
 def style() -> str:
@@ -282,19 +31,13 @@ def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
     say, css = Speaker(lang), style()
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     env = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    screen = first_screen(document, say)
     return env.get_template("report.html").render(
         t=say.t,
         lang="zh-Hans" if lang == "zh" else "en",
         css=css,
         style_hash=digest,
-        edition=edition,
-        screen=screen,
         said=caps.said,
-        families=check_views(document, say, caps),
-        records=records(document, say, caps),
-        name=clean(document.model.name or document.model.uri, 120),
-        cut_checks=max(0, len(document.checks) - caps.checks),
+        **vars(content(document, say, edition, caps)),
     )
 
 

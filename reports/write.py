@@ -75,7 +75,14 @@ def sealed(audit_dir: Path, name: str) -> bool:
 
 
 def write_view(
-    audit_dir: Path, format: str = "html", lang: str = "en", edition: str = "internal", out: Path | None = None, *, listed: bool = True
+    audit_dir: Path,
+    format: str = "html",
+    lang: str = "en",
+    edition: str = "internal",
+    out: Path | None = None,
+    *,
+    listed: bool = True,
+    paper: str = "a4",
 ) -> Path:
     """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path.
 
@@ -85,7 +92,7 @@ def write_view(
     if format not in FORMATS or lang not in LANGUAGES or edition not in EDITIONS:
         raise ValueError(f"expected one of {tuple(FORMATS)}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
     document = load(audit_dir)
-    data = FORMATS[format].render(document, lang, edition)
+    data = FORMATS[format].render(document, lang, edition, paper)
     folder = out or audit_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)

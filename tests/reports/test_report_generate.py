@@ -66,7 +66,7 @@ def test_the_public_edition_has_its_own_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--format", "pdf"], "later version"),
+        (["--format", "evidence"], "later version"),
         (["--format", "nonsense"], "is none of"),
         (["--framework", "eu-ai-act"], "later version"),
         (["--lang", "fr"], "invalid choice"),

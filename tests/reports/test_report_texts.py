@@ -32,7 +32,7 @@ def templates() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and called(node) in CALLS and node.args and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
-    for path in ROOT.glob("reports/templates/*.html"):
+    for path in [*ROOT.glob("reports/templates/*.html"), *ROOT.glob("reports/templates/*.typ")]:
         found |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', path.read_text("utf-8")))
     store = ast.parse((ROOT / "dashboard" / "store.py").read_text("utf-8"))
     told = [n.args[0] for n in ast.walk(store) if isinstance(n, ast.Call) and called(n) == "append" and isinstance(n.args[0], ast.Tuple)]

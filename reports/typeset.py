@@ -1,0 +1,107 @@
+"""Pages set by Typst: a template and its data give a tagged PDF (it declares PDF/UA-1), the same bytes for the same data.
+
+The data reach a template as JSON, so a text in them is a text, whatever markup it holds. Only the fonts of Python packages are used: a page looks the
+same on every machine, and a character that none of them can draw is spelt out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from audit.errors import AuditError
+from reports.said import Said
+from reports.words import COLOURS, Look, Speaker
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAPERS = {"a4": "a4", "letter": "us-letter"}
+FAMILIES = ("Noto Sans SC", "DejaVu Sans Mono")  # the second, which comes with Typst, for signs that the first lacks
+LONGEST = 22  # characters without a place to break, after which one is made
+UNBROKEN = re.compile(rf"[!-~\u00a1-\u1fff]{{{LONGEST},}}")
+BREAK = "\u200b"
+
+
+@cache
+def fonts() -> Any:
+    """The fonts that pages may use: those of the package and those that come with Typst, never the machine's."""
+    try:
+        import pylopdf_fonts_zh_cn as package
+        import typst
+    except ImportError as error:
+        raise AuditError(f"PDF needs the package {error.name}", "pip install 'witnessmark[pdf]'") from None
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(package.sans_path().parent)])
+
+
+@cache
+def drawable() -> frozenset[int]:
+    """Code points that the page's font can draw, and the few signs for which Typst's own stand in."""
+    import pylopdf_fonts_zh_cn as package
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    with TTFont(package.sans_path(), lazy=True) as font:
+        return frozenset(font.getBestCmap()) | {ord(c) for c in "✕✓⊘⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u200b\n\t"}
+
+
+def inked(text: str) -> str:
+    """The text with what no font can draw spelt out, and with places to break where a line could not be."""
+    known, text = drawable(), text.replace("\u2009", "")  # Typst parts Chinese and Latin itself
+    shown = text if known.issuperset(map(ord, text)) else "".join(c if ord(c) in known else f"[U+{ord(c):04X}]" for c in text)
+    return UNBROKEN.sub(lambda m: BREAK.join(m[0][i : i + LONGEST // 2] for i in range(0, len(m[0]), LONGEST // 2)), shown)
+
+
+def plain(value: Any, say: Speaker) -> Any:
+    """What a page shows, as JSON: each text made drawable, each verdict a word, a sign and a class."""
+    if isinstance(value, (Said, str)):
+        return inked(str(value))
+    if isinstance(value, Look):
+        return {"word": say.t(value.word), "sign": value.sign, "css": value.css}
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name), say) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {k: plain(v, say) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v, say) for v in value]
+    return value
+
+
+def words(template: str, say: Speaker) -> dict[str, str]:
+    """The texts of our own that a template and what it imports ask for, in the language of the page."""
+    source = "".join(p.read_text("utf-8") for p in sorted(TEMPLATES.glob("*.typ")))
+    return {text: say.t(text) for text in re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', source)}
+
+
+def typeset(template: str, data: Mapping[str, Any], say: Speaker, *, title: str, date: str, paper: str, keywords: list[str]) -> bytes:
+    """The PDF of `templates/TEMPLATE` and these data, dated `date` (ISO); a font that is missing is an error."""
+    import typst
+
+    written = datetime.fromisoformat(date).replace(tzinfo=UTC)
+    whole = {
+        "page": data,
+        "title": inked(title),
+        "date": [written.year, written.month, written.day, written.hour, written.minute, written.second],
+        "lang": say.lang,
+        "paper": PAPERS[paper],
+        "keywords": keywords,
+        "families": FAMILIES,
+        "words": words(template, say),
+        "colours": {name: light for name, (light, _) in COLOURS.items()},
+    }
+    pdf, warnings = typst.compile_with_warnings(
+        str(TEMPLATES / template),
+        root=str(TEMPLATES),
+        font_paths=fonts(),
+        ignore_system_fonts=True,
+        format="pdf",
+        sys_inputs={"data": json.dumps(whole, ensure_ascii=False)},
+        pdf_standards=["ua-1"],
+        timestamp=written,
+    )
+    if warnings:
+        raise AuditError(f"the page cannot be set as it should: {warnings[0].message}", "pip install --force-reinstall 'witnessmark[pdf]'")
+    return bytes(pdf)
