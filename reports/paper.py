@@ -1,12 +1,14 @@
-"""A paper of blocks as one HTML file, in the style of the report: no script, nothing loaded, the same bytes for the same paper."""
+"""A paper of blocks as one HTML file or as PDF, in the style of the report: no script, nothing loaded, the same bytes for the same paper."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
-from reports.blocks import Paper
+from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Runs, Table
 from reports.html import TEMPLATES, style
+from reports.typeset import inked, plain, typeset
 from reports.words import Look, Speaker
 
 
@@ -24,3 +26,31 @@ def html(paper: Paper) -> str:
         style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         paper=paper,
     )
+
+
+def told(runs: Runs) -> str:
+    """The runs of a text as one."""
+    return inked("".join(run.text for run in runs))
+
+
+def printed(block: Block, say: Speaker) -> dict[str, Any]:
+    """A block as its rule in `paper.typ` takes it."""
+    shown: dict[str, Any] = {"kind": block.kind}
+    if isinstance(block, Heading):
+        return shown | {"level": block.level, "text": inked(block.text.text)}
+    if isinstance(block, Items):
+        return shown | {"ordered": block.ordered, "items": [told(item) for item in block.items]}
+    if isinstance(block, Table):
+        rows = [[plain(cell, say) if isinstance(cell, Look) else told(cell) for cell in row] for row in block.rows]
+        return shown | {"rows": rows, "heads": plain(block.heads, say), "numeric": block.numeric, "caption": told(block.caption)}
+    if isinstance(block, Drawing):
+        return shown | {"svg": block.svg, "alt": block.alt, "title": inked(block.title), "subtitle": inked(block.subtitle)}
+    shown["runs"] = told(block.runs)
+    return shown | ({"alert": block.alert} if isinstance(block, Note) else {"lead": plain(block.lead, say), "look": plain(block.look, say)})
+
+
+def pdf(paper: Paper, size: str = "a4") -> bytes:
+    """The paper for print, on "a4" or "letter"."""
+    say = Speaker(paper.lang)
+    data = {"band": plain(paper.band, say), "blocks": [printed(block, say) for block in paper.blocks]}
+    return typeset("paper.typ", data, say, title=paper.title, date=paper.date, paper=size, keywords=["witnessmark", paper.lang])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from pypdf import PdfReader
 from reading import Page
 
 from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Paragraph, Table, plain, runs
-from reports.paper import html
+from reports.paper import html, pdf
 from reports.said import Said, figure
 from reports.words import LOOKS, Speaker
 
@@ -55,3 +58,33 @@ def test_a_table_is_read_row_by_row() -> None:
 
 def test_a_record_names_its_rows() -> None:
     assert '<th scope="row">Date</th><td>2026-11-21</td>' in paper(Table(((plain("Date"), plain("2026-11-21")),)))
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_paper_for_print_holds_every_block(lang: str) -> None:
+    blocks = [
+        Heading(2, Said(HOSTILE)), Paragraph(plain("$x$ #panic()"), lead=Said("lead"), look=LOOKS["fail"]), Note(plain("alarm"), alert=True),
+        Note(plain("small")), Items((plain("*one*"), plain("two")), ordered=True), Items((plain("three"),)),
+        Table(((plain("sex"), LOOKS["pass"], (figure(0.5, "percent", "a.b"),)),), (Said("What"), Said("State"), Said("Rate")), (False, False, True), plain("cap")),
+        Table(((plain("Date"), plain("2026-11-20")),)), Drawing('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "alt", "chart", "sub"),
+    ]  # fmt: skip
+    file = PdfReader(io.BytesIO(pdf(Paper("T", lang, "2026-11-21T08:00:00Z", ("Witnessmark", "draft"), blocks), "letter")))
+    text = "".join("".join(page.extract_text() for page in file.pages).split())
+    for told in (
+        HOSTILE,
+        "$x$#panic()",
+        "lead",
+        "alarm",
+        "small",
+        "1.*one*",
+        "2.two",
+        "three",
+        "cap",
+        "50%",
+        "2026-11-20",
+        "chart",
+        "draft",
+    ):
+        assert told in text
+    assert Speaker(lang).t(LOOKS["fail"].word) in text
+    assert round(file.pages[0].mediabox.width) == 612
