@@ -37,3 +37,4 @@ class Request(Frozen):
     command: list[str]
     plan_given: bool = False
     waivers: list[dict[str, Any]] = Field(default_factory=list)
+    sign_key: str | None = None

@@ -11,10 +11,13 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from audit.errors import AuditError
 from audit.options import absolute, add_data, declared, subject
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 EXIT_FAIL, EXIT_REFUSED, EXIT_INCONCLUSIVE, EXIT_ERRORED, EXIT_BUSY, EXIT_INTERRUPTED = 1, 2, 3, 4, 75, 130
 
@@ -58,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--no-log", action="store_true", help="keep the audit off MLflow")
     out.add_argument("--scored-dir", metavar="DIR", help="where scored tables are kept (default: the private cache)")
     out.add_argument("--forget", action="store_true", help="remove the scored table when the audit is done")
-    out.add_argument("--sign-key", metavar="FILE", help="comes with a later version")
+    out.add_argument("--sign-key", metavar="FILE", help="Ed25519 private key that signs the manifest (audit.keygen makes one)")
     safe = p.add_argument_group("the model's process")
     safe.add_argument("--trust-pickle", action="store_true", help="let the worker load a format that runs code")
     safe.add_argument("--isolation", choices=("required", "best-effort", "none"), default="best-effort")
@@ -68,7 +71,6 @@ def parser() -> argparse.ArgumentParser:
 
 LATER = {
     "framework": "--framework",
-    "sign_key": "--sign-key",
 }
 
 
@@ -127,7 +129,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         out=str(Path(options.out).absolute() if options.out else Path("audits").absolute() / f"{name}-{audit_id[:12]}"),
         lang=options.lang, formats=tuple(dict.fromkeys(["html", *(options.format or [])])), edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
         trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=str(Path(options.scored_dir).absolute()) if options.scored_dir else None,
-        forget=options.forget, started=now, command=command, plan_given=options.plan is not None, waivers=waivers,
+        forget=options.forget, started=now, command=command, plan_given=options.plan is not None, waivers=waivers, sign_key=absolute(options.sign_key),
     )  # fmt: skip
 
 
@@ -189,7 +191,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             request = build(options, argv)
             _check_out(Path(request.out))
-        return _audit(request, options)
+        return _audit(request, options, _key(request))
     except AuditError as error:
         print(error, file=sys.stderr)
         return EXIT_REFUSED
@@ -208,7 +210,14 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_REFUSED
 
 
-def _audit(request: Any, options: argparse.Namespace) -> int:
+def _key(request: Any) -> Ed25519PrivateKey | None:
+    """The key that signs, read before anything runs; it stays in this process, and only its path is kept for --resume."""
+    from audit.signing import read_private
+
+    return read_private(Path(request.sign_key)) if request.sign_key else None
+
+
+def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | None) -> int:
     from audit.jobs import write_whole
     from audit.progress import closing, progress
     from audit.result import AuditResult
@@ -232,7 +241,7 @@ def _audit(request: Any, options: argparse.Namespace) -> int:
             document = audit.run(folder)
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
             views = _render(audit, folder, request)
-            audit.write(folder, document, views)
+            audit.write(folder, document, views, key)
             if request.log:
                 _log(audit, folder, document, request)
             audit.progress.finished("audit", "completed")

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from audit import plan as plans
 from audit import scratch
@@ -24,14 +24,18 @@ from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, Session, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
-from audit.manifest import make
+from audit.manifest import NAME, make
 from audit.plan import Plan
 from audit.recorded import UNKNOWN, URI, Recorded
 from audit.registry import Check, checks, refuse_columns, unmet
 from audit.request import Request
+from audit.signing import canonical
 from audit.subject import endpoint
 from audit.subject.inspect import Inspection, check_loadable, inspect_model
 from audit.subject.launch import Worker, launch
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 Json = dict[str, Any]
 MAX_RESTARTS = 3
@@ -456,10 +460,9 @@ class Audit:
 
     # --- the folder -------------------------------------------------------------------------------------------------------------------
 
-    def write(self, folder: Path, document: Json, views: list[str]) -> None:
-        """audit.json, then the manifest over it and the report; the journal goes last."""
-        manifest = make(folder, document, ["audit.json", *views])
-        write_whole(folder / "manifest.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+    def write(self, folder: Path, document: Json, views: list[str], key: Ed25519PrivateKey | None = None) -> None:
+        """The manifest over audit.json and the report, signed where there is a key; the journal goes last."""
+        write_whole(folder / NAME, canonical(make(folder, document, ["audit.json", *views], key)))
         assert self.journal is not None
         self.journal.remove()
         self.journal = None

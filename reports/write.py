@@ -8,12 +8,17 @@ import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from audit import entries
 from audit.errors import AuditError
-from audit.result import AuditResult
+from audit.result import SCHEMA_VERSION, AuditResult
 from reports.formats import FORMATS
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 LANGUAGES = ("en", "zh")
 EDITIONS = ("internal", "public")
@@ -26,13 +31,27 @@ def load(audit_dir: Path) -> AuditResult:
     try:
         if path.stat().st_size > MOST_DOCUMENT:
             raise AuditError(f"{path} is larger than {MOST_DOCUMENT:,} bytes", "name the folder that audit.run wrote")
-        return AuditResult.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        return AuditResult.model_validate_json(content)
     except OSError as error:
         raise AuditError(f"cannot read {path}: {error.strerror}", "name the folder that audit.run wrote") from None
     except ValidationError as error:
+        if newer := _newer(content):
+            raise AuditError(
+                f"{path} was written by a newer version (schema {newer}; this one reads {SCHEMA_VERSION})", "update witnessmark"
+            ) from None
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(p) for p in first["loc"]) or "the file"
         raise AuditError(f"{path} is not an audit: {where}: {first['msg']}", "name the folder that audit.run wrote") from None
+
+
+def _newer(content: bytes) -> int | None:
+    """The schema of a document that a later version wrote, else None."""
+    try:
+        version = json.loads(content)["schema_version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return version if isinstance(version, int) and version > SCHEMA_VERSION else None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -56,21 +75,22 @@ def file_name(format: str, lang: str, edition: str) -> str:
     return ".".join([kind.stem, *(["public"] if edition == "public" else []), *([lang] if lang != "en" else []), kind.suffix])
 
 
-def list_view(audit_dir: Path, entry: dict[str, str]) -> None:
-    """Put an entry into `views.json`, in the place of an earlier rendering of the same file."""
-    path = audit_dir / "views.json"
-    views = json.loads(path.read_text("utf-8")) if path.exists() else []
-    if not isinstance(views, list) or not all(isinstance(v, dict) for v in views):
-        raise AuditError(f"{path} is not a list of views", "move it away; it is written anew")
+def list_view(audit_dir: Path, entry: dict[str, str], key: Ed25519PrivateKey | None = None) -> None:
+    """Put an entry into `views.json`, in the place of an earlier rendering of the same file; signed where a key is given."""
+    path = audit_dir / entries.VIEWS
+    try:
+        views = entries.read_views(audit_dir)
+    except ValueError:
+        raise AuditError(f"{path} is not a list of views", "move it away; it is written anew") from None
     kept = [v for v in views if v.get("file") != entry["file"]]
-    write_atomically(path, (json.dumps([*kept, entry], indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(path, entries.write_views([*kept, entries.seal(entry, {entry["file"]: entry["sha256"]}, entries.VIEW_TYPE, key)]))
 
 
 def sealed(audit_dir: Path, name: str) -> bool:
     """Whether the manifest already answers for this file, which then must not change."""
     try:
-        return name in json.dumps(json.loads((audit_dir / "manifest.json").read_text("utf-8")))
-    except (OSError, ValueError):
+        return name in json.loads((audit_dir / "manifest.json").read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

@@ -11,7 +11,9 @@ from at_terminal import Done, User
 
 @pytest.fixture(scope="module", params=["credit", "credit-trees"])
 def demo(request: pytest.FixtureRequest, user: User) -> Done:
-    done = user.audit(f"demo:{request.param}", "--lang", "zh", "--out", f"demo-{request.param}")
+    if not (user.folder / "auditor.key").exists():
+        assert user.run("audit.keygen", "auditor").status == 0
+    done = user.audit(f"demo:{request.param}", "--lang", "zh", "--out", f"demo-{request.param}", "--sign-key", "auditor.key")
     assert done.status == 0, done.err
     return done
 
@@ -64,9 +66,10 @@ def test_reports_are_small_self_contained_and_in_two_languages(demo: Done) -> No
 
 
 def test_verify_says_ok_and_finds_an_edit(demo: Done, user: User, tmp_path: Path) -> None:
-    good = user.run("audit.verify", str(demo.folder))
-    assert good.status == 0, good.out
-    assert "integrity only" in good.out
+    signed = user.run("audit.verify", str(demo.folder), "--key", "auditor.pub")
+    assert signed.status == 0, signed.out
+    assert "OK           signature: by key" in signed.out
+    assert "auditor.key" not in (demo.folder / "audit.json").read_text(encoding="utf-8")
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in demo.folder.iterdir():
@@ -77,6 +80,7 @@ def test_verify_says_ok_and_finds_an_edit(demo: Done, user: User, tmp_path: Path
     (copy / "extra.txt").write_text("added")
     bad = user.run("audit.verify", str(copy))
     assert bad.status == 1
+    assert "integrity only" in bad.out
     assert "FAILED       audit.json" in bad.out
     assert "FAILED       extra.txt" in bad.out
     assert user.run("audit.verify", str(tmp_path)).status == 2
@@ -149,14 +153,18 @@ def test_the_same_audit_gives_the_same_digest(user: User, trees: Done) -> None:
     assert done.document["digest"] == trees.document["digest"]
 
 
-def test_no_connection_is_opened(user: User, trees: Done, tmp_path: Path) -> None:
+def test_no_connection_is_opened_and_one_process_reads_the_key(user: User, trees: Done, tmp_path: Path) -> None:
     """Every Python process of an audit tells which addresses it looked up or connected to: none outside the machine's own sockets."""
+    assert user.run("audit.keygen", "quiet", "--out", str(tmp_path)).status == 0
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         "def hook(event, args):\n"
         "    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.sendto'):\n"
         "        with open(os.environ['HEARD'], 'a') as file:\n"
         "            file.write(f'{event} {args[1:] if event != \"socket.getaddrinfo\" else args}\\n')\n"
+        "    if event == 'open' and str(args[0]).endswith('quiet.key'):\n"
+        "        with open(os.environ['HEARD'] + '.key', 'a') as file:\n"
+        "            file.write(f'{os.getpid()}\\n')\n"
         "sys.addaudithook(hook)\n"
     )
     heard = tmp_path / "heard"
@@ -171,6 +179,9 @@ def test_no_connection_is_opened(user: User, trees: Done, tmp_path: Path) -> Non
     assert "127.0.0.1" in heard.read_text(), "the hook hears connections"
     heard.write_text("")
     name = trees.document["model"]["name"]
-    done = user.audit(f"models:/{name}@demo", "--sample", "60", "--out", f"quiet-{name}", env=environment)
+    done = user.audit(
+        f"models:/{name}@demo", "--sample", "60", "--sign-key", str(tmp_path / "quiet.key"), "--out", f"quiet-{name}", env=environment
+    )
     assert done.status == 0, done.err
     assert heard.read_text() == ""
+    assert len(Path(f"{heard}.key").read_text().split()) == 1, "neither the model's process nor any other sees the key"

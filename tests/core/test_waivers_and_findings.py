@@ -16,8 +16,10 @@ from audit import findings as command
 from audit.errors import AuditError
 from audit.findings import rows
 from audit.judge import audit_verdict
+from audit.manifest import make
 from audit.result import AuditResult, Finding, document_digest
 from audit.roles import check_context, merge, parse_decision
+from audit.signing import canonical
 from audit.verify import verify
 from audit.waivers import read_waivers
 from reports.disclose import public
@@ -186,8 +188,7 @@ def test_an_audit_expires_and_only_what_is_said_live_knows(folder: Path, plain: 
     for until, word in (("2000-01-01", "EXPIRED on 2000-01-01"), ("9999-01-01", "valid until 9999-01-01")):
         document = plain.model_copy(update={"valid_until": until})
         (folder / "audit.json").write_text(document.model_dump_json(by_alias=True))
-        manifest = {"files": {}, "model": {}, "data": {}, "digest": document.digest}
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        (folder / "manifest.json").write_bytes(canonical(make(folder, document.model_dump(mode="json"), ["audit.json"])))
         assert command.main([str(folder)]) == 0
         assert word in capsys.readouterr().out
         claims = [c for c in verify(folder) if "valid" in c[1]]
