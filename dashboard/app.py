@@ -15,7 +15,7 @@ say = choose_language()
 # The folder is not called pages: Streamlit would run its files on a deep link before this navigation is known.
 st.navigation(
     [
-        st.Page("views/models.py", title=say.t("Audited models"), default=True),
+        st.Page("views/models.py", title=say.t("Models"), default=True),
         st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
         st.Page("views/compare_page.py", title=say.t("Compare"), url_path="compare"),
     ],

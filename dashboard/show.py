@@ -5,10 +5,13 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
-from dashboard.store import Found, audits
+from audit.result import AuditResult
+from dashboard.index import Found, Index
+from dashboard.store import Entry, document_of, tracking_uri
 from reports.charts import Chart, dark
 from reports.tables import Block, Grid
 from reports.words import Look, Speaker, clean, mark
@@ -41,10 +44,34 @@ def speaker() -> Speaker:
     return Speaker(st.session_state.get("lang", "en"))
 
 
-@st.cache_data(ttl=30, show_spinner=False)
+PATIENCE = 0.7  # seconds that a page waits for what is not known yet
+
+
+@st.cache_resource(show_spinner=False)
+def index(root: str, uri: str) -> Index:
+    """One to a place, shared by all who look."""
+    return Index(Path(root), uri)
+
+
 def found_audits() -> Found:
-    """All audits; looked for again after half a minute."""
-    return audits()
+    """All audits that are known by now."""
+    return index(str(Path.cwd()), tracking_uri()).look(PATIENCE)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs={Entry: lambda e: e.key})
+def document(entry: Entry) -> AuditResult:
+    """The whole document of an audit; those looked at last are kept."""
+    return document_of(entry)
+
+
+@st.fragment(run_every=1.0)
+def looking(say: Speaker) -> None:
+    """Says that more may come, and shows the page again when it has."""
+    now = found_audits()
+    if now.looking:
+        plain(say.t("Looking for more audits; {n:count} are known.", n=len(now.entries)))
+    else:
+        st.rerun()
 
 
 def flag_text(look: Look, say: Speaker) -> str:
@@ -83,6 +110,8 @@ def problems(found: Found, say: Speaker) -> None:
     for template, values in found.problems:
         with st.container(border=True):
             plain(say.t(template, **values))
+    if found.looking:
+        looking(say)
 
 
 @dataclass(frozen=True)

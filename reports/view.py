@@ -271,15 +271,27 @@ def decides(check: CheckResult) -> bool:
     return any(f.criterion and f.criterion.role == "decides" for f in check.findings)
 
 
+def family_states(document: AuditResult) -> dict[str, str]:
+    """The key of each family's look: the worst of its checks, and never better than its open question."""
+    found: dict[str, str] = {}
+    for check in document.checks:
+        name, state = family_of(check.info.id), state_of(check)
+        found[name] = min(found.get(name, state), state, key=lambda s: LOOKS[s].rank)
+    for name, state in found.items():
+        if state == "pass" and (question := document.open_question(name)) is not None:
+            found[name] = state_of_question(question, document)
+    return found
+
+
 def families(document: AuditResult, say: Speaker) -> list[Flagged]:
     """One cell per family: what its worst check found, and what stays open."""
+    states = family_states(document)
     cells: dict[str, list[tuple[int, CheckResult]]] = {}
     for i, check in enumerate(document.checks):
         cells.setdefault(family_of(check.info.id), []).append((i, check))
     shown = []
     for name, members in cells.items():
         i, worst = min(members, key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1])))
-        state = min((state_of(c) for _, c in members), key=lambda s: LOOKS[s].rank)
         open_ = [
             Said(
                 say.pair(say.stored(c.info.title, None), say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)),
@@ -288,13 +300,13 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
             for j, c in members
             if c is not worst and (c.status == "errored" or c.verdict == "inconclusive")
         ]
-        if state == "pass" and (question := document.open_question(name)) is not None:
-            state = state_of_question(question, document)
+        question = document.open_question(name)
+        if question is not None and min(LOOKS[state_of(c)].rank for _, c in members) == LOOKS["pass"].rank:
             open_.insert(0, Said(say.stored(question.title, question.title_msg), f"questions[{document.questions.index(question)}].title"))
         told = "rejected" if worst.rejected else "summary"
         text = say.stored(worst.rejected, worst.rejected_msg) if worst.rejected else say.stored(worst.summary, worst.summary_msg)
         found = Said(text, f"checks[{i}].{told}")
-        shown.append(Flagged(LOOKS[state], Said(say.name(name, FAMILIES)), found, f"family-{name}", open_))
+        shown.append(Flagged(LOOKS[states[name]], Said(say.name(name, FAMILIES)), found, f"family-{name}", open_))
     return shown
 
 

@@ -17,7 +17,7 @@ def choose(entries: list[Entry], say: Speaker) -> Entry:
     """The audit that the address names, else the newest; the choice goes into the address."""
     keys = [e.key for e in entries]
     asked = st.query_params.get("audit", "")
-    names = {e.key: f"{clean(e.document.model.name or e.document.model.uri, 80)} · {clean(e.document.started[:10], 10)}" for e in entries}
+    names = {e.key: f"{clean(e.head.model.name or e.head.model.uri, 80)} · {clean(e.head.started[:10], 10)}" for e in entries}
     with st.container(width=420):
         picked = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in keys else 0, format_func=names.__getitem__)
     st.query_params["audit"] = picked
@@ -41,7 +41,7 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     show.flag(screen.look, say, large=True)
     show.plain(f"{screen.answered} · {screen.purpose}")
     show.plain(screen.why)
-    for line in (*screen.history, validity(entry.document, today(), say)):
+    for line in (*screen.history, validity(entry.head, today(), say)):
         show.plain(line)
     if screen.deciding:
         st.subheader(say.t("What decides it"))
@@ -124,13 +124,23 @@ def family(document: AuditResult, say: Speaker) -> None:
             one_check(check, i, palette, say)
 
 
+def opened(entry: Entry, say: Speaker) -> AuditResult:
+    """The document, or a word on why it is not there any more, and the end of the page."""
+    try:
+        return show.document(entry)
+    except Exception as error:  # a store that went away says it in its own way
+        show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
+        st.stop()
+
+
 say = show.speaker()
 found = show.found_audits()
 if found.entries:
     entry = choose(found.entries, say)
-    first(entry, first_screen(entry.document, say), say)
-    if entry.document.checks:
-        family(entry.document, say)
+    document = opened(entry, say)
+    first(entry, first_screen(document, say), say)
+    if document.checks:
+        family(document, say)
 else:
     show.problems(found, say)
     show.plain(say.t("No audit was found. Audit a model with: python -m audit.run MODEL_URI"))

@@ -30,8 +30,8 @@ def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry]:
     names = {
         e.key: " · ".join(
             [
-                clean(e.document.model.name or e.document.model.uri, 60), clean(e.document.model.version or "–", 20), clean(e.document.started[:16], 16),
-                show.flag_text(LOOKS[e.document.verdict], say),
+                clean(e.head.model.name or e.head.model.uri, 60), clean(e.head.model.version or "–", 20), clean(e.head.started[:16], 16),
+                show.flag_text(LOOKS[e.state], say),
             ]
         )
         for e in entries

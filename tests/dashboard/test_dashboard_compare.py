@@ -15,7 +15,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.store import audits
+from dashboard.index import Index
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "core"))
@@ -45,6 +45,7 @@ def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     st.cache_data.clear()
+    st.cache_resource.clear()
     return tmp_path
 
 
@@ -75,7 +76,7 @@ def test_the_newest_is_held_against_the_one_before(versions: Path, lang: str, wo
 
 
 def test_the_address_names_both_and_one_audit_twice_is_not_compared(versions: Path) -> None:
-    new, old = audits(versions).entries
+    new, old = Index(versions, "sqlite:////nowhere/m.db").look(60).entries
     at = AppTest.from_file(APP, default_timeout=300).run().switch_page(PAGE)
     at.query_params["old"], at.query_params["new"] = new.key, old.key
     at.run()
