@@ -22,7 +22,14 @@ def parser() -> Parser:
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
     p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), pdf, junit, …")
-    p.add_argument("--framework", action="append", metavar="ID", default=[], help="comes with a later version")
+    p.add_argument(
+        "--framework",
+        action="append",
+        metavar="ID",
+        default=[],
+        help="the document of a law, standard or practice, or of a YAML file of yours",
+    )
+    p.add_argument("--as-of", metavar="DATE", help="the law of this day (default: the day of the audit)")
     p.add_argument(
         "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
     )
@@ -34,15 +41,20 @@ def parser() -> Parser:
 def generate(arguments: list[str]) -> list[Path]:
     """Render what the command line asks for; nothing is written where any part of the request cannot be carried out."""
     from reports.formats import refuse_unknown
+    from reports.obligations.render import plan_documents, write_document
     from reports.write import load, write_view
 
     asked = parser().parse_args(arguments)
     formats = list(dict.fromkeys(asked.formats or ["html"]))
-    if asked.framework:
-        raise AuditError(f"--framework {asked.framework[0]} comes with a later version", "leave --framework out")
     refuse_unknown(formats)
-    load(asked.audit_dir)
-    return [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out, paper=asked.paper) for name in formats]
+    document = load(asked.audit_dir)
+    wanted = plan_documents(document, asked.framework, formats if asked.framework or asked.formats is None else [], asked.as_of)
+    made = (
+        []
+        if asked.framework
+        else [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out, paper=asked.paper) for name in formats]
+    )
+    return made + [write_document(asked.audit_dir, one, asked.lang, asked.edition, asked.out, paper=asked.paper) for one in wanted]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -113,28 +113,24 @@ def write_view(
         raise ValueError(f"expected one of {tuple(FORMATS)}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
     document = load(audit_dir)
     data = FORMATS[format].render(document, lang, edition, paper)
+    entry = {"document_digest": document.digest, "lang": lang, "format": format}
+    return put(audit_dir, file_name(format, lang, edition), data, entry, out, listed=listed)
+
+
+def put(audit_dir: Path, name: str, data: bytes, entry: dict[str, str], out: Path | None, *, listed: bool) -> Path:
+    """Write a rendering as a file of the audit's folder, or of `out`; `entry` is what `views.json` says of it beside name, hash and time."""
     folder = out or audit_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AuditError(f"cannot create {folder}: {error.strerror}", "choose another folder with --out DIR") from None
-    path = folder / file_name(format, lang, edition)
-    if out is None and listed and sealed(audit_dir, path.name):
+    path = folder / name
+    if out is None and listed and sealed(audit_dir, name):
         if path.exists() and path.read_bytes() == data:
             return path
         raise AuditError(f"{path} is in the audit's manifest and would change", "write it elsewhere with --out DIR")
     write_atomically(path, data)
     if out is None and listed:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        list_view(
-            audit_dir,
-            {
-                "file": path.name,
-                "sha256": hashlib.sha256(data).hexdigest(),
-                "document_digest": document.digest,
-                "lang": lang,
-                "format": format,
-                "rendered": now,
-            },
-        )
+        list_view(audit_dir, {"file": name, "sha256": hashlib.sha256(data).hexdigest(), **entry, "rendered": now})
     return path

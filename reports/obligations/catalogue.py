@@ -109,6 +109,15 @@ class Control(Part):
         return self.requirement_zh if lang == "zh" and self.requirement_zh else self.requirement
 
 
+class Document(Part):
+    """A document that is made of some controls of a framework, under a name of its own."""
+
+    id: Token
+    name: Sentence
+    name_zh: Sentence
+    controls: list[Token] = Field(min_length=1)
+
+
 class Framework(Part):
     """A law, standard or practice. `domains` and `systems` narrow whom it speaks to; none: everybody.
 
@@ -136,6 +145,7 @@ class Framework(Part):
     verified: Sentence
     sources: list[Sentence] = []
     schedules: dict[Token, list[Step]] = {}
+    parts: list[Document] = []
     controls: list[Control] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -147,6 +157,8 @@ class Framework(Part):
             seen.add(control.id)
             if control.schedule is not None and control.schedule not in self.schedules:
                 raise ValueError(f"control {control.id}: there is no schedule {control.schedule}")
+        if strange := next((id_ for part in self.parts for id_ in part.controls if id_ not in seen), None):
+            raise ValueError(f"there is no control {strange}")
         for name, steps in self.schedules.items():
             days = [step.law_of for step in steps]
             if not days or days != sorted(set(days)):
@@ -158,8 +170,12 @@ class Framework(Part):
     def called(self, lang: str) -> str:
         return self.name_zh if lang == "zh" else self.name
 
-    def control(self, id_: str) -> Control | None:
-        return next((c for c in self.controls if c.id == id_), None)
+    def part(self, document: Document) -> Framework:
+        """This framework narrowed to one of its documents."""
+        kept = [c for c in self.controls if c.id in document.controls]
+        return self.model_copy(
+            update={"id": document.id, "name": document.name, "name_zh": document.name_zh, "controls": kept, "parts": []}
+        )
 
 
 def read(path: Path) -> Framework:
@@ -206,9 +222,14 @@ def built_in() -> dict[str, Framework]:
     return {framework.id: framework for framework in found}
 
 
+def parts() -> dict[str, Framework]:
+    """The documents that are parts of a framework, by id."""
+    return {document.id: f.part(document) for f in built_in().values() for document in f.parts}
+
+
 def find(name: str) -> Framework:
     """A framework by its id, or a user's own by the path of its file; an `AuditError` that names near ones where it is neither."""
-    known = built_in()
+    known = built_in() | parts()
     if name in known:
         return known[name]
     path = Path(name)
@@ -223,7 +244,7 @@ def find(name: str) -> Framework:
 def near(name: str, known: object) -> str:
     """Names like this one, for a message; the first few where none is."""
     names = sorted(map(str, known))  # type: ignore[call-overload]
-    return " or ".join(difflib.get_close_matches(name, names, 3, 0.5) or names[:23])
+    return " or ".join(difflib.get_close_matches(name, names, 3, 0.5) or names[:12])
 
 
 def controls(frameworks: list[Framework]) -> dict[str, tuple[Framework, Control]]:

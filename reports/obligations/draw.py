@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from reports.blocks import Block, Heading, Items, Note, Paper, Paragraph, Runs, Table, plain, runs, stored_runs
 from reports.obligations.catalogue import Framework
 from reports.obligations.dossier import Dossier, attested_text, backing_text
 from reports.obligations.facts import FACTS, fact
 from reports.obligations.statements import LOOKS, Statement, tally
-from reports.obligations.timing import timing, timing_text
+from reports.obligations.timing import Timing, timing_text
 from reports.said import Said, figure, quoted
 from reports.view import anchor, answered_text, capital, not_shown, sentence, state_of, state_of_audit, unstated
 from reports.words import LOOKS as VERDICTS
@@ -105,10 +107,14 @@ def about(d: Dossier) -> Table:
         (plain(say.t("Law as of")), (d.law(f"{d.as_of.isoformat()}"),)),
         (plain(say.t("How well the text is known")), plain(say.t(CONFIDENCE[framework.confidence]))),
     ]  # fmt: skip
-    when = timing_text(timing(framework, None, d.as_of), d.as_of, say)
-    if when:
+    if when := timing_text(common(d), d.as_of, say):
         rows.append((plain(say.t("Timing")), (d.law(when),)))
     return Table(tuple(rows))
+
+
+def common(d: Dossier) -> Timing:
+    """When most of the controls apply: said once, at the head."""
+    return Counter(s.timing for s in d.statements).most_common(1)[0][0]
 
 
 def overview(d: Dossier) -> list[Block]:
@@ -122,6 +128,7 @@ def overview(d: Dossier) -> list[Block]:
     return [
         Heading(2, Said(say.t("Where it stands")), "overview"),
         Table(rows, (Said(say.t("State")), Said(say.t("Controls"))), (False, True)),
+        Note(runs(say, "What only a person can say is stated with: python -m reports.attest AUDIT_DIR --control ID --by NAME --role ROLE --statement TEXT")),
         Note(runs(say, "A gap: nobody measured or stated it. Inconclusive: measured, and open, or without a limit, or without the word of a person that it needs as well. It is no score: controls do not weigh alike.")),
         Table(lines, (Said(say.t("Section")), Said(say.t("What is asked")), Said(say.t("State"))), (False, False, False)),
     ]  # fmt: skip
@@ -138,10 +145,11 @@ def items(d: Dossier) -> list[Block]:
 def item(d: Dossier, s: Statement) -> list[Block]:
     """One control: what is asked, where it stands, what answers it."""
     say, c = d.say, s.control
+    when = timing_text(s.timing, d.as_of, say) if s.timing != common(d) else ""
     name = Said(clean(say.pair(c.section, c.called(say.lang))), f"law:{c.id}")
     blocks: list[Block] = [
         Heading(3, name, "control-" + c.id),
-        Paragraph((d.law(timing_text(s.timing, d.as_of, say), c.id),), look=LOOKS[s.state]),
+        Paragraph((d.law(when, c.id),) if when else (), look=LOOKS[s.state]),
         Paragraph((d.law(c.asks(say.lang), c.id),), lead=Said(say.t("Asked for"))),
     ]
     if c.confidence is not None and c.confidence != "high":
@@ -152,11 +160,7 @@ def item(d: Dossier, s: Statement) -> list[Block]:
         blocks.append(Table(rows))
     told = [(*backing_text(d, b), *_checks(d, b.refs)) for b in s.backings]
     if "human_attestation" in c.evidence and not s.attested:
-        told.append(
-            runs(
-                say, "A named person has to state this; nobody has: python -m reports.attest AUDIT_DIR --control {id}", id=d.law(c.id, c.id)
-            )
-        )
+        told.append(runs(say, "What a named person has to state: nobody has ({id}).", id=d.law(c.id, c.id)))
     if told:
         blocks.append(Items(tuple(told)))
     return [*blocks, *(Note(attested_text(d, a)) for a in (*s.attested, *s.other))]

@@ -22,7 +22,7 @@ from reports.words import Look, mark
 State = Literal["supports", "does_not_support", "inconclusive", "gap", "attested", "not_applicable"]
 LOOKS: dict[State, Look] = {
     "does_not_support": Look(mark("Evidence does not support"), "✕", "fail", 0),
-    "gap": Look(mark("Gap"), "○", "gap", 1),
+    "gap": Look(mark("Gap"), "○", "skipped", 1),
     "inconclusive": Look(mark("Inconclusive"), "?", "inconclusive", 2),
     "supports": Look(mark("Evidence supports"), "✓", "pass", 3),
     "attested": Look(mark("Attested"), "✎", "reported", 4),

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from sample import sample
 
+from audit.result import AuditResult
 from reports import html
 from reports.generate import main
 from reports.write import write_view
+
+
+def undeclared() -> AuditResult:
+    """An audit whose context calls for no framework."""
+    return sample(context={})
 
 
 @pytest.fixture
@@ -19,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An audit folder, with the drawing itself replaced: these tests are about files."""
     monkeypatch.setattr(html, "draw", lambda document, lang, edition: f"<p>{document.id} {lang} {edition}</p>".encode())
     (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / "audit.json").write_text(sample().model_dump_json(by_alias=True), "utf-8")
+    (tmp_path / "audit" / "audit.json").write_text(undeclared().model_dump_json(by_alias=True), "utf-8")
     return tmp_path / "audit"
 
 
@@ -30,7 +36,7 @@ def test_it_writes_lists_and_names_each_file(folder: Path, capsys: pytest.Captur
     views = json.loads((folder / "views.json").read_text("utf-8"))
     assert [v["file"] for v in views] == ["report.html", "report.zh.html"]
     assert views[1]["sha256"] == hashlib.sha256((folder / "report.zh.html").read_bytes()).hexdigest()
-    assert views[1]["document_digest"] == sample().digest
+    assert views[1]["document_digest"] == undeclared().digest
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
 
 
@@ -68,7 +74,9 @@ def test_the_public_edition_has_its_own_name(folder: Path) -> None:
     [
         (["--format", "evidence"], "later version"),
         (["--format", "nonsense"], "is none of"),
-        (["--framework", "eu-ai-act"], "later version"),
+        (["--framework", "eu-ai-act"], "is not known"),
+        (["--framework", "euaia", "--format", "junit"], "no format of a framework's document"),
+        (["--framework", "euaia", "--as-of", "soon"], "is no date"),
         (["--lang", "fr"], "invalid choice"),
         (["--bogus"], "unrecognized"),
     ],

@@ -32,6 +32,8 @@ def templates() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and called(node) in CALLS and node.args and isinstance(node.args[0], ast.Constant):
                 found.add(str(node.args[0].value))
+            elif isinstance(node, ast.Call) and called(node) == "runs" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+                found.add(str(node.args[1].value))
     for path in [*ROOT.glob("reports/templates/*.html"), *ROOT.glob("reports/templates/*.typ")]:
         found |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', path.read_text("utf-8")))
     store = ast.parse((ROOT / "dashboard" / "store.py").read_text("utf-8"))

@@ -34,12 +34,26 @@ def document(*checks: CheckResult, **changes: Any) -> AuditResult:
 
 
 def framework(kind: str, evidence: list[str], **fields: Any) -> Framework:
-    control = Control.model_validate({"id": "own.a", "section": "1", "title": "t", "title_zh": "t", "requirement": "r", "kind": kind, "evidence": evidence})
-    record = {"id": "own", "name": "n", "name_zh": "n", "jurisdiction": "EU", "legal_force": "binding", "version": "1", "confidence": "high", "verified_on": TODAY, "verified": "v"}
+    control = Control.model_validate(
+        {"id": "own.a", "section": "1", "title": "t", "title_zh": "t", "requirement": "r", "kind": kind, "evidence": evidence}
+    )
+    record = {
+        "id": "own",
+        "name": "n",
+        "name_zh": "n",
+        "jurisdiction": "EU",
+        "legal_force": "binding",
+        "version": "1",
+        "confidence": "high",
+        "verified_on": TODAY,
+        "verified": "v",
+    }
     return Framework.model_validate(record | {"controls": [control]} | fields)
 
 
-def word(says: Literal["attested", "not_applicable"] = "attested", *, holds: bool = True, place: int = 0, control: str = "own.a") -> Attestation:
+def word(
+    says: Literal["attested", "not_applicable"] = "attested", *, holds: bool = True, place: int = 0, control: str = "own.a"
+) -> Attestation:
     return Attestation(place, control, says, "Ada", "owner", "I looked.", None, "0" * 64, "2026-11-22T10:00:00Z", holds, None)
 
 
@@ -132,7 +146,13 @@ def test_what_is_not_in_the_law_of_the_day_is_not_applicable() -> None:
 
 def test_only_findings_of_crossed_groups_answer_for_intersections() -> None:
     crossed = {"sex": "female", "race": "black"}
-    alone = check("fairness.group", "g", "Said.", [finding("fairness.group", "selection_rate", wilson(5, 10), {"sex": "female"}, verdict="fail", criterion=CRITERION)], verdict="fail")
+    alone = check(
+        "fairness.group",
+        "g",
+        "Said.",
+        [finding("fairness.group", "selection_rate", wilson(5, 10), {"sex": "female"}, verdict="fail", criterion=CRITERION)],
+        verdict="fail",
+    )
     both = alone.model_copy(update={"findings": [*alone.findings, finding("fairness.group", "selection_rate", wilson(5, 10), crossed)]})
     assert backing(document(alone), "fairness_intersectional").state == "gap"
     found = backing(document(both), "fairness_intersectional")
