@@ -6,7 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from audit.errors import AuditError
 from audit.result import Frozen
+
+#: The check that compares with the model before fine-tuning, which the plan may name.
+FORGETTING = "robustness.forgetting"
 
 
 class Base(Frozen):
@@ -27,6 +31,13 @@ def find_base(metadata: dict[str, Any]) -> Base | None:
         uri=variant["compressed_from"][:200], model_id=number if isinstance(number, str) else None,
         method=method[:60] if isinstance(method, str) else "compressed",
     )  # fmt: skip
+
+
+def before_tuning(params: dict[str, Any]) -> tuple[str, str | None] | None:
+    """The model before fine-tuning and the rows of its task as the parameters of `FORGETTING` name them; None where they name none."""
+    if params["base"] is None and params["source"] is not None:
+        raise AuditError(f"the plan names source rows for {FORGETTING} and no base model", "name the model before fine-tuning as base")
+    return None if params["base"] is None else (params["base"], params["source"])
 
 
 def scored_table(folder: Path, data_sha256: str, model_id: str) -> Path | None:

@@ -21,6 +21,7 @@ from audit.recorded import choose as choose_recorded
 from audit.reference_models import References, find_references
 from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
+from audit.source_task import SourceTask, find_source
 from audit.text import message
 from audit.training import Training, find_training
 from audit.weights import Weight, weight_of
@@ -77,6 +78,7 @@ class Facts(Frozen):
     model_id: str | None = None
     references: References | None = None
     weight: Weight | None = None
+    source_task: SourceTask | None = None
 
     def divisions(self) -> list[tuple[str, Groups]]:
         """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
@@ -136,12 +138,13 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     training, told = find_training(arguments, features, roles.target, values, sha256)
     references, beside = find_references(arguments, training, sha256, rows)
     weight, weighed = weight_of(dataset, roles)
-    notes += untimed + told + beside + weighed
+    source_task, left = find_source(arguments, features, roles.target, values)
+    notes += untimed + told + beside + weighed + left
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
-        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight,
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight, source_task=source_task,
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -8,6 +8,8 @@ file that they stand in (`split`: train, evaluation, or another) and their place
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.subject.client import Client
     from audit.subject.frame import Frame
 
 #: So many numbers may come back from the references in one call.
@@ -155,36 +158,55 @@ class Beside(NamedTuple):
     parameters: int | None
 
 
-def ask(ctx: Context, found: References, frames: list[Frame]) -> Beside:
-    """Every reference about every row, in one confined worker that ends with the call. AuditError where it cannot be confined as was asked."""
-    import numpy as np
-
-    from audit.outputs import interpret
-    from audit.subject.client import Client, Prediction
-    from audit.subject.frame import rows, take
+@contextmanager
+def beside(ctx: Context, members: list[dict[str, Any]], classes: list[str]) -> Iterator[Client]:
+    """A client of one confined worker that asks these models side by side; the worker ends with the block. AuditError where it cannot be confined as was asked."""
+    from audit.subject.client import Client
     from audit.subject.inspect import Inspection
     from audit.subject.launch import launch
 
     how = ctx.launching
     assert how is not None, "a probing check knows how the audited model was launched"
-    inspection = Inspection.model_validate(how["inspection"])
-    members = described(Path(found.folder, "references"), found.files, inspection, trust_pickle=how["trust_pickle"])
-    step = max(1, AT_ONCE // (found.count * max(1, len(ctx.settled.classes))))
-    out: list[NDArray[np.float64]] = []
     with launch(
-        Path(how["path"]), inspection, trust_pickle=how["trust_pickle"], isolation=how["isolation"], classes=ctx.settled.classes, several=members,
+        Path(how["path"]), Inspection.model_validate(how["inspection"]), trust_pickle=how["trust_pickle"], isolation=how["isolation"], classes=classes,
+        several=members,
     ) as worker:  # fmt: skip
         client = Client(worker.socket)
+        yield client
+        client.close()
+
+
+def in_parts(client: Client, frame: Frame, count: int, classes: int) -> Iterator[list[NDArray[np.float64]]]:
+    """The raw outputs (k, outputs) of each of `count` models about a frame, so many rows at a time as come back at once."""
+    import numpy as np
+
+    from audit.subject.frame import rows, take
+
+    step = max(1, AT_ONCE // (count * max(1, classes)))
+    for start in range(0, rows(frame), step):
+        yield np.split(client.predict(take(frame, slice(start, start + step))).values, count, axis=1)
+
+
+def ask(ctx: Context, found: References, frames: list[Frame]) -> Beside:
+    """Every reference about every row."""
+    import numpy as np
+
+    from audit.outputs import interpret
+    from audit.subject.client import Prediction
+    from audit.subject.inspect import Inspection
+
+    assert ctx.launching is not None, "a probing check knows how the audited model was launched"
+    inspection = Inspection.model_validate(ctx.launching["inspection"])
+    members = described(Path(found.folder, "references"), found.files, inspection, trust_pickle=ctx.launching["trust_pickle"])
+    classes, out = ctx.settled.classes, []
+    with beside(ctx, members, classes) as client:
         parameters = client.describe(timeout=None).parameters
         for frame in frames:
             parts = []
-            for start in range(0, rows(frame), step):
-                values = client.predict(take(frame, slice(start, start + step))).values
-                each = np.split(values, found.count, axis=1)
+            for each in in_parts(client, frame, found.count, len(classes)):
                 scores = [interpret(Prediction(part, None), ctx.settled)[1] for part in each]
                 parts.append(np.stack([s for s in scores if s is not None]))
-            out.append(np.concatenate(parts, axis=1) if parts else np.zeros((found.count, 0, len(ctx.settled.classes))))
-        client.close()
+            out.append(np.concatenate(parts, axis=1) if parts else np.zeros((found.count, 0, len(classes))))
     return Beside(out, parameters)
 
 

@@ -53,6 +53,7 @@ NEEDS: dict[str, str] = {
     "training": "The rows that the model was trained on are not known, so nothing can be said that compares with them: name them with --training.",
     "time": "No time column is known: name it with --time.",
     "base": "The model's record names no model that it was made smaller from, as models.compress writes it.",
+    "source": "Not known: neither the plan names a model before fine-tuning (base) nor training logged the source task.",
     "canaries": "No canaries were logged with the model: training plants them where it is told to, as models.train --canaries M does.",
     "claim": "Neither a claim of differential privacy nor canaries were logged with the model.",
 }
@@ -73,7 +74,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "pictures": any(f["kind"] == "image" for f in facts["features"]), "signals": any(f["kind"] in ("image", "audio", "sequence") for f in facts["features"]),
         "texts": any(f["kind"] == "text" for f in facts["features"]),
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
-        "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None,
+        "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None, "source": facts.get("source_task") is not None,
         "language": "log_likelihood" in settled["methods"], "continues": "continue" in settled["methods"], "embeds": "embedding" in settled["methods"],
         "canaries": facts.get("privacy") is not None and (facts["privacy"].get("canaries") or facts["privacy"].get("without")) is not None,
     }  # fmt: skip

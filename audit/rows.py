@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.dataset import Dataset
     from audit.subject.frame import Frame
+    from audit.training import Training
 
 
 class Rows(NamedTuple):
@@ -41,10 +42,15 @@ def training_rows(ctx: Context, size: int, *, groups: bool = False) -> Rows:
     sensitive columns that the training rows have, by the audited rows' levels; −1 for others."""
     training = ctx.facts.training
     assert training is not None, "a check that needs the training rows declares it"
+    return other_rows(ctx, training, ctx.settled.classes, size, groups=groups)
+
+
+def other_rows(ctx: Context, training: Training, classes: list[str], size: int, *, groups: bool = False) -> Rows:
+    """As `training_rows`, of any rows with the model's inputs; their outcomes are codes of `classes`."""
     dataset, sql = training.dataset(), None
     if training.target is not None and training.target_sql is not None:
         regression = ctx.settled.task == "regression"
-        sql = dataset.number(training.target) if regression else coded(training.target_sql, ctx.settled.classes)
+        sql = dataset.number(training.target) if regression else coded(training.target_sql, classes)
     chosen = sample_rows(training.rows, size, ctx.seed)
     frame, outcome = _read(dataset, readable(dataset, ctx.facts.features), chosen, sql)
     return Rows(chosen, frame, outcome, _groups(ctx, dataset, training.sizes, chosen) if groups else {})

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from audit import plan as plans
 from audit import scratch
+from audit.bases import FORGETTING, before_tuning
 from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
@@ -114,6 +115,7 @@ class Audit:
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
             "privacy": self.resolved["privacy"], "references": request.references, "evaluation": self.resolved["evaluation"],
+            "source_task": self._source_task(),
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         refuse_rules(self.plan.rules, self.facts)
@@ -126,7 +128,7 @@ class Audit:
         unregistered: Json = {
             "uri": uri,
             "path": "",
-            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training")),
+            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training", "source_task")),
             "privacy": {},
         }
         if uri == URI:
@@ -142,6 +144,21 @@ class Audit:
         inspection = inspect_model(Path(resolved["path"]))
         check_loadable(inspection, trust_pickle=self.request.trust_pickle)
         return resolved, inspection
+
+    def _source_task(self) -> Json:
+        """The model before fine-tuning, copied here, and the rows of its task, where the plan names one; else what training logged."""
+        named = before_tuning(plans.parameters(self.plan, checks()[FORGETTING]))
+        if named is None or not self.request.checks[FORGETTING]:
+            return {"folder": self.resolved["source_task"]}
+        (self.scratch / "base").mkdir()
+        wanted = {"uri": named[0], "destination": str(self.scratch / "base" / "model"), "tracking_uri": self.request.tracking_uri}
+        found = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
+        base = inspect_model(Path(found["path"]))
+        check_loadable(base, trust_pickle=self.request.trust_pickle)
+        if base.flavor != self.inspection.flavor:
+            what = f"the model before fine-tuning is of flavor {base.flavor}, and the audited one of {self.inspection.flavor}"
+            raise AuditError(what, "name the version that was fine-tuned")
+        return {"base": named[0], "path": found["path"], "rows": named[1] or found["evaluation"]}
 
     def _trained(self, uri: str) -> str:
         """`demo:PRESET` as a registered model, trained first if it is not there yet."""
@@ -241,7 +258,7 @@ class Audit:
         return self.worker
 
     def _launching(self) -> Json:
-        """How a check starts a worker for the reference models: as the audited model's was."""
+        """How a check starts a worker for reference models, or for the model before fine-tuning: as the audited model's was."""
         request = self.request
         inspection = self.inspection.model_dump(mode="json")
         return {
@@ -312,6 +329,8 @@ class Audit:
             about["training data"] = self.facts["training"]["sha256"]
         if self.facts["references"]:
             about["reference models"] = self.facts["references"]["sha256"]
+        if self.facts["source_task"]:
+            about["source task"] = self.facts["source_task"]["sha256"]
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
         self.history = journal.read("history") or self.history or self._look_back()
@@ -444,7 +463,7 @@ class Audit:
         if kept is not None:
             return kept
         self.progress.step(id_)
-        launching = self._launching() if self.facts["references"] else None
+        launching = self._launching() if self.facts["references"] or self.facts["source_task"] else None
         arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
         result, reason = self._attempt(
             lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),

@@ -24,6 +24,7 @@ ROLES = "audit_data/roles.json"
 EVALUATION = "audit_data/evaluation.parquet"
 EXPERIMENT = "witnessmark"
 TRAINING = "audit_data/train.parquet"
+SOURCE_TASK = "source_task"
 #: What training logged for privacy audits, by the name under which the audit knows it.
 PRIVACY = {
     "canaries": "privacy/canaries.parquet",
@@ -53,6 +54,7 @@ class Resolved(Frozen):
     evaluation: str | None
     training: str | None = None
     privacy: dict[str, str] = Field(default_factory=dict)
+    source_task: str | None = None
 
 
 def named_uri(uri: str | None) -> str | None:
@@ -129,17 +131,17 @@ def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Reso
     described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     described = described if isinstance(described, dict) else {}
     run_id = described.get("run_id")
-    logged = evaluation = training = None
+    logged = evaluation = training = source_task = None
     privacy: dict[str, str] = {}
     present = not tracking_uri.startswith("sqlite:///") or Path(tracking_uri.removeprefix("sqlite:///")).is_file()
     if isinstance(run_id, str) and run_id and present:
         client = client_of(tracking_uri)
         logged, evaluation, training = _beside(client, run_id, destination.parent)
-        privacy = _privacy(client, run_id, destination.parent)
+        privacy, source_task = _privacy(client, run_id, destination.parent), _source_task(client, run_id, destination.parent)
     model_id = described.get("model_id")
     return Resolved(
         path=str(destination), uri=uri, name=None, version=None, model_id=model_id if logged else None, run_id=run_id if logged else None,
-        logged=logged, evaluation=evaluation, training=training, privacy=privacy,
+        logged=logged, evaluation=evaluation, training=training, privacy=privacy, source_task=source_task,
     )  # fmt: skip
 
 
@@ -172,6 +174,7 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
         evaluation=evaluation,
         training=training,
         privacy=_privacy(client, run_id, destination.parent) if run_id else {},
+        source_task=_source_task(client, run_id, destination.parent) if run_id else None,
     )
 
 
@@ -226,6 +229,18 @@ def _privacy(client: MlflowClient, run_id: str, folder: Path) -> dict[str, str]:
     kept.mkdir(exist_ok=True)
     found = {name: client.download_artifacts(run_id, path, str(kept)) for name, path in PRIVACY.items() if path in names}
     return found | ({"folder": str(Path(found["keep"]).parent)} if "keep" in found else {})
+
+
+def _source_task(client: MlflowClient, run_id: str, folder: Path) -> str | None:
+    """The folder with what the run logged of the task before fine-tuning, where it is there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if not client.list_artifacts(run_id, SOURCE_TASK):
+            return None
+    except MlflowException:
+        return None
+    return str(client.download_artifacts(run_id, SOURCE_TASK, str(folder)))
 
 
 def experiment_of(client: MlflowClient) -> str:

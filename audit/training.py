@@ -13,6 +13,7 @@ from audit.text import message
 
 #: Where training rows come from that nobody had to name.
 LOGGED = "the training data logged with the model"
+NAMED = "the training data named with --training"
 
 
 class Training(Frozen):
@@ -50,7 +51,7 @@ def find_training(
     if path is None:
         return None, []
     try:
-        training = _read(path, given, features, target, sensitive)
+        training = read_rows(path, NAMED if given else LOGGED, features, target, sensitive)
     except AuditError as error:
         if given:
             raise
@@ -63,21 +64,28 @@ def find_training(
     return training, []
 
 
-def _read(path: str, given: bool, features: list[FeatureSpec], target: str | None, sensitive: dict[str, list[str]]) -> Training:
+def read_rows(
+    path: str,
+    source: str,
+    features: list[FeatureSpec],
+    target: str | None,
+    sensitive: dict[str, list[str]],
+    *,
+    called: str = "the training rows",
+) -> Training:
+    """The rows at `path`, refused where they lack what the audited rows have; `source` says where they come from, `called` what they are."""
     dataset = open_dataset(path)
     absent = [name for name in [f.name for f in features] + ([target] if target else []) if name not in dataset.types]
     if absent:
         raise AuditError(
-            f"the training rows lack {', '.join(map(repr, absent[:10]))}, which the audited rows have",
+            f"{called} lack {', '.join(map(repr, absent[:10]))}, which the audited rows have",
             "name the rows as the model was trained on them, with every input and the outcome",
         )
     strange = [f.name for f in features if f.read != "decoded" and not dataset.is_scalar(f.name)]
     if strange:
-        raise AuditError(
-            f"the training rows hold {dataset.types[strange[0]]} values in {strange[0]!r}", "name rows with one value a column"
-        )
+        raise AuditError(f"{called} hold {dataset.types[strange[0]]} values in {strange[0]!r}", "name rows with one value a column")
     return Training(
-        source="the training data named with --training" if given else LOGGED,
+        source=source,
         files=[str(p) for p in dataset.files], sha256=data_digest(dataset.files), rows=dataset.rows, types=dataset.types, target=target,
         target_sql=dataset.text(target) if target else None,
         sizes={name: _sizes(dataset, name) for name in sensitive if name in dataset.types and dataset.is_scalar(name)},

@@ -24,6 +24,7 @@ from models.settings import NetTraining, Preset
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from models.learners.net import Net, Prepared
 
@@ -133,18 +134,24 @@ def _tensors(state: bytes) -> dict[str, Any]:
 
 def write(references: References, folder: Path, example: tuple[NDArray[Any], ...]) -> None:
     """`keep.npy`, and `references/000.pt2` and so on, each a graph that takes any number of rows; `example` has two rows or more."""
-    import warnings
-
     import numpy as np
-    import torch
 
     np.save(folder / "keep.npy", references.keep)
     (folder / "references").mkdir()
+    for k, net in enumerate(references.nets):
+        save_graph(net.module, example, folder / "references" / f"{k:03d}.pt2")
+
+
+def save_graph(module: nn.Module, example: tuple[NDArray[Any], ...], path: Path) -> None:
+    """A graph of torch.export that takes any number of rows; `example` has two rows or more."""
+    import warnings
+
+    import torch
+
     inputs = tuple(torch.from_numpy(x) for x in example)
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=r".*_flat_weights.* assigned during export", category=UserWarning
         )  # a recurrent layer's own list
-        for k, net in enumerate(references.nets):
-            shapes = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
-            torch.export.save(torch.export.export(net.module, inputs, dynamic_shapes=shapes), folder / "references" / f"{k:03d}.pt2")
+        shapes = tuple({0: torch.export.Dim.AUTO} for _ in inputs)
+        torch.export.save(torch.export.export(module, inputs, dynamic_shapes=shapes), path)

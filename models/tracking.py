@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from models.config import leaves
 from models.data import PARTS, Dataset, Part
 from models.errors import TrainingError
-from models.learners import Fitted
+from models.learners import Fitted, SourceTask
 from models.loop import Epoch
 from models.metrics import of_classes, of_quantity, threshold_at_rate
 from models.ranking import figures
@@ -170,6 +170,8 @@ def _log_data(training: Training, record: dict[str, Any]) -> Any:
         mlflow.log_artifacts(folder, "audit_data")
     if training.dataset.canaries is not None or training.fitted.references is not None:
         _log_for_privacy(training)
+    if training.fitted.source_task is not None:
+        _log_source_task(training.fitted.source_task)
     return log_evaluation(training.dataset.parts["evaluation"], training.preset.data.source, training.preset.data.target)
 
 
@@ -203,6 +205,21 @@ def _log_for_privacy(training: Training) -> None:
             write(fitted.references, Path(folder), fitted.example())
         pd.concat(rows, ignore_index=True).to_parquet(Path(folder, "members.parquet"), index=False)
         mlflow.log_artifacts(folder, "privacy")
+
+
+def _log_source_task(found: SourceTask) -> None:
+    """`source_task/`: the evaluation rows of the task that the net could do before, its target and classes, and the net before and after."""
+    import mlflow
+
+    from models.references import save_graph
+
+    settings = found.rows.settings
+    with tempfile.TemporaryDirectory() as folder:
+        found.rows.parts["evaluation"].to_parquet(Path(folder, "rows.parquet"), index=False)
+        Path(folder, "task.json").write_text(json.dumps({"target": settings.target, "classes": list(settings.classes)}), encoding="utf-8")
+        for name, module in (("before", found.before), ("after", found.after)):
+            save_graph(module, found.example, Path(folder, f"{name}.pt2"))
+        mlflow.log_artifacts(folder, "source_task")
 
 
 def register(name: str, model_id: str, alias: str | None, *, tags: dict[str, str] | None = None) -> str:

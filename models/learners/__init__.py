@@ -11,15 +11,29 @@ from models.data import Part
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
+    from models.data import Dataset
     from models.references import References
+
+
+@dataclass(frozen=True)
+class SourceTask:
+    """For what fine-tuning made a net forget: the net `before`, the fine-tuned one with the same head (`after`), both in evaluation; the rows of
+    the source task, and a few of them as the nets take them."""
+
+    before: nn.Module
+    after: nn.Module
+    rows: Dataset
+    example: tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
 class Fitted:
     """A trained model. `scores` gives the probabilities (rows, classes) for a part of its dataset, or the values (rows, 1); `log` stores it as a
     model of the current run; `columns` are what the logged model says of its inputs, `privacy` what was promised of the training rows, if anything;
-    `references` are reference models for a membership audit, and `example` a few rows as the net takes them."""
+    `references` are reference models for a membership audit, and `example` a few rows as the net takes them;
+    `source_task` is the task that the net could do before."""
 
     scores: Callable[[Part], NDArray[np.float64]]
     log: Callable[[dict[str, Any]], Any]
@@ -31,6 +45,7 @@ class Fitted:
     privacy: dict[str, Any] | None = None
     references: References | None = None
     example: Callable[[], tuple[NDArray[Any], ...]] | None = None
+    source_task: SourceTask | None = None
 
 
 def installed(*names: str) -> list[str]:

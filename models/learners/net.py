@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import sys
@@ -16,7 +17,7 @@ from models.config import network
 from models.data import Dataset, Part
 from models.encoding import Encoder
 from models.errors import TrainingError
-from models.learners import Fitted, installed
+from models.learners import Fitted, SourceTask, installed
 from models.loop import Around, Rows, deterministic, fit, outputs_of
 from models.metrics import softmax
 from models.settings import NetTraining, Preset
@@ -26,17 +27,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
+#: Names of the parameters by which a net answers its own task begin so; those below may have come from another.
+HEAD = "head."
+
 
 @dataclass(frozen=True)
 class Prepared:
     """What comes before training on labels: a tokenizer (as its JSON text), weights to start from (name → tensor; the others are drawn), more
-    configuration of the net, figures to log and libraries that the model needs."""
+    configuration of the net, figures to log and libraries that the model needs; `source` is the net that learned a source task, and its rows."""
 
     tokenizer: str | None = None
     weights: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
+    source: tuple[Net, Dataset] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around, refe
     if references:
         from models.references import trained
 
-        others = trained(preset, dataset, prepared, count=references, device=device)
+        others = trained(preset, dataset, replace(prepared, source=None), count=references, device=device)
     promised = None if privacy is None else privacy.record(uncovered(preset, dataset, net, references))
     return replace(fitted(net, dataset, best), privacy=promised, references=others)
 
@@ -183,9 +188,17 @@ def fitted(net: Net, dataset: Dataset, best: int) -> Fitted:
         architecture=net.architecture,
         example=lambda: net.encoder.arrays(dataset.parts["train"].head(4)),
         columns=net.encoder.record(),
+        source_task=None if net.prepared.source is None else source_task(net, *net.prepared.source),
         best_epoch=best,
         figures={"parameters": float(sum(p.numel() for p in net.module.parameters()))} | net.prepared.figures,
     )
+
+
+def source_task(net: Net, source: Net, rows: Dataset) -> SourceTask:
+    """What fine-tuning left of the source task: the net that learned it, and the fine-tuned one with that net's head."""
+    after = copy.deepcopy(source.module)
+    after.load_state_dict(after.state_dict() | {k: v for k, v in net.module.state_dict().items() if not k.startswith(HEAD)})
+    return SourceTask(source.module.eval(), after.eval(), rows, source.encoder.arrays(rows.parts["train"].head(4)))
 
 
 def log(net: Net, example: tuple[NDArray[Any], ...], metadata: dict[str, Any]) -> Any:

@@ -13,12 +13,8 @@ from models.pretraining import settings_of
 from models.settings import Count, DataSettings, Fraction, NetTraining, Positive, Preset, Settings
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from models.data import Dataset
-    from models.learners.net import Prepared
-
-HEAD = "head."
+    from models.learners.net import Net, Prepared
 
 
 class Transfer(Settings):
@@ -37,7 +33,7 @@ class Transfer(Settings):
 
 def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
     """Weights from the source task, and the accuracy on evaluation rows of the source task and of training from scratch."""
-    from models.learners.net import Prepared
+    from models.learners.net import HEAD, Prepared
 
     training = preset.training
     assert isinstance(training, NetTraining)
@@ -51,12 +47,12 @@ def prepare(preset: Preset, dataset: Dataset, *, device: str) -> Prepared:
     schooled = plain.model_copy(update={"learning_rate": settings.learning_rate, "batch_size": settings.batch_size})
     source, source_accuracy = _trained(preset, told, schooled, settings.epochs, device, "source task")
     _, scratch_accuracy = _trained(preset, dataset, plain, preset.epochs, device, "from scratch")
-    weights = {name: tensor for name, tensor in source.state_dict().items() if not name.startswith(HEAD)}
+    weights = {name: tensor for name, tensor in source.module.state_dict().items() if not name.startswith(HEAD)}
     figures = {
         "accuracy_source_task": source_accuracy, "accuracy_from_scratch": scratch_accuracy,
         "rows_source_task": float(len(told.parts["train"])), "rows_with_labels": float(len(dataset.parts["train"])),
     }  # fmt: skip
-    return Prepared(weights=weights, figures=figures)
+    return Prepared(weights=weights, figures=figures, source=(source, told))
 
 
 def source_task(data: DataSettings, settings: Transfer) -> Dataset:
@@ -70,7 +66,7 @@ def source_task(data: DataSettings, settings: Transfer) -> Dataset:
     return load(data.model_copy(update=changed))
 
 
-def _trained(preset: Preset, dataset: Dataset, training: NetTraining, epochs: int, device: str, called: str) -> tuple[nn.Module, float]:
+def _trained(preset: Preset, dataset: Dataset, training: NetTraining, epochs: int, device: str, called: str) -> tuple[Net, float]:
     """The preset's net with drawn weights, trained on these rows, and its accuracy on their evaluation rows."""
     from models.learners.net import Prepared, assemble, start
     from models.loop import Around, Rows, fit, outputs_of
@@ -87,4 +83,4 @@ def _trained(preset: Preset, dataset: Dataset, training: NetTraining, epochs: in
         around=Around(told), classes=dataset.classes,
     )  # fmt: skip
     measured = figures(rows["evaluation"].y, outputs_of(net.module, rows["evaluation"].x), classes=dataset.classes)
-    return net.module, measured["accuracy"]
+    return net, measured["accuracy"]

@@ -11,6 +11,7 @@ import torch
 
 from models.config import load_preset
 from models.data import Dataset, load
+from models.encoding import Encoder
 from models.errors import TrainingError
 from models.learners import net
 from models.loop import Around, deterministic
@@ -110,6 +111,17 @@ def test_source_task_and_training_from_scratch_are_measured_beside_it(file: Path
     assert told["accuracy_source_task"] > 0.75
     assert told["accuracy_from_scratch"] > 0.3
     assert float((fitted.scores("evaluation").argmax(1) == dataset.y("evaluation")).mean()) > 0.3
+    kept = fitted.source_task
+    assert kept is not None
+    assert kept.rows.settings.classes == ("0", "1", "2", "3", "4")
+    before, after = kept.before.state_dict(), kept.after.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert {name for name in before if name.startswith("head.")} <= same < set(before), "the body learned, its old head was put back"
+    rows = kept.rows.parts["evaluation"]
+    x = torch.from_numpy(Encoder(kept.rows.columns).arrays(rows)[0])
+    with torch.inference_mode():
+        right = float((kept.before(x).argmax(1).numpy() == kept.rows.y("evaluation")).mean())
+    assert right == pytest.approx(told["accuracy_source_task"])
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Estimate, Measurement, Message, Slice
+    from audit.result import Measurement, Message
     from audit.stats.paired import Pair
     from audit.versions.rows import Joint, Rows
 
@@ -70,6 +70,7 @@ def compression(ctx: Context, *, rows: Annotated[int, Field(ge=2, le=1_000_000)]
 
 def _measured(ctx: Context, both: Rows, least: int) -> Iterator[Measurement]:
     from audit.measure import undefined
+    from audit.paired_groups import changes, excess
     from audit.text import message
     from audit.versions.rows import Joint
 
@@ -78,59 +79,26 @@ def _measured(ctx: Context, both: Rows, least: int) -> Iterator[Measurement]:
     groups = [(slice_, joint) for name, slice_, joint in both.groups() if name in declared]
     shown = [(slice_, joint) for slice_, joint in groups if joint.right().n >= max(least, ctx.plan.disclosure.min_group_size)]
     metrics = ["accuracy_change"] + (["true_positive_rate_change"] if both.event is not None else [])
+    none = message("No row here has this outcome and both decisions.")
     for metric in metrics:
-        yield from _changes(ctx, metric, [({}, whole)], adjusted=False)
-        yield from _changes(ctx, metric, shown, adjusted=True)
+        pair = Joint.right if metric == "accuracy_change" else _positives
+        yield from changes(ctx, metric, [({}, pair(whole))], adjusted=False, why=none)
+        yield from changes(ctx, metric, [(slice_, pair(joint)) for slice_, joint in shown], adjusted=True, why=none)
     few = message("Fewer than {n:count} rows of this group have an outcome and both decisions.", n=least)
     for slice_, _ in (g for g in groups if g not in shown):
         yield from (undefined(metric, few, slice_=slice_) for metric in [*metrics, "excess_accuracy_drop"])
     level = 1 - (1 - ctx.level("excess_accuracy_drop")) / max(1, len(shown))
     for slice_, joint in shown:
-        yield _excess(slice_, joint, Joint(both.overall - joint.cells), level)
+        yield excess(slice_, joint.right(), Joint(both.overall - joint.cells).right(), level)
 
 
-def _changes(ctx: Context, metric: str, joints: list[tuple[Slice, Joint]], *, adjusted: bool) -> Iterator[Measurement]:
-    """New minus base of one rate in each slice, with McNemar's test, over all of them adjusted by Holm."""
-    from audit.measure import value
-    from audit.result import Test
-    from audit.stats.multiplicity import holm
-    from audit.stats.paired import mcnemar, tango
-    from audit.text import message
-
-    pairs: list[Pair] = [joint.right() if metric == "accuracy_change" else joint.decided(2) for _, joint in joints]
-    tests = [mcnemar(pair) for pair in pairs]
-    held = holm([p for p, _ in tests]).tolist() if tests else []
-    why = message("No row here has this outcome and both decisions.")
-    for (slice_, _), pair, (p, method), h in zip(joints, pairs, tests, held, strict=True):
-        measured = value(metric, tango(pair, level=ctx.level(metric)), slice_=slice_, reason=why)
-        if measured.estimate is None:
-            yield measured
-            continue
-        test = Test(null="equality", method=method, p_value=p)
-        more = {"adjusted_p_value": h, "tests_in_family": len(joints)} if adjusted else {}
-        yield measured.model_copy(update={"test": test.model_copy(update=more)})
-
-
-def _excess(slice_: Slice, own: Joint, rest: Joint, level: float) -> Measurement:
-    """By how much more a group's accuracy falls than everybody's: its share of the others times the difference between it and them."""
-    from audit.measure import value
-    from audit.result import Estimate
-    from audit.stats.paired import limits_of, mover, tango
-    from audit.text import message
-
-    inside, outside = own.right(), rest.right()
-    both = [tango(pair, level=level) for pair in (inside, outside)]
-    if both[0] is None or both[1] is None:
-        return value("excess_accuracy_drop", None, slice_=slice_, reason=message("Nobody else has an outcome and both decisions."))
-    share = outside.n / (inside.n + outside.n)
-    found = mover(limits_of(both[1]), limits_of(both[0]))  # the others' change minus the group's: positive is harm
-    estimate = Estimate(
-        value=share * found.value, low=share * found.low, high=share * found.high, level=level, method="tango_mover", n=inside.n
-    )
-    return value("excess_accuracy_drop", estimate, slice_=slice_)
+def _positives(joint: Joint) -> Pair:
+    """Decided for the event, over rows in which it happened."""
+    return joint.decided(2)
 
 
 def _said(found: list[Measurement], both: Rows, uri: str, method: str) -> Message:
+    from audit.paired_groups import worst
     from audit.text import message, who
 
     (whole,) = [m.estimate for m in found if m.metric == "accuracy_change" and not m.slice]
@@ -140,13 +108,12 @@ def _said(found: list[Measurement], both: Rows, uri: str, method: str) -> Messag
         "Against {uri}, which it was made from ({method}), accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
         uri=uri, method=message(WAYS[method]) if method in WAYS else message(OTHERWISE), change=whole.value, low=whole.low, high=whole.high, level=whole.level, n=whole.n,
     )  # fmt: skip
-    drops: list[tuple[Slice, Estimate]] = [(m.slice, m.estimate) for m in found if m.metric == "excess_accuracy_drop" and m.estimate]
-    if not drops:
+    if (most := worst(found)) is None:
         return said
-    slice_, e = max(drops, key=lambda drop: drop[1].value)
+    slice_, e, groups = most
     if e.value <= 0:
         return message("{said} No group loses more than everybody.", said=said)
     return message(
         "{said} It falls most beyond that for {group}: {excess:points} points more ({level:percent} interval {low:points} to {high:points}, widened for {tests:count} groups).",
-        said=said, group=who(slice_), excess=e.value, low=e.low, high=e.high, level=e.level, tests=len(drops),
+        said=said, group=who(slice_), excess=e.value, low=e.low, high=e.high, level=e.level, tests=groups,
     )  # fmt: skip
