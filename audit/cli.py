@@ -19,6 +19,7 @@ COMMANDS = {
     "pool": "audit.pool",
     "selftest": "audit.selftest.__main__",
     "report": "reports.generate",
+    "attest": "reports.attest",
 }
 
 
