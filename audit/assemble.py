@@ -35,6 +35,7 @@ from audit.result import (
     TrainingInfo,
     document_digest,
 )  # fmt: skip
+from audit.selftested import documented
 from audit.text import message, render
 from audit.waivers import match
 from audit.weights import Weight
@@ -421,7 +422,7 @@ def _environment(arguments: Json, request: Request) -> Environment:
 
 
 def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection | None, weight: Weight | None) -> CheckResult:
-    info = checks()[id_].info
+    info = documented(checks()[id_].info)
     reason = None if result["status"] == "completed" else _reason(result)
     summary = (
         Message.model_validate(result["summary"])

@@ -35,8 +35,10 @@ MOST_CLASSES = 20
 EDGE_ROWS = 100_000
 
 
-def of_table(ctx: Context, table: Runs, slice_: Slice, *, bins: int, name: str, whole: bool) -> Iterator[Measurement]:
-    """Gap, line, calibration error and Brier score of one table; `whole` adds what is told of everybody only. `name` names the random streams."""
+def of_table(ctx: Context, table: Runs, slice_: Slice, *, bins: int, name: str, whole: bool, draws: int = 100) -> Iterator[Measurement]:
+    """Gap, line, calibration error and Brier score of one table; `whole` adds what is told of everybody only. `name` names the random streams.
+
+    `draws` is how often the smooth calibration error is drawn anew from probabilities that are right."""
 
     def at(metric: str) -> float:
         return ctx.level(metric)
@@ -63,7 +65,8 @@ def of_table(ctx: Context, table: Runs, slice_: Slice, *, bins: int, name: str, 
         )
         smooth_level = at("smooth_calibration_error_excess")
         yield _excess(
-            "smooth_calibration_error_excess", by_chance.smooth_excess(table, level=smooth_level, rng=ctx.rng("smooth by chance"))
+            "smooth_calibration_error_excess",
+            by_chance.smooth_excess(table, level=smooth_level, rng=ctx.rng("smooth by chance"), draws=draws),
         )
     yield value(
         "brier_score",

@@ -287,6 +287,35 @@ class Finding(Measurement):
     no_pass: Message | None = Field(default=None, exclude=True)  # once judged, it is the reason
 
 
+class Tried(Frozen):
+    """One size of data, at one base rate, with the defect planted and without; `source` is "generated" or the name of real data.
+
+    Shares of runs, `n` is their number: of those with it, that fail (`found`) or are `left_open`; of those without, that fail all the same or pass.
+    """
+
+    source: str
+    rows: Annotated[int, Field(ge=1)]
+    base: Annotated[float, Field(gt=0, lt=1)]
+    found: Estimate
+    left_open: Estimate
+    false_alarms: Estimate
+    passes: Estimate
+
+
+class SelfTest(Frozen):
+    """How often a check found a defect that `audit.selftest` planted, `plant` of this `size`, and cried wolf where there was none.
+
+    `date` is YYYY-MM-DD, `digest` that of the sources it was measured with, and `stale` says that they have changed since.
+    """
+
+    plant: str
+    size: Real
+    date: str
+    digest: str
+    stale: bool
+    tried: list[Tried]
+
+
 class CheckInfo(Frozen):
     """What a check is: copied into each result, so that a reader needs no registry."""
 
@@ -301,6 +330,7 @@ class CheckInfo(Frozen):
     needs: list[str] = []
     about: About = "model"
     probing: bool = False
+    self_tests: list[SelfTest] = []
 
 
 class CheckResult(Frozen):

@@ -17,7 +17,7 @@ from audit import plan as plans
 from audit.assemble import assemble
 from audit.bases import Base
 from audit.context import Context
-from audit.dataset import MISSING, data_digest, open_dataset
+from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster
 from audit.features import FeatureSpec
 from audit.judge import finding
@@ -33,6 +33,7 @@ from audit.training import Training
 from audit.weights import Weight
 
 _numbers = itertools.count()
+TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
 
 
 @dataclass
@@ -150,12 +151,14 @@ def set_scene(
     independent: bool = False,
     period: Sequence[str] | NDArray[Any] | None = None,
     training: Mapping[str, ArrayLike] | None = None,
+    trained: bool = True,
     score_of: ScoreOf = "outcome",
     base: ArrayLike | None = None,
 ) -> Scene:
     """A scene from arrays. `cluster` are codes 0, 1, … of rows that belong together, `weight` are survey weights above 0. `score` is (n,) for two classes, (n, classes) for more; None in `groups` is a missing value.
 
-    `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more;
+    `period` (n,) are the time column's periods; `training` are training rows, by default the scene's own with one column more,
+    and none are known where `trained` is false;
     `base` (n,) are the predictions of the model that this one was made smaller from, audited on the same rows."""
     folder = folder / f"scene-{next(_numbers)}"
     folder.mkdir(parents=True)
@@ -205,7 +208,7 @@ def set_scene(
     if weight is not None:
         w = columns["w"]
         facts = facts.model_copy(update={"weight": Weight(name="weight", sql="1", effective=float(w.sum() ** 2 / (w**2).sum()), zero=0)})
-    facts = facts.model_copy(update={"training": _training(folder, facts, training)})
+    facts = facts.model_copy(update={"training": _training(folder, facts, training) if trained else None})
     plan = plan or plans.load(None)
     rows = sample_rows(n, plan.audit.sample, seed)
     sample = {f"x{i}": _stored(v[rows]) for i, v in enumerate(inputs.values())} | {k: v[rows] for k, v in columns.items()} | {"row": rows}
@@ -294,8 +297,11 @@ def _facts(
     if outcome is not None:
         texts = [None if v < 0 else names[v] for v in outcome] if not regression else [v if np.isfinite(v) else None for v in outcome]
         data["outcome"] = texts
-    pq.write_table(pa.table(data), folder / "data.parquet")
-    dataset = open_dataset(str(folder / "data.parquet"))
+    table = pa.table(data)
+    pq.write_table(table, folder / "data.parquet")
+    dataset = Dataset([folder / "data.parquet"])
+    if set(table.schema.types) <= set(TYPES):  # what DuckDB would say, without starting it
+        dataset.types = {f.name: TYPES[f.type] for f in table.schema}
     specs = [_spec(name, values) for name, values in inputs.items()]
     return Facts(
         source="scene", files=[str(f) for f in dataset.files], sha256=data_digest(dataset.files), rows=len(next(iter(data.values()))),

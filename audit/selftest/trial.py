@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,79 +17,73 @@ from audit.judge import audit_verdict, finding, judge_reported, worst
 from audit.probe import collect
 from audit.questions import answer_all
 from audit.registry import checks
-from audit.result import Finding, Frozen
-from audit.selftest.defects import Defect, InProcess, Play
+from audit.result import Finding
+from audit.selftest.crowds import Crowd
+from audit.selftest.defects import DECIDING, Defect, InProcess, Play
+from audit.selftested import Cell, Share
 from audit.stats.rates import clopper_pearson
 
 OUTCOMES = ("fail", "inconclusive", "pass")
 #: Adjusted p at which a slice counts as found.
 ALPHA = 0.05
-#: The checks that the deciding questions are answered from.
-DECIDING = ("performance.baseline", "fairness.inputs", "fairness.group", "calibration.overall", "calibration.groups")
+#: What no question is answered from and costs most: drawn once instead of a hundred times where questions are asked.
+SPARED = {"calibration.overall": {"draws": 1}}
 
 
-class Share(Frozen):
-    """k of n runs, with the 95 % interval of Clopper and Pearson (1934)."""
-
-    k: int
-    n: int
-    low: float
-    high: float
-
-
-class Cell(Frozen):
-    """One size of data: by target, the share of runs that ended in each verdict; CPU-seconds of all runs."""
-
-    defect: str
-    rows: int
-    base: float
-    planted: bool
-    runs: int
-    verdicts: dict[str, dict[str, Share]]
-    seconds: float
-
-
-def trial(defect: Defect, rows: int, base: float, *, planted: bool, runs: int, seed: int = 0) -> Cell:
-    """So many runs of one cell, each on rows of its own."""
-    began, seen = time.process_time(), {target: Counter[str]() for target in defect.targets}
+def trial(defect: Defect, rows: int, crowd: Crowd, *, planted: bool, runs: int, first: int = 0) -> Cell:
+    """So many runs of one cell from number `first` on, each on rows of its own that its number settles."""
+    began, seen = time.process_time(), dict[str, Counter[str]]()
     folder = scratch.make()
     try:
-        for run in range(runs):
-            rng = np.random.default_rng([seed, run, rows, round(100 * base), int(planted)])
+        for run in range(first, first + runs):
+            rng = np.random.default_rng([0, run, rows, round(100 * crowd.base), int(planted)])
             place = folder / str(run)
-            play = defect.build(place, rng, rows, base, defect.size if planted else 0.0)
+            play = defect.build(place, rng, rows, crowd, defect.size if planted else 0.0)
             for target, found in verdicts(defect, play, run).items():
-                seen[target][found] += 1
+                seen.setdefault(target, Counter())[found] += 1
             shutil.rmtree(place)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    shares = {target: {name: _share(counted[name], runs) for name in OUTCOMES} for target, counted in seen.items()}
+    shares = {target: {name: share(counted[name], runs) for name in OUTCOMES} for target, counted in seen.items()}
     return Cell(
-        defect=defect.name, rows=rows, base=base, planted=planted, runs=runs, verdicts=shares, seconds=round(time.process_time() - began, 1)
-    )
+        source=crowd.source, rows=rows, base=crowd.base, planted=planted, runs=runs, verdicts=shares,
+        seconds=round(time.process_time() - began, 1),
+    )  # fmt: skip
+
+
+def joined(a: Cell, b: Cell) -> Cell:
+    """Two cells of the same size with runs of different numbers, as one."""
+    runs = a.runs + b.runs
+    shares = {t: {name: share(a.verdicts[t][name].k + b.verdicts[t][name].k, runs) for name in OUTCOMES} for t in a.verdicts}
+    return a.model_copy(update={"runs": runs, "verdicts": shares, "seconds": round(a.seconds + b.seconds, 1)})
 
 
 def verdicts(defect: Defect, play: Play, seed: int) -> dict[str, str]:
-    """By target what the built-in plan makes of it: fail, inconclusive or pass."""
-    if defect.targets == ("slice",):
+    """By what may find it, what the built-in plan makes of it: fail, inconclusive or pass."""
+    if defect.target == "slice":
         tests = [f.test for f in _findings(defect.check, play, seed) if f.test is not None]
         found = any(t.adjusted_p_value is not None and t.adjusted_p_value <= ALPHA for t in tests)
         return {"slice": "fail" if found else "pass"}
-    if defect.targets == ("criteria",):
+    if defect.target == "criteria":
         judged = [f.verdict for f in _findings(defect.check, play, seed) if f.verdict != "not_judged"]
         return {"criteria": str(worst(judged)) if judged else "inconclusive"}
-    answers = answer_all(_case(play), {check: _findings(check, play, seed) for check in DECIDING})
-    every = {a.id: str(a.question().verdict) for a in answers} | {"audit": str(audit_verdict(answers)[0])}
-    return {target: every[target] for target in defect.targets}
+    answers = answer_all(_case(play), {check: _findings(check, play, seed, spare=True) for check in DECIDING})
+    return {a.id: str(a.question().verdict) for a in answers} | {"audit": str(audit_verdict(answers)[0])}
 
 
-def _findings(check: str, play: Play, seed: int) -> list[Finding]:
+def _findings(check: str, play: Play, seed: int, *, spare: bool = False) -> list[Finding]:
     context = play.scene.context(check)
     context.seed = seed
     if play.model is not None:
         context.__dict__["client"] = InProcess(play.model)
-    measurements, _ = collect(context, plans.parameters(play.scene.plan, checks()[check]))
+    measurements, _ = collect(context, _parameters(check) | (SPARED.get(check, {}) if spare else {}))
     return judge_reported(check, measurements, play.scene.plan, judgeable=True) or [finding(check, m) for m in measurements]
+
+
+@cache
+def _parameters(check: str) -> dict[str, Any]:
+    """As the built-in plan has them."""
+    return plans.parameters(plans.load(None), checks()[check])
 
 
 def _case(play: Play) -> Case:
@@ -100,7 +95,8 @@ def _case(play: Play) -> Case:
     return Case(**known)
 
 
-def _share(k: int, n: int) -> Share:
+def share(k: int, n: int) -> Share:
+    """k of n runs with its interval."""
     found = clopper_pearson(k, n, level=0.95)
     assert found is not None
     return Share(k=k, n=n, low=found.low, high=found.high)

@@ -30,6 +30,8 @@ def _losses(logits: Floats, outcome: Ints, inverse: float) -> Floats:
     from scipy.special import logsumexp
 
     scaled = logits * inverse
+    if scaled.shape[1] == 2:  # ln(1 + e^m) of how far the other class is ahead: no sums over two columns
+        return np.asarray(np.logaddexp(0.0, np.where(outcome == 1, 1.0, -1.0) * (scaled[:, 0] - scaled[:, 1])))
     return np.asarray(logsumexp(scaled, axis=1) - scaled[np.arange(len(scaled)), outcome])
 
 

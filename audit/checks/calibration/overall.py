@@ -45,15 +45,17 @@ if TYPE_CHECKING:
     ],
     reported_only=["expected_calibration_error", "smooth_calibration_error"],
 )
-def overall(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> Iterable[Measurement | Message]:
-    """Calibration of the event's probability, of the top label, or the bias of a regression."""
+def overall(
+    ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15, draws: Annotated[int, Field(ge=1, le=10_000)] = 100
+) -> Iterable[Measurement | Message]:
+    """Calibration of the event's probability, of the top label, or the bias of a regression; `draws` is for the excess of the smooth error."""
     from audit.text import message
 
     if ctx.settled.task == "regression":
         return _bias(ctx)
     if not ctx.settled.has_scores:
         return [message("The model returns labels only: there are no probabilities to calibrate.")]
-    return _probabilities(ctx, bins)
+    return _probabilities(ctx, bins, draws)
 
 
 def _bias(ctx: Context) -> Iterator[Measurement | Message]:
@@ -74,7 +76,7 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
                   bias=e.value, low=e.low, high=e.high, level=e.level)  # fmt: skip
 
 
-def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
+def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement | Message]:
     from audit import clustered, weighted_scores
     from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
     from audit.ordered import TOP, in_order, subject
@@ -85,7 +87,7 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         if table.rows < 2:
             yield message("Fewer than two rows have an outcome and a score: nothing can be measured.")
             return
-        found = list(of_table(ctx, table, {}, bins=bins, name="", whole=True))
+        found = list(of_table(ctx, table, {}, bins=bins, name="", whole=True, draws=draws))
         line = reliability_series(ctx, table, "observed")
         caption = (
             message("How often the predicted class is right, by its probability")
