@@ -8,6 +8,7 @@ from pathlib import Path
 
 from audit.errors import AuditError
 from audit.registry import Check, checks
+from audit.result import Estimate
 
 EXIT_REFUSED = 2
 BEGIN, END = "<!-- checks -->", "<!-- /checks -->"
@@ -25,6 +26,35 @@ def table(listed: Iterable[Check]) -> str:
 def own() -> list[Check]:
     """The checks that this package ships; those of plug-ins stand in their own papers."""
     return [check for check in checks().values() if check.info.provider == "audit"]
+
+
+def detail(check: Check) -> str:
+    """What one check says of itself: meaning, limits, needs, parameters, and how often it finds what is planted."""
+    from audit.selftested import documented
+
+    info = documented(check.info)
+    lines = [
+        f"{info.id}: {info.title}",
+        f"  It measures: {info.meaning}",
+        f"  It does not show: {info.limits}",
+        f"  Needs: {', '.join(info.needs) or 'nothing more'}",
+    ]
+    if check.defaults:
+        lines.append(f"  Parameters: {', '.join(f'{name} = {value}' for name, value in check.defaults.items())}")
+    if not info.self_tests:
+        return "\n".join([*lines, "  How often it is right: not measured; nothing was planted for it"])
+    for test in info.self_tests:
+        stale = "; STALE: the check, its limits or what is planted have changed since" if test.stale else ""
+        lines.append(f"  How often it is right, planted: {test.plant} ({test.size:g}); measured {test.date}, sources {test.digest}{stale}")
+        lines += [
+            f"    {t.rows:>6,} rows ({t.source}), base rate {t.base:.0%}: found in {_share(t.found)} runs, false alarms in {_share(t.false_alarms)}"
+            for t in test.tried
+        ]
+    return "\n".join(lines)
+
+
+def _share(e: Estimate) -> str:
+    return f"{e.value:.1%} ({e.low:.1%} to {e.high:.1%}) of {e.n:,}"
 
 
 def rewritten(text: str) -> str:

@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
         help="models:/NAME/VERSION, models:/NAME@ALIAS, runs:/ID/PATH, the folder of an MLflow model, demo:PRESET, http://HOST:PORT/invocations, "
         "or predictions: no model, the data's own columns (--prediction, --score)",
     )
-    p.add_argument("--list", action="store_true", help="the checks: id, what each needs, one line each")
+    p.add_argument(
+        "--list", action="store_true", help="the checks: id, what each needs, one line each; with --checks all that those say of themselves"
+    )
     add_data(p)
     what = p.add_argument_group("what is asked")
     what.add_argument("--weight", metavar="COL", help="survey weights: how many people a row stands for")
@@ -86,10 +88,14 @@ def _refuse_later(options: argparse.Namespace) -> None:
         refuse_unknown(options.format)
 
 
-def list_checks() -> str:
-    """The checks, one a line: id, needs, title."""
+def list_checks(names: str | None = None) -> str:
+    """The checks, one a line: id, needs, title; of those in `names` everything that they say of themselves."""
     from audit.registry import checks
 
+    if names:
+        from audit import listing, plan
+
+        return "\n\n".join(listing.detail(checks()[id_]) for id_ in sorted(plan.select(names, option="--checks") or ()))
     return "\n".join(f"{id_:<24} {', '.join(c.info.needs) or '-':<24} {c.info.title}" for id_, c in checks().items())
 
 
@@ -179,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         options = parser().parse_args(argv)
         if options.list:
-            print(list_checks())
+            print(list_checks(options.checks))
             return 0
         if options.resume:
             others = [a for a in argv if a not in ("--resume", options.resume, f"--resume={options.resume}", "--json")]

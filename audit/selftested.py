@@ -70,8 +70,9 @@ class Measured(Frozen):
     cells: list[Cell]
 
 
-def load(place: Path = PLACE) -> dict[str, Measured]:
+def load(place: Path | None = None) -> dict[str, Measured]:
     """By the name of the defect; nothing where nothing was measured."""
+    place = place or PLACE
     if not place.is_file():
         return {}
     return {name: Measured.model_validate(found) for name, found in json.loads(place.read_bytes()).items()}
@@ -81,8 +82,13 @@ def save(measured: dict[str, Measured], place: Path = PLACE) -> None:
     """Whole or not at all."""
     from audit.jobs import write_whole
 
+    def line(value: dict[str, Any]) -> str:
+        """A cell to a line, so that what changed is seen."""
+        cells = ",\n".join(f"  {json.dumps(cell)}" for cell in value["cells"])
+        return json.dumps(value | {"cells": []})[:-2] + f"\n{cells}\n ]}}"
+
     written = {name: found.model_dump(mode="json", exclude_none=True) for name, found in sorted(measured.items())}
-    write_whole(place, (json.dumps(written, indent=1) + "\n").encode())
+    write_whole(place, ("{\n" + ",\n".join(f" {json.dumps(name)}: {line(v)}" for name, v in written.items()) + "\n}\n").encode())
 
 
 def digest(build: str, through: list[str]) -> str:

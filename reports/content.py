@@ -13,6 +13,7 @@ from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
+from reports.tested import NAME, measured, planted
 from reports.view import (
     CROSSED_OUT,
     UNSTATED,
@@ -76,6 +77,7 @@ class CheckView:
     blocks: list[Block]
     tables: list[Grid]
     behind: list[Grid]
+    tested: list[Grid]
     cut: int
 
 
@@ -108,6 +110,7 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         (say.t("About"), Said(say.t(about(check)), f"{path}.about")),
         (say.t("Settings"), Said(", ".join(f"{k} {v}" for k, v in list(flat(check.params, ""))[:12] if k), f"{path}.params")),
         (say.t("References"), Said("; ".join(clean(r, 300) for r in info.references[:12]), f"{path}.info.references")),
+        (say.t(NAME), measured(info, path, say)),
     ]
     return CheckView(
         index=index,
@@ -127,6 +130,7 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         blocks=blocks(check, path, say, caps.findings),
         tables=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind == "table"][:20],
         behind=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind != "table"][:20] if pictures else [],
+        tested=planted(info, path, say) if caps.charts else [],
         cut=max(0, len(check.findings) - caps.findings),
     )
 

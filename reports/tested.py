@@ -23,13 +23,13 @@ def measured(info: CheckInfo, path: str, say: Speaker) -> Said:
     )
 
 
-def tested(info: CheckInfo, path: str, say: Speaker) -> list[Grid]:
+def planted(info: CheckInfo, path: str, say: Speaker) -> list[Grid]:
     """A table for each defect that was planted for this check, a row for each size of data."""
     return [_table(test, f"{path}.info.self_tests[{i}]", say) for i, test in enumerate(info.self_tests)]
 
 
 def _table(test: SelfTest, path: str, say: Speaker) -> Grid:
-    heads = ("Rows", "from", "Base rate", "Found", "Low", "High", "False alarms", "Low", "High", "Runs with it", "without")
+    heads = ("Rows", "Rows from", "Base rate", "Found", "Low", "High", "False alarms", "Low", "High", "Runs with it", "Runs without it")
     rows = []
     for k, tried in enumerate(test.tried):
         here = f"{path}.tried[{k}]"

@@ -7,7 +7,7 @@ from dashboard import show
 from dashboard.store import Entry
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks
-from reports.tested import tested
+from reports.tested import planted
 from reports.view import CROSSED_OUT, FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
 from reports.words import FAMILIES, LOOKS, Speaker, clean
 
@@ -107,9 +107,9 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) ->
             for e, where in stored:
                 if e.kind != "table":
                     show.grid(behind(e, where, say, MOST_ROWS), say, where)
-    if planted := tested(check.info, path, say):
+    if tables := planted(check.info, path, say):
         with st.expander(say.t("How often it finds what is planted, and how often it cries wolf")):
-            for k, table in enumerate(planted):
+            for k, table in enumerate(tables):
                 show.grid(table, say, f"{path}-planted-{k}")
 
 

@@ -1,18 +1,25 @@
-"""The auditor audited: what is planted is found, figures are kept with what they depend on, and a broken promise is said."""
+"""The auditor audited: what is planted is found, figures are kept with what they depend on, stale ones are known, and a broken promise is said."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from audit import listing, run, selftested
 from audit.registry import checks
 from audit.selftest import __main__ as command
-from audit.selftest import record
+from audit.selftest.crowds import generated, mortgages, real
 from audit.selftest.defects import DEFECTS, Defect
-from audit.selftest.record import Measured
-from audit.selftest.trial import Cell, Share, trial
+from audit.selftest.trial import joined, trial
+from audit.selftested import Cell, Measured, Share, documented
+from reports.tested import measured as line
+from reports.tested import planted
+from reports.words import Speaker
 
 NAMED = {d.name: d for d in DEFECTS}
 
@@ -20,50 +27,145 @@ NAMED = {d.name: d for d in DEFECTS}
 @pytest.mark.parametrize("defect", [d for d in DEFECTS if d.name != "memorised"], ids=lambda d: d.name)
 def test_what_is_planted_is_found_and_what_is_not_is_not(defect: Defect) -> None:
     """Few runs, so only what is all but certain at this size of data."""
-    found = trial(defect, 4_000, 0.3, planted=True, runs=3)
-    clean = trial(defect, 4_000, 0.3, planted=False, runs=3)
-    target = defect.targets[0]
-    assert found.verdicts[target]["fail"].k == 3
-    assert clean.verdicts[target]["fail"].k == 0
-    assert trial(defect, 4_000, 0.3, planted=True, runs=3).model_dump(exclude={"seconds"}) == found.model_dump(exclude={"seconds"})
+    found = trial(defect, 4_000, generated(0.3), planted=True, runs=2)
+    clean = trial(defect, 4_000, generated(0.3), planted=False, runs=2)
+    assert found.verdicts[defect.target]["fail"].k == 2
+    assert clean.verdicts[defect.target]["fail"].k == 0
+
+
+def test_runs_in_two_parts_are_the_runs_in_one() -> None:
+    used = NAMED["backdoor"]
+    whole = trial(used, 600, generated(0.3), planted=True, runs=4)
+    parts = joined(trial(used, 600, generated(0.3), planted=True, runs=2), trial(used, 600, generated(0.3), planted=True, runs=2, first=2))
+    assert parts.model_dump(exclude={"seconds"}) == whole.model_dump(exclude={"seconds"})
 
 
 def test_defects_are_of_checks_that_exist_and_have_names_of_their_own() -> None:
-    assert {d.check for d in DEFECTS} <= set(checks())
+    assert {c for d in DEFECTS for c in (d.check, *d.through)} <= set(checks())
     assert len(NAMED) == len(DEFECTS)
+    assert {d.clean_of for d in DEFECTS if d.clean_of} <= set(NAMED)
+
+
+def test_the_probabilities_of_a_crowd_are_those_of_its_outcomes() -> None:
+    rng = np.random.default_rng(0)
+    for crowd in (generated(0.1), generated(0.9), mortgages()):
+        p = crowd.draw(rng, 50_000)
+        assert p.mean() == pytest.approx(crowd.base, abs=0.005)
+        assert (p >= crowd.cutoff).mean() == pytest.approx(crowd.base, abs=0.01)
 
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A record of its own."""
     file = tmp_path / "selftest.json"
-    monkeypatch.setattr(command, "load", lambda: record.load(file))
-    monkeypatch.setattr(command, "save", lambda measured: record.save(measured, file))
+    monkeypatch.setattr(selftested, "PLACE", file)
+    monkeypatch.setattr(command, "load", lambda: selftested.load(file))
+    monkeypatch.setattr(command, "save", lambda measured: selftested.save(measured, file))
+    selftested._kept.cache_clear()
     return file
 
 
-def test_the_command_measures_keeps_and_shows(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NAMED, "used", NAMED["used"])
+def kept(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    return found
+
+
+def test_the_command_measures_keeps_goes_on_and_shows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main([]) == 2
     assert "nothing was measured yet" in capsys.readouterr().err
     assert command.main(["--runs", "2", "--defects", "used"]) == 0
     shown = capsys.readouterr().out
-    assert (
-        "| fairness.flip | by how much the sensitive column moves the score: 0.15 | criteria | 0.3 | 10,000 | 0.0 / 0.0 / 100.0 | 100.0 / 0.0 / 0.0 | 2 |"
-        in shown
-    )
+    start = "| `fairness.flip` | by how much the sensitive column moves the score: 0.15 | generated | 0.3 | 10,000 | 100.0 (15.8–100.0) | 0.0 (0.0–84.2) | 0.0 (0.0–84.2) | 2, 2 |"
+    assert start in shown
+    assert "| mortgages | 0.877 | 2,000 |" in shown
     before = place.read_bytes()
-    assert command.main(["--runs", "2", "--defects", "used", "--changed"]) == 0
+    assert command.main(["--runs", "2", "--defects", "used"]) == 0  # nothing left to do
     assert place.read_bytes() == before
+    cut = kept(place)
+    cut["used"]["cells"] = cut["used"]["cells"][:3]  # broken off
+    place.write_text(json.dumps(cut), "utf-8")
+    assert command.main(["--runs", "2", "--defects", "used"]) == 0
+    seconds = {"seconds"}
+    again, first = (Measured.model_validate(json.loads(text)["used"]).cells for text in (place.read_bytes(), before))
+    assert [c.model_dump(exclude=seconds) for c in again] == [c.model_dump(exclude=seconds) for c in first]
     capsys.readouterr()
     assert command.main(["--json"]) == 0
     assert json.loads(capsys.readouterr().out)["broken"] == []
-    monkeypatch.setattr(command, "digest", lambda defect: "another")
+
+
+def test_a_stale_figure_is_shown_as_one_and_measured_anew(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    share = {"k": 1, "n": 2, "low": 0.0, "high": 1.0}
+    verdicts = {"criteria": dict.fromkeys(("fail", "inconclusive", "pass"), share)}
+    cells = [
+        {"source": "generated", "rows": 600, "base": 0.3, "planted": p, "runs": 2, "verdicts": verdicts, "seconds": 1.0}
+        for p in (False, True)
+    ]
+    used = NAMED["used"]
+    place.write_text(json.dumps({"used": {
+        "check": used.check, "plant": used.plant, "size": used.size, "build": used.build.__name__, "through": [used.check], "target": "criteria",
+        "digest": "0123456789abcdef", "date": "2020-02-02", "cells": cells,
+    }}), "utf-8")  # fmt: skip
     assert command.main([]) == 0
-    assert ", stale |" in capsys.readouterr().out
+    assert "| 2020-02-02 `01234567`, stale |" in capsys.readouterr().out
+    (told,) = documented(checks()["fairness.flip"].info).self_tests
+    assert (told.stale, told.tried[0].found.value, told.tried[0].false_alarms.n) == (True, 0.5, 2)
+    assert "STALE" in listing.detail(checks()["fairness.flip"])
+    info = documented(checks()["fairness.flip"].info)
+    for lang, stale, since in (("en", "Stale: the check", "has changed since"), ("zh", "已过时", "此后该检查已有改动")):
+        (table,) = planted(info, "checks[0]", Speaker(lang))
+        assert stale in str(table.caption)
+        assert since in str(line(info, "checks[0]", Speaker(lang)))
+        assert [str(c) for c in table.rows[0]][3:6] == ["50\u00a0%", "0\u00a0%", "100\u00a0%"]
+        assert table.rows[0][3].path == "checks[0].info.self_tests[0].tried[0].found.value"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [(["--defects", "no"], "there is no defect 'no'"), (["--runs", "0"], "--runs is 0")])
+def test_what_was_not_measured_says_so_and_nothing_else(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = documented(checks()["data.profile"].info)
+    assert info == checks()["data.profile"].info
+    assert planted(info, "checks[0]", Speaker("en")) == []
+    assert str(line(info, "checks[0]", Speaker("en"))) == "Not measured: nothing was planted for it."
+    assert run.main(["--list", "--checks", "data.profile"]) == 0
+    shown = capsys.readouterr().out
+    assert "not measured" in shown
+    assert "It does not show: " in shown
+
+
+def test_every_check_that_was_measured_tells_it() -> None:
+    """The record that ships: each figure in its check's own account, none of a check that is no more."""
+    selftested._kept.cache_clear()
+    shipped = selftested.load()
+    assert {m.check for m in shipped.values()} <= set(checks())
+    for found in shipped.values():
+        told = documented(checks()[found.check].info).self_tests
+        assert any(t.plant == found.plant and len(t.tried) == sum(c.planted for c in found.cells) for t in told)
+
+
+def test_rows_from_elsewhere_are_shown_and_not_kept(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=900)
+    rows = pd.DataFrame(
+        {"x": x, "town": rng.choice(["a", "b"], 900), "paid": np.where(rng.random(900) < 1 / (1 + np.exp(-x)), "yes", "no")}
+    )
+    rows.to_csv(tmp_path / "loans.csv", index=False)
+    crowd = real(tmp_path / "loans.csv", "paid", "yes")
+    assert crowd.base == pytest.approx((rows["paid"] == "yes").mean(), abs=0.02)
+    asked = ["--runs", "1", "--defects", "used", "--data", str(tmp_path / "loans.csv"), "--target", "paid"]
+    assert command.main([*asked, "--positive", "yes"]) == 0
+    assert f"| loans | {crowd.base:g} | 600 |" in capsys.readouterr().out
+    assert not place.exists()
+    assert command.main(asked) == 2
+    assert "loans has 0 rows with paid = '1' and 900 others" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--defects", "no"], "there is no defect 'no'"),
+        (["--runs", "0"], "--runs is 0"),
+        (["--data", "x.csv", "--runs", "1"], "--data needs --target"),
+        (["--data", "no-such.csv", "--target", "y", "--runs", "1"], "no-such.csv"),
+    ],
+)
 def test_mistakes_are_refused_in_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(arguments) == 2
     shown = capsys.readouterr().err
@@ -71,17 +173,18 @@ def test_mistakes_are_refused_in_one_line(arguments: list[str], said: str, capsy
     assert shown.count("\n") == 1
 
 
-def test_a_broken_promise_is_said_and_chance_is_none(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_promise_is_said_and_chance_is_none() -> None:
     def cell(fails: tuple[float, float], passes: tuple[float, float]) -> Cell:
         shares = {
             "fail": Share(k=9, n=100, low=fails[0], high=fails[1]),
             "inconclusive": Share(k=1, n=100, low=0.0, high=0.1),
             "pass": Share(k=90, n=100, low=passes[0], high=passes[1]),
         }
-        return Cell(defect="selection", rows=10_000, base=0.3, planted=False, runs=100, verdicts={"audit": shares}, seconds=1.0)
+        return Cell(source="generated", rows=10_000, base=0.3, planted=False, runs=100, verdicts={"audit": shares}, seconds=1.0)
 
     def broken(*found: tuple[float, float]) -> list[str]:
-        return command.promises({"selection": Measured(digest="", date="2026-01-01", cells=[cell(*found)])})
+        given = {"check": "fairness.group", "plant": "", "size": 0.5, "build": "", "through": [], "target": "audit", "digest": ""}
+        return command.promises({"selection": Measured.model_validate(given | {"date": "2026-01-01", "cells": [cell(*found)]})})
 
     assert broken((0.04, 0.2), (0.7, 0.85)) == []
     assert "9 of 100 clean runs fail" in broken((0.06, 0.2), (0.7, 0.85))[0]
