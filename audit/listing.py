@@ -42,10 +42,10 @@ def detail(check: Check) -> str:
     if check.defaults:
         lines.append(f"  Parameters: {', '.join(f'{name} = {value}' for name, value in check.defaults.items())}")
     if not info.self_tests:
-        return "\n".join([*lines, "  How often it is right: not measured; nothing was planted for it"])
+        return "\n".join([*lines, "  How reliable it is: not measured; nothing was planted for it"])
     for test in info.self_tests:
         stale = "; STALE: the check, its limits or what is planted have changed since" if test.stale else ""
-        lines.append(f"  How often it is right, planted: {test.plant} ({test.size:g}); measured {test.date}, sources {test.digest}{stale}")
+        lines.append(f"  How reliable it is, planted: {test.plant} ({test.size:g}); measured {test.date}, sources {test.digest}{stale}")
         lines += [
             f"    {t.rows:>6,} rows ({t.source}), base rate {t.base:.0%}: found in {_share(t.found)} runs, false alarms in {_share(t.false_alarms)}"
             for t in test.tried

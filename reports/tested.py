@@ -9,7 +9,7 @@ from reports.words import Speaker, mark
 
 #: Sources of rows that are ours; others are names of data.
 SOURCES = {"generated": mark("generated"), "mortgages": mark("Boston mortgages")}
-NAME = mark("How often it is right")
+NAME = mark("How reliable this check is")
 
 
 def measured(info: CheckInfo, path: str, say: Speaker) -> Said:

@@ -108,7 +108,7 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) ->
                 if e.kind != "table":
                     show.grid(behind(e, where, say, MOST_ROWS), say, where)
     if tables := planted(check.info, path, say):
-        with st.expander(say.t("How often it finds what is planted, and how often it cries wolf")):
+        with st.expander(say.t("How often this check finds what is planted, and how often it cries wolf")):
             for k, table in enumerate(tables):
                 show.grid(table, say, f"{path}-planted-{k}")
 
