@@ -28,7 +28,8 @@ class ColumnRule(BaseModel):
     """[columns.NAME]: nothing declared means that a person can change the value to any that occurs, and that it is called by its name.
 
     `monotone` is the only direction in which the value can change; `range` its two ends; columns of one `one_hot` group are the values of one
-    fact, of which exactly one is 1. `label` is the column in words, `values` its values in words; either is a text or one for each language.
+    fact, of which exactly one is 1. `ratio` names the two columns of which this one is the first over the second, in whatever unit: it is never
+    changed by itself and moves when they do. `at_least` names the column below which it never falls. `label` is the column in words, `values` its values in words; either is a text or one for each language.
     `prohibited` marks what may be no reason (a prohibited basis or a stand-in for one); "age" follows 12 CFR 1002.6(b)(2).
     """
 
@@ -39,6 +40,8 @@ class ColumnRule(BaseModel):
     range: list[float] | None = None
     integer: bool = False
     one_hot: str | None = None
+    ratio: list[str] | None = None
+    at_least: str | None = None
     label: Words | None = None
     values: dict[str, Words] = {}
     prohibited: bool | Literal["age"] | None = None
@@ -52,12 +55,21 @@ class ColumnRule(BaseModel):
             raise ValueError(f"the range is upside down: {ends[0]:g} is above {ends[1]:g}")
         return ends
 
+    @field_validator("ratio")
+    @classmethod
+    def _two_columns(cls, of: list[str] | None) -> list[str] | None:
+        if of is not None and (len(of) != 2 or of[0] == of[1]):
+            raise ValueError("a ratio is of two different columns, the first over the second")
+        return of
+
     @model_validator(mode="after")
     def _consistent(self) -> ColumnRule:
         if self.immutable and self.monotone != "none":
             raise ValueError(f"immutable and monotone = {self.monotone!r} contradict each other")
         if self.one_hot is not None and (self.monotone != "none" or self.range is not None):
             raise ValueError("a column of a one_hot group is 0 or 1 and has neither monotone nor range")
+        if self.ratio is not None and (self.immutable or self.monotone != "none" or self.range is not None or self.one_hot is not None):
+            raise ValueError("a ratio moves with its two columns and has no limits of its own")
         return self
 
     @model_serializer(mode="wrap")
@@ -117,7 +129,7 @@ def refuse(
             if name not in given:
                 continue
             raise AuditError(f"[columns.{name}] names no column of the data", f"its columns are {', '.join(columns[:40])}")
-        for key in ("monotone", "range", "integer", "one_hot"):
+        for key in ("monotone", "range", "integer", "one_hot", "ratio", "at_least"):
             if getattr(rule, key) not in (None, False, "none") and kinds.get(name, "number") != "number":
                 raise AuditError(
                     f"[columns.{name}] says {key}, and the column holds no numbers but is of kind {kinds[name]}",
@@ -128,6 +140,7 @@ def refuse(
                 f"[columns.{name}] says prohibited = false, and {name!r} is a sensitive column",
                 "take it out of --sensitive, or leave prohibited out",
             )
+        _refuse_relations(name, rule, declared, kinds)
         if rule.one_hot is not None:
             groups.setdefault(rule.one_hot, []).append(name)
     for group, members in groups.items():
@@ -138,3 +151,14 @@ def refuse(
         for name in members:
             if name not in kinds:
                 raise AuditError(f"[columns.{name}] is in the one_hot group {group!r} and is no input of the model", "leave it out")
+
+
+def _refuse_relations(name: str, rule: ColumnRule, declared: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str]) -> None:
+    """AuditError where a column that this one moves with, or is held against, is no input of numbers, or moves with others itself."""
+    for other in [*(rule.ratio or ()), *([rule.at_least] if rule.at_least else ())]:
+        if kinds.get(other) != "number" or other == name:
+            raise AuditError(
+                f"[columns.{name}] names {other!r}, which is no other input that holds numbers", "correct [columns] in the plan"
+            )
+        if rule.ratio and "ratio" in declared.get(other, {}):
+            raise AuditError(f"[columns.{name}] is a ratio of {other!r}, which is a ratio itself", "name the columns that both derive from")

@@ -289,6 +289,10 @@ def attribution(evidence: Attribution, unit: str, most: int = 15) -> Spec:
     return whole({"width": 380, "height": {"step": 24}, "data": {"values": rows}, "layer": layers})
 
 
+#: The shade on which white and ink are told apart equally well (about 4.1 : 1).
+EVEN = 0.67
+
+
 def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
     """Numbers in cells, shaded by their share of the row; of a map, by their share of its greatest."""
     whole_numbers = all(v == int(v) for line_ in evidence.values for v in line_)
@@ -308,7 +312,7 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
                     "column": columns[c],
                     "share": share,
                     "text": f"{v:.{decimals}f}" if evidence.unit else number(v, "count" if whole_numbers else "percent"),
-                    "ink": "#ffffff" if share > 0.55 else "#10202e",
+                    "ink": "#ffffff" if share > EVEN else "#10202e",
                     "fill": shade(share),
                 }
             )

@@ -31,6 +31,11 @@ GATES = {
     "stability": mark("The parts depend too much on whom the row is compared with: {value} of their size, and {limit} is allowed."),
 }
 MOST_PARTS = 12
+#: The scale of an answer, in plain words first.
+UNITS = {
+    "logit": mark("the model's own scale, from which the score is made (logit)"),
+    "log-odds": mark("the model's own scale, from which the score is made (log-odds)"),
+}
 
 
 @dataclass(frozen=True)
@@ -239,7 +244,10 @@ class Page:
         notes = [
             say.t("Each way ends just where the decision turns: with a little less it no longer holds."),
             say.t("This is no promise. It holds for this version of the model, until {date} at the latest, and whoever decides may weigh other things.", date=self.d.valid_until),
-            say.t("Inputs were changed one by one; in life they move together. Found by search: an easier way may exist."), *self._fixed(),
+            say.t("Only what follows from others by definition moved along; in life more moves together. Found by search: an easier way may exist.")
+            if any(c.along for way in found.ways for c in way.changes)
+            else say.t("Inputs were changed one by one; in life they move together. Found by search: an easier way may exist."),
+            *self._fixed(),
         ]  # fmt: skip
         return Section(title, lines=lines, tables=tables, notes=notes)
 
@@ -250,7 +258,11 @@ class Page:
     def _way(self, way: Way, place: int, n: int) -> dict[str, Any]:
         say = self.say
         rows = [
-            {"what": self.called(c.column), "before": self.written(c.column, c.before), "after": self.written(c.column, c.after)}
+            {
+                "what": say.t("{name} (moves along)", name=self.called(c.column)) if c.along else self.called(c.column),
+                "before": self.written(c.column, c.before),
+                "after": self.written(c.column, c.after),
+            }
             for c in way.changes
         ]
         notes = []
@@ -274,7 +286,7 @@ class Page:
         )
         notes = [
             say.t("Right of the line an input raised the score for {wanted}, left of it it lowered it; the whiskers are 95 % intervals. It says what this model used, not what causes anything.", wanted=self.label(self._towards(e))),
-            say.t("{method}, against {n:count} applicants; unit: {unit}.", method=say.name(e.method, METHODS), n=e.background, unit=say.t(e.unit)),
+            say.t("{method}, against {n:count} applicants; unit: {unit}.", method=say.name(e.method, METHODS), n=e.background, unit=say.name(e.unit, UNITS) if e.unit in UNITS else say.t(e.unit)),
         ]  # fmt: skip
         if alert:
             alert = say.sentences([say.t("This explanation failed a test and must not be used."), alert])
@@ -291,7 +303,13 @@ class Page:
         values = [sign * p.value for p in parts]
         shown = Attribution(caption="", unit=e.unit, features=labels, values=values, low=[a for a, _ in ends], high=[b for _, b in ends])
         alt = self.say.join([f"{name} {number(v, 'signed')}" for name, v in zip(labels, values, strict=True)])
-        return Chart("", "", alt, charts.attribution(shown, self.say.t(e.unit), MOST_PARTS), "explanation.parts")
+        return Chart(
+            "",
+            "",
+            alt,
+            charts.attribution(shown, self.say.name(e.unit, UNITS) if e.unit in UNITS else self.say.t(e.unit), MOST_PARTS),
+            "explanation.parts",
+        )
 
     def values(self) -> list[dict[str, str]]:
         return [

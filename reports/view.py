@@ -116,8 +116,18 @@ def state_of_finding(finding: Finding) -> str:
     return _open(finding.verdict, [finding])
 
 
+def standing(check: CheckResult) -> list[Finding]:
+    """Of a check that shows several methods beside each other, the findings of those that no gate rejects: one that fails is crossed out alone."""
+    if check.info.id != "explanation.ways":
+        return []
+    failed = {f.slice.get("(method)") for f in check.findings if f.verdict == "fail"}
+    return [f for f in check.findings if f.slice.get("(method)") not in failed]
+
+
 def state_of(check: CheckResult) -> str:
     """The key of its look: the verdict where it ran, else what happened to it."""
+    if check.about == "evidence" and check.verdict == "fail" and not check.rejected and (stand := standing(check)):
+        return next(v for v in ("inconclusive", "pass", "not_judged") if v in {f.verdict for f in stand})
     if check.rejected or (check.about == "evidence" and check.verdict == "fail"):
         return "rejected"
     return _open(check.verdict, check.findings) if check.status == "completed" else check.status

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audit.errors import AuditError
-from audit.explain.explained import FROM_ANSWERS, Explained, Method, defined
+from audit.explain.explained import FROM_ANSWERS, METHODS, Explained, Method, defined
+from audit.explain.gap import METHODS as CALLED
 from audit.explain.groups import grouped
 from audit.explain.kept import shared
 from audit.explain.lime import lime
@@ -44,6 +45,8 @@ STARTS, STEPS = 10, 800
 ENOUGH = 200
 #: Rows that tell what a path takes.
 TRIED = 8
+#: Random points on random lines that GradientSHAP takes for a row.
+DRAWS = 200
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Explainer:
         if not self.beside:
             return self._from_answers(frame, stream)
         params = {} if randomise is None else {"randomise": randomise}
+        if self.method == "gradient_shap":
+            params |= {"draws": DRAWS, "seed": int(self.ctx.rng(f"draws{stream}").integers(2**31))}
         found = [self._beside(frame, output, **params) for output in self.outputs]
         return [e.summed(self.groups) for e in found] if self.groups else found
 
@@ -165,11 +170,30 @@ def explainer(
     error of Kernel SHAP on the games of the tests and of the benchmark.
     """
     settled, together, outputs = ctx.settled, groups or {}, _outputs(ctx.settled)
-    if "tree_shap" in settled.methods and method == AUTO:
-        return Explainer(ctx, "tree_shap", background, outputs, together)
-    if "integrated_gradients" in settled.methods and method == AUTO:
-        return Explainer(ctx, "integrated_gradients", take(background, slice(0, STARTS)), outputs, together)
+    beside = runs_beside(settled.methods, method)
+    if beside == "integrated_gradients":
+        return Explainer(ctx, beside, take(background, slice(0, STARTS)), outputs, together)
+    if beside is not None:
+        return Explainer(ctx, beside, background, outputs, together)
     return from_answers(ctx, background, groups=groups, coalitions=coalitions, method=method)
+
+
+def runs_beside(able: Sequence[str], method: str) -> Method | None:
+    """Which method runs where the model is: the one that is named, or the first that fits among those that the model is `able` to; None for those
+    that ask for answers alone."""
+    if method == AUTO:
+        fitting: tuple[Method, ...] = ("tree_shap", "integrated_gradients")
+        return next((m for m in fitting if m in able), None)
+    return next((m for m in METHODS if m == method and m not in FROM_ANSWERS), None)
+
+
+def refuse_method(able: Sequence[str], method: str, answers: Sequence[Method] = FROM_ANSWERS) -> None:
+    """AuditError where the plan names a method that this model does not allow, or, of `answers`, one that such rows do not."""
+    allowed = [AUTO, *answers, *(m for m in METHODS if m in able and m not in FROM_ANSWERS)]
+    if method not in allowed:
+        raise AuditError(
+            f"the plan asks for {CALLED[method]} ({method}), which this model does not allow", f"choose one of {', '.join(allowed)}"
+        )
 
 
 def from_answers(
@@ -237,6 +261,7 @@ def settled_method(ctx: Context, size: int, background: int, budget: int, *, par
     open is far less than what fewer rows would.
     """
     d = parts or max(1, len(ctx.facts.features))
+    refuse_method([m for m in ctx.settled.methods if m != "grad_cam"], method)  # which is for pictures
     if method == "exact_shap" and d > MOST_EXACT:
         raise AuditError(
             f"SHAP over all coalitions of {d} inputs would ask {1 << d:,} of them for every row",
@@ -251,10 +276,11 @@ def settled_method(ctx: Context, size: int, background: int, budget: int, *, par
 def affordable(ctx: Context, size: int, background: int, budget: int, *, parts: int = 0, method: str = AUTO) -> int:
     """Rows that fit into `budget` model evaluations, fixed before anything is explained (forward and backward count as three)."""
     d = parts or max(1, len(ctx.facts.features))
-    if "tree_shap" in ctx.settled.methods and method == AUTO:
-        cost = background
-    elif "integrated_gradients" in ctx.settled.methods and method == AUTO:
+    beside = runs_beside(ctx.settled.methods, method)
+    if beside == "integrated_gradients":
         cost = round(3 * min(STARTS, background) * steps(ctx))
+    elif beside is not None:
+        cost = {"tree_shap": background, "deep_shap": 3 * background, "gradient_shap": 3 * DRAWS}.get(beside, 3)
     else:
         cost = background * (1 << d if d <= MOST_EXACT and method in (AUTO, "exact_shap") else wanted(d))
     return max(10, min(size, budget // cost))

@@ -133,11 +133,12 @@ class Reasons(Frozen):
 
 
 class Change(Frozen):
-    """One input from one value to another."""
+    """One input from one value to another; `along`: not changed by itself, but because it derives from what is."""
 
     column: str
     before: Value
     after: Value
+    along: bool = False
 
 
 class Way(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -18,8 +18,11 @@ Method = Literal[
     "tree_shap", "integrated_gradients", "deep_shap", "exact_shap", "kernel_shap", "leverage_shap", "lime", "gradient_x_input", "gradient_shap", "lrp",
     "grad_cam",
 ]  # fmt: skip
+METHODS: tuple[Method, ...] = get_args(Method)
 #: Methods that need nothing but answers.
 FROM_ANSWERS: tuple[Method, ...] = ("exact_shap", "kernel_shap", "leverage_shap", "lime")
+#: Methods that do not claim to add up to the answer.
+PARTIAL: frozenset[Method] = frozenset({"lrp", "grad_cam", "gradient_x_input"})
 #: What stands in for an input that is switched off: its values in background rows, or the rows that went each way when the trees were grown.
 Estimand = Literal["background", "path_dependent"]
 #: Where an output hardly moves from the base value, the miss is taken relative to this share of the output's standard deviation.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audit.explain.explained import PARTIAL
 from audit.result import Measurement, Message
 from audit.stats.quantiles import quantile
 from audit.text import message
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from audit.explain.explained import Explained
 
 #: What a method is called in a sentence.
-METHODS = {
+METHODS: dict[str, str] = {
     "tree_shap": "tree SHAP",
     "integrated_gradients": "Integrated Gradients",
     "deep_shap": "DeepLIFT-SHAP",
@@ -43,6 +44,8 @@ def believed(ctx: Context, found: list[Explained]) -> Iterator[Measurement]:
     The completeness gap, unless the method does not claim to be complete; the 95th percentile over the rows of the largest standard error in the
     range of a row's values, where something was drawn; the median fit of surrogate models.
     """
+    if found[0].method in PARTIAL:
+        return
     if found[0].fit is None:
         yield gap(ctx, found)
     else:

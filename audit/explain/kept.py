@@ -26,10 +26,16 @@ ARRAYS = ("values", "base", "answer", "error", "fit")
 MAKER = "explanation.global"
 
 
+def as_maker(ctx: Context) -> Context:
+    """The same context with the random numbers of `MAKER`, and the client that it has."""
+    same = copy.copy(ctx)
+    same.check = MAKER
+    return same
+
+
 def shared(ctx: Context, what: dict[str, Any], make: Callable[[Context], list[Explained]]) -> list[Explained]:
     """`make` of the context of `MAKER`, or what another check got from it when it asked for the same."""
-    same = copy.copy(ctx)  # with the client that it has
-    same.check = MAKER
+    same = as_maker(ctx)
     if ctx.work is None:
         return make(same)
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

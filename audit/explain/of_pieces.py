@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.asking import predict
-from audit.explain.attribute import AUTO, draw, wanted
-from audit.explain.explained import FROM_ANSWERS, Explained, Method
+from audit.explain.attribute import AUTO, draw, refuse_method, runs_beside, wanted
+from audit.explain.explained import FROM_ANSWERS, PARTIAL, Explained, Method
 from audit.explain.gap import METHODS
+from audit.explain.kept import as_maker
 from audit.explain.parts import Game, game
 from audit.explain.pieces import Piece, Pieces, Regions, Single, Stretches, Words, pieces_of, usual
 from audit.explain.shapley import exact, sampled
@@ -39,11 +40,9 @@ if TYPE_CHECKING:
 BESIDE: tuple[Method, ...] = ("deep_shap", "integrated_gradients")
 #: An upper quartile of the miss above this on the first rows: the method does not see how this model works (methods.md, XAI-01).
 TOO_FAR = 0.05
-PROBED = 10
+PROBED, START = 10, 50
 #: Up to so many parts every coalition is asked: 2⁹ is what a row costs at least where they are drawn.
 FEW = 9
-#: Methods that do not claim to add up to the answer.
-PARTIAL = frozenset({"lrp", "grad_cam", "gradient_x_input"})
 #: Steps of Integrated Gradients that a row is taken to cost before any is asked; forward and backward count as three.
 STEPS = 200
 #: Passes forward and backward of other methods beside the model.
@@ -51,13 +50,14 @@ ONE = {"grad_cam": 1, "lrp": 1, "gradient_x_input": 1, "gradient_shap": 100}
 
 
 class Seen(NamedTuple):
-    """`explained` by place (n, d); `present` (n, d): the parts that each row has; `instead`: why another method stands in."""
+    """`explained` by place (n, d); `present` (n, d): the parts that each row has; `instead`: why another method stands in; `way`: what explained."""
 
     explained: Explained
     pieces: Pieces
     present: Bools
     frame: Frame
     instead: Message | None
+    way: Way | None = None
 
     @property
     def where(self) -> ComputedIn:
@@ -121,7 +121,7 @@ class Way:
 
     def numbers(self, frame: Frame) -> Floats:
         """Attributions (n, numbers of a row) before they are added up by part, as of single pixels; for methods beside the model."""
-        return _numbers(self, frame, self.parts(frame), predict(self.ctx.client, frame), None, {})[0]
+        return _numbers(self, frame, self.parts(frame), predict(self.ctx.client, frame), None, self._params())[0]
 
     def explain(self, frame: Frame, own: Places | None = None, *, stream: str = "", randomise: int | None = None) -> Explained:
         """Attributions by place (n, d), of the column `own` (n,) of each row's answers, or the one that is its own.
@@ -131,7 +131,13 @@ class Way:
         """
         if self.method is None:
             return _fromanswers_of(self, frame, own, stream)
-        return _beside(self, frame, own, {} if randomise is None else {"randomise": randomise})
+        return _beside(self, frame, own, self._params(stream) | ({} if randomise is None else {"randomise": randomise}))
+
+    def _params(self, stream: str = "") -> dict[str, int]:
+        """What a method that draws is told of its draws."""
+        if self.method != "gradient_shap":
+            return {}
+        return {"draws": ONE["gradient_shap"], "seed": int(self.ctx.rng(f"draws{stream}").integers(2**31))}
 
 
 def picked(answers: Floats, own: Places) -> Floats:
@@ -151,23 +157,29 @@ def explain_ways(ctx: Context, rows: int, background: int, budget: int, method: 
     return [explain_pieces(ctx, rows, background, budget, by_field=way, method=method) for way in by_fields(ctx)]
 
 
-def chosen(ctx: Context, frame: Frame, background: Frame, *, by_field: bool = False, method: str = AUTO) -> tuple[Way, Message | None]:
-    """The method that does for this model, tried on the first rows, and why another that was tried first does not."""
-    instead = None
+def chosen(ctx: Context, background: Frame, *, by_field: bool = False, method: str = AUTO) -> tuple[Way, Message | None]:
+    """The method that is named, or the one that does for this model, and why another that was tried first does not.
+
+    It is tried on the rows that `MAKER` draws first, so that every check has the same.
+    """
+    refuse_method(ctx.settled.methods, method, ("leverage_shap",))
+    if (named := runs_beside(ctx.settled.methods, method)) is not None and method != AUTO:
+        return Way(ctx, named, background, by_field), None
+    instead, maker = None, as_maker(ctx)
+    tried, start = draw(maker, PROBED, START)
     # From silence to sound a logarithm of its energy has no slope that steps could follow; fields have no line of their own.
     able = () if by_field or any(spec.kind == "audio" for spec in ctx.facts.features) else BESIDE
-    for name in (m for m in able if m in ctx.settled.methods and method in (AUTO, m)):
-        way = Way(ctx, name, background)
-        instead = _misses(way, frame)
+    for name in (m for m in able if m in ctx.settled.methods and method == AUTO):
+        instead = _misses(Way(maker, name, start), tried)
         if instead is None:
-            return way, None
+            return Way(ctx, name, background), None
     return Way(ctx, None, background, by_field), instead
 
 
 def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_field: bool = False, method: str = AUTO) -> Seen:
     """Up to `size` sampled rows that fit into `budget` model evaluations, at least 10, explained by their parts."""
     frame, base = draw(ctx, size, background)
-    way, instead = chosen(ctx, frame, base, by_field=by_field, method=method)
+    way, instead = chosen(ctx, base, by_field=by_field, method=method)
     some = take(frame, slice(0, affordable(way, frame, budget)))
     return seen(way, way.explain(some), some, instead)
 
@@ -198,7 +210,7 @@ def seen(way: Way, found: Explained, frame: Frame, instead: Message | None = Non
     present = np.zeros(found.values.shape, dtype=bool)
     for i in range(rows(frame)):
         present[i, parts.at(i)] = True
-    return Seen(found, parts, present, frame, instead)
+    return Seen(found, parts, present, frame, instead, way)
 
 
 def _replaced(values: Floats, parts: Pieces, some: Pieces, keep: Places) -> Floats:
@@ -229,11 +241,10 @@ def _usual(piece: Piece, column: Array | Categories) -> Array | Categories:
 
 
 def _misses(way: Way, frame: Frame) -> Message | None:
-    """Why this method does not do for this model, tried on the first rows; None where it does."""
+    """Why this method does not do for this model, tried on some rows; None where it does."""
     assert way.method is not None
-    some = take(frame, slice(0, PROBED))
     try:
-        found = _beside(way, some, None, {"max_steps": 2 * STEPS} if way.method == "integrated_gradients" else {})
+        found = _beside(way, frame, None, {"max_steps": 2 * STEPS} if way.method == "integrated_gradients" else {})
     except WorkerError as error:
         if error.kind not in ("contract", "model"):
             raise
@@ -245,7 +256,7 @@ def _misses(way: Way, frame: Frame) -> Message | None:
         return None
     return message(
         "{method} misses what it should add up to by {miss:percent} or more in a quarter of {n:count} rows, so the model's answers alone were asked.",
-        method=message(METHODS[way.method]), miss=min(miss, 1.0), n=rows(some),
+        method=message(METHODS[way.method]), miss=min(miss, 1.0), n=rows(frame),
     )  # fmt: skip
 
 
@@ -277,7 +288,6 @@ def _numbers(way: Way, frame: Frame, parts: Pieces, said: Prediction, own: Place
     else:
         asked = {int(output): np.flatnonzero(own == output) for output in np.unique(own)}
     values, base = np.zeros((rows(frame), _width(frame, words))), np.zeros(rows(frame))
-    params = params | ({"draws": ONE["gradient_shap"]} if way.method == "gradient_shap" else {})
     for output, those in asked.items():
         found = ctx.client.attribute(take(frame, those), way.start, method=str(way.method), output=output, words=words, **params)
         values[those], base[those] = found.values, found.base

@@ -72,7 +72,7 @@ class Search:
         """For each row (n, d) up to `most` ways with different facts changed, the cheapest plausible ones first; an empty list where none was found."""
         if len(own) > ROWS:
             return [way for start in range(0, len(own), ROWS) for way in self.ways(own[start : start + ROWS], most)]
-        _, gap = self._ask(own)
+        _, gap = self._ask(own, own)
         pool: list[list[tuple[float, Floats]]] = [[] for _ in own]
         if self.descent is not None:
             self._descend(own, self.descent, pool)
@@ -91,21 +91,28 @@ class Search:
                 (j,) = fact.columns
                 off = 1 + NOISE * rng.uniform(-1, 1, len(found))
                 missed[:, j] = np.where(found[:, j] != own[:, j], found[:, j] * off, found[:, j])
-            still += self._ask(missed)[0]
+            still += self._ask(own, missed)[0]
         return still / TRIES
 
-    def _ask(self, matrix: Floats) -> tuple[Bools, Floats]:
-        if not len(matrix):
+    def _ask(self, own: Floats, changed: Floats) -> tuple[Bools, Floats]:
+        """The decision on changed rows (m, d), each of the row `own` (m, d), with what moves along moved; none where such a row cannot be."""
+        if not len(changed):
             return np.zeros(0, dtype=bool), np.zeros(0)
+        matrix = self.space.derived(own, changed)
         self.asked += len(matrix)
         parts = [self.ask(matrix[i : i + BATCH]) for i in range(0, len(matrix), BATCH)]
         ok, gap = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        ok &= self.space.possible(own, matrix)
         return ok & np.isfinite(gap), np.where(np.isfinite(gap), gap, np.inf)
 
     def _descend(self, own: Floats, descent: Descent, pool: list[list[tuple[float, Floats]]]) -> None:
         """Where the gradient leads, made small; what costs more than that need not be tried."""
         found = descent(own)
-        ok = self._ask(found)[0] & self.space.changed(own, found).any(axis=1) & ~self.space.violations(own, found)
+        ok = (
+            self._ask(own, found)[0]
+            & self.space.changed(own, found).any(axis=1)
+            & ~self.space.violations(own, self.space.derived(own, found))
+        )
         at = np.flatnonzero(ok)
         found = self._smallest(own[at], found[at])
         for i, cost, values in zip(at, self.space.cost(own[at], found), found, strict=True):
@@ -128,7 +135,7 @@ class Search:
             cost = self.space.cost(own[origin], changed)
             keep = cost < best[origin]
             source, changed, which, origin, cost = source[keep], changed[keep], which[keep], origin[keep], cost[keep]
-            ok, far = self._ask(changed)
+            ok, far = self._ask(own[origin], changed)
             for i in np.flatnonzero(ok):
                 pool[origin[i]].append((float(cost[i]), changed[i]))
                 best[origin[i]] = min(best[origin[i]], cost[i])
@@ -175,7 +182,7 @@ class Search:
                 mixed = _where(fact, self._reachable(fact, mine, self.accepted), self.accepted, mixed)
             order = np.argsort(self.space.cost(mine, mixed), kind="stable")[:DONORS]
             mixed = np.unique(mixed[order], axis=0)
-            ok, _ = self._ask(mixed)
+            ok, _ = self._ask(np.repeat(own[i : i + 1], len(mixed), axis=0), mixed)
             for candidate in mixed[ok][:3]:
                 slim = self._sparser(own[i : i + 1], candidate[None])[0]
                 pool[i].append((float(self.space.cost(own[i : i + 1], slim[None])[0]), slim))
@@ -199,7 +206,8 @@ class Search:
         found = np.stack([values for ways in pool for _, values in ways])
         before = own[owner]
         found = self._smallest(before, found)
-        ok, _ = self._ask(found)  # asked again, as it would be handed over
+        found = self.space.derived(before, found)
+        ok, _ = self._ask(before, found)  # asked again, as it would be handed over
         ok &= ~self.space.violations(before, found)
         cost, changed = self.space.cost(before, found), self.space.changed(before, found)
         near = self._distance(found)
@@ -232,7 +240,7 @@ class Search:
                 middle = (near + far) / 2 if halving else far  # first where it is, at the column's precision
                 trial = found[active].copy()
                 trial[:, j] = fact.rounded(middle, own[active, j])
-                ok, _ = self._ask(trial)
+                ok, _ = self._ask(own[active], trial)
                 ok &= (trial[:, j] >= fact.low) & (trial[:, j] <= fact.high) & (trial[:, j] != own[active, j])
                 far, near = np.where(ok, trial[:, j], far), np.where(ok | (halving == 0), near, middle)
             found[active, j] = far
@@ -249,7 +257,7 @@ class Search:
             for k, i in enumerate(active):
                 columns = list(self.space.facts[order[i, place]].columns)
                 trial[k, columns] = own[i, columns]
-            ok, _ = self._ask(trial)
+            ok, _ = self._ask(own[active], trial)
             ok &= np.any((trial != own[active]) & ~np.isnan(own[active]), axis=1)
             found[active[ok]] = trial[ok]
         return found

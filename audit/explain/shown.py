@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
-from audit.explain.pieces import Fields, Piece, Regions, Single, Words
+from audit.explain.pieces import Events, Fields, Piece, Regions, Single, Words
+from audit.explain.runner_up import runner_up
 from audit.measure import rate, value
 from audit.result import Attribution, Column, Heatmap, Measurement, Message, Table
 from audit.stats.losses import mean_loss
@@ -43,6 +44,11 @@ MOVE_MOST = {
     "Events": "The events that move the answers most, where t is the last: {names}",
     "Fields": "The fields of the events that move the answers most: {names}",
     "Single": "The inputs that move the answers most: {names}",
+}
+STRONGEST = {
+    "Events": "Of the events, the strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
+    "Fields": "Of the fields of all events, the strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
+    "Single": "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
 }
 NONE = "Nothing could be shown that at least {least:count} rows share"
 #: What stands in for what is switched off.
@@ -84,6 +90,9 @@ def overall(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
         yield from _measured(lines, SLICES[type(piece).__name__], seen.where, pictures)
     for measured in believed(ctx, [found]):
         yield measured.model_copy(update={"computed_in": seen.where})
+    if named and not np.any(found.values):
+        yield _with_notes(message("No input can be named: every attribution of these {n:count} rows is 0.", n=len(found.values)), seen)
+        return
     yield _sentence(ctx, seen, [line.name for line in named[:3] if line.estimate.value != 0])
 
 
@@ -209,11 +218,14 @@ def differences(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
     for j in shown:
         share = rate(ctx, "top_reason_share", int(wins[j]), len(with_parts), slice_={kinds[j]: names[j]})
         yield share.model_copy(update={"computed_in": seen.where})
+    yield from runner_up(ctx, seen)
     for measured in believed(ctx, [found]):
         yield measured.model_copy(update={"computed_in": seen.where})
     if shown:
+        inputs = seen.pieces.inputs
+        kind = type(inputs[0]).__name__ if len(inputs) == 1 and isinstance(inputs[0], Events | Fields) else "Single"
         said = message(
-            "The strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
+            STRONGEST[kind],
             name=who({kinds[shown[0]]: names[shown[0]]}), share=int(wins[shown[0]]) / len(with_parts), n=len(with_parts),
         )  # fmt: skip
     else:

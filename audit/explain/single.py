@@ -289,8 +289,9 @@ class Single:
     def _way(self, search: Search, found: Found) -> Way:
         assert self.judge is not None
         after = search.space.coding.frame(found.values[None])
+        along = {fact.name for fact, *_ in search.space.ratios}
         changes = [
-            Change(column=name, before=self.value(name), after=plain(after[name]))
+            Change(column=name, before=self.value(name), after=plain(after[name]), along=name in along)
             for name in self.frame
             if plain(after[name]) != self.value(name)
         ]

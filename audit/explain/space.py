@@ -30,7 +30,7 @@ GRID = 16
 #: A way out leads to values between these quantiles of the data, so that it does not lead where nobody is.
 ENDS = (0.01, 0.99)
 #: Why a fact cannot change.
-Fixed = Literal["immutable", "prohibited", "date", "constant"]
+Fixed = Literal["immutable", "prohibited", "date", "constant", "derived"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class Fact:
 
     def cost(self, own: Floats, other: Floats) -> Floats:
         """Cost (n,) of the change between rows (n, d): the shift in percentiles (Ustun, Spangher and Liu 2019), or that of another category."""
+        if self.fixed == "derived":
+            return np.zeros(len(own))  # paid for where it comes from
         before, after = own[:, self.columns], other[:, self.columns]
         if self.numeric:
             assert self.grid is not None
@@ -151,13 +153,55 @@ class Space:
         return np.asarray(np.sum([fact.cost(own, other) for fact in self.facts], axis=0))
 
     def changed(self, own: Floats, other: Floats) -> Bools:
-        """Which facts (n, facts) differ between rows (n, d); missing is equal to missing."""
+        """Which facts (n, facts) differ between rows (n, d); missing is equal to missing, and what only moves along with others does not count."""
         same = _same(own, other)
-        return np.stack([~same[:, fact.columns].all(axis=1) for fact in self.facts], axis=1)
+        return np.stack([~same[:, fact.columns].all(axis=1) & (fact.fixed != "derived") for fact in self.facts], axis=1)
+
+    @property
+    def ratios(self) -> list[tuple[Fact, int, int]]:
+        """The facts that move with two others, and the columns of those."""
+        place = {name: j for j, name in enumerate(self.coding.names)}
+        of = {fact.name: self.rules[fact.name].ratio for fact in self.facts if fact.fixed == "derived"}
+        return [(fact, place[pair[0]], place[pair[1]]) for fact in self.facts if (pair := of.get(fact.name)) is not None]
+
+    @property
+    def sources(self) -> set[int]:
+        """The columns that others move with, or are held against."""
+        place = {name: j for j, name in enumerate(self.coding.names)}
+        floors = {place[rule.at_least] for rule in self.rules.values() if rule.at_least in place}
+        return floors | {j for _, above, below in self.ratios for j in (above, below)}
+
+    def derived(self, own: Floats, other: Floats) -> Floats:
+        """`other` (n, d) with each ratio moved as far as its two columns were, at its own precision; NaN where that is not defined."""
+        if not self.ratios:
+            return other
+        out = other.copy()
+        for fact, above, below in self.ratios:
+            (j,) = fact.columns
+            with np.errstate(divide="ignore", invalid="ignore"):
+                exact = own[:, j] * (other[:, above] / own[:, above]) / (other[:, below] / own[:, below])
+            tidy = np.round(np.rint(exact / fact.step) * fact.step, max(0, -int(np.floor(np.log10(fact.step))))) if fact.step else exact
+            stays = _same(own[:, above], other[:, above]) & _same(own[:, below], other[:, below])
+            out[:, j] = np.where(stays, own[:, j], np.where(np.isfinite(tidy), tidy, np.nan))
+        return out
+
+    def possible(self, own: Floats, other: Floats) -> Bools:
+        """Whether each changed row (n, d) can be at all: what moves with others is defined, and nothing that moved lies below what it never falls below."""
+        fine = np.ones(len(own), dtype=bool)
+        for fact, *_ in self.ratios:
+            fine &= _same(own[:, fact.columns[0]], other[:, fact.columns[0]]) | np.isfinite(other[:, fact.columns[0]])
+        place = {name: j for j, name in enumerate(self.coding.names)}
+        for name, floor in ((name, rule.at_least) for name, rule in self.rules.items() if rule.at_least is not None):
+            if name in place and floor in place:
+                j, k = place[name], place[floor]
+                moved = ~_same(own[:, j], other[:, j]) | ~_same(own[:, k], other[:, k])
+                with np.errstate(invalid="ignore"):
+                    fine &= ~(moved & (other[:, j] < other[:, k]))
+        return fine
 
     def violations(self, own: Floats, other: Floats) -> Bools:
         """Rows (n,) whose change breaks a declaration, straight from the rules and not from what the search made of them."""
-        broken = np.zeros(len(own), dtype=bool)
+        broken = ~self.possible(own, other) | ~_same(self.derived(own, other), other).all(axis=1)
         groups: dict[str, list[int]] = {}
         for j, name in enumerate(self.coding.names):
             before, after, rule = own[:, j], other[:, j], self.rules.get(name, ColumnRule())
@@ -212,6 +256,8 @@ def space_of(reference: Frame, rules: Mapping[str, ColumnRule], sensitive: Itera
 
 def _fixed(names: list[str], rules: Mapping[str, ColumnRule], sensitive: frozenset[str]) -> Fixed | None:
     declared = [rules.get(name, ColumnRule()) for name in names]
+    if any(rule.ratio is not None for rule in declared):
+        return "derived"
     if any(rule.immutable for rule in declared):
         return "immutable"
     return "prohibited" if any(forbidden(n, r, sensitive) for n, r in zip(names, declared, strict=True)) else None

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.explain.attribute import AUTO, draw
+from audit.explain.explained import PARTIAL
 from audit.explain.gap import METHODS
 from audit.explain.gates import controls, measured
 from audit.explain.gates.deletion import STEPS
 from audit.explain.gates.findings import Gate, unfit
 from audit.explain.gates.pieces import PiecesBench, bench
 from audit.explain.gates.trial import APPROXIMATE
-from audit.explain.of_pieces import PARTIAL, Way, chosen
+from audit.explain.of_pieces import Way, chosen
 from audit.explain.pieces import Regions
 from audit.judge import judge_reported
 from audit.measure import value
@@ -58,7 +59,7 @@ def main_way(ctx: Context, rows: int, background: int) -> tuple[Way, Frame]:
     """The method that `explanation.global` shows, and rows."""
     shown = ctx.plan.checks["explanation.global"].params if "explanation.global" in ctx.plan.checks else {}
     frame, base = draw(ctx, rows, background)
-    return chosen(ctx, frame, base, method=str(shown.get("method", AUTO)))[0], frame
+    return chosen(ctx, base, method=str(shown.get("method", AUTO)))[0], frame
 
 
 def judged(way: Way, frame: Frame, main: PiecesBench, *, size: int, budget: int) -> Judged:

@@ -74,6 +74,9 @@ class Ground:
             least, most = self.ends(fact)
             x = values[:, j]
             low[:, j], high[:, j] = np.maximum(low[:, j], np.minimum(x, least)), np.minimum(high[:, j], np.maximum(x, most))
+            rule = self.space.rules.get(fact.name)
+            if rule is not None and rule.at_least in self.space.coding.names:  # which itself does not move: see `ground_of`
+                low[:, j] = np.maximum(low[:, j], np.minimum(x, own[:, self.space.coding.names.index(rule.at_least)]))
             if fact.direction:
                 (low if fact.direction > 0 else high)[:, j] = x
             if step := self._step(fact):
@@ -110,7 +113,7 @@ class Ground:
 
 def ground_of(space: Space) -> Ground:
     """The facts that may change; dates and columns without another value are none."""
-    free = [fact for fact in space.facts if fact.fixed is None]
+    free = [f for f in space.facts if f.fixed is None and not space.sources & set(f.columns)]  # what others move with or are held against
     return Ground(
         space, [f for f in free if f.numeric and np.nanstd(space.reference[:, f.columns[0]]) > 0], [f for f in free if not f.numeric]
     )

@@ -48,6 +48,9 @@ def test_declarations_that_do_not_fit_the_data_are_refused_by_name() -> None:
     assert "is no input of the model" in refused({"age": {"one_hot": "g"}, "sex": {"one_hot": "g"}})
     assert "'sex' is a sensitive column" in refused({"sex": {"prohibited": False}}, sensitive=["sex"])
     assert "columns.age.range is not valid" in refused({"age": {"range": [2, 1]}})
+    assert "[columns.age] names 'gone', which is no other input that holds numbers" in refused({"age": {"at_least": "gone"}})
+    assert "a ratio is of two different columns" in refused({"age": {"ratio": ["job", "job"]}})
+    assert "has no limits of its own" in refused({"age": {"ratio": ["job", "sex"], "immutable": True}})
     fitting = {"age": {"range": [1, 2]}, "job": {"immutable": True}, "sex": {"label": "sex"}, "gone": {"label": "logged"}}
     columns.refuse(fitting, [], [], ["age", "job", "sex"], KINDS)
 

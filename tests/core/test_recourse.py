@@ -418,3 +418,48 @@ def test_a_ratio_of_means_and_when_there_is_none() -> None:
     same = mean_ratio([2.0, 2.0], [1.0, 1.0], level=0.9, draws=25, rng=rng)
     assert same is not None
     assert (same.low, same.value, same.high) == (2, 2, 2)
+
+
+def test_a_ratio_moves_with_what_it_is_of_and_never_alone() -> None:
+    """Granted where loan / price is at most 0.8: from 95 over 100 the loan falls to 80, and the ratio, which may not be changed, with it."""
+    rng = np.random.default_rng(5)
+    loan, price = rng.integers(50, 100, 500).astype(float), np.full(500, 100.0) + rng.integers(0, 2, 500)
+    frame: dict[str, Any] = {"loan": loan, "price": price, "share": np.round(loan / price, 3)}
+    rules = {
+        "loan": ColumnRule(monotone="decreasing"),
+        "price": ColumnRule(immutable=True),
+        "share": ColumnRule(ratio=["loan", "price"]),
+    }
+    space = space_of(frame, rules, [])
+
+    def ask(matrix: Any) -> tuple[Any, Any]:
+        return matrix[:, 2] <= 0.8, np.maximum(0, matrix[:, 2] - 0.8)
+
+    own = np.array([[95.0, 100.0, 0.95]])
+    ((way,),) = Search(space, ask, space.reference[ask(space.reference)[0]]).ways(own)
+    assert way.values.tolist() == [80, 100, 0.8]
+    assert way.changes == 1, "what moves along is no change of its own"
+    assert not space.violations(own, way.values[None])[0]
+    alone, unmoved = np.array([[95.0, 100.0, 0.8]]), np.array([[80.0, 100.0, 0.95]])
+    assert space.violations(own, alone)[0], "the ratio alone"
+    assert space.violations(own, unmoved)[0], "the loan without the ratio"
+    none = np.array([[0.0, 100.0, 0.0]])
+    assert not space.possible(none, space.derived(none, own))[0], "from nothing nobody can say how far a ratio moves"
+
+
+def test_what_never_falls_below_another_column_stops_there() -> None:
+    """All debts hold those of the home: from 40 with 30 for the home they can fall to 30, not to the 25 that is asked."""
+    rng = np.random.default_rng(6)
+    home = rng.integers(10, 50, 500).astype(float)
+    frame: dict[str, Any] = {"debts": home + rng.integers(0, 20, 500), "home": home}
+    rules = {"debts": ColumnRule(monotone="decreasing", at_least="home"), "home": ColumnRule(immutable=True)}
+    space = space_of(frame, rules, [])
+
+    def below(limit: float) -> Any:
+        return lambda matrix: (matrix[:, 0] <= limit, np.maximum(0, matrix[:, 0] - limit))
+
+    own = np.array([[40.0, 30.0]])
+    assert Search(space, below(25), space.reference[:0]).ways(own) == [[]]
+    ((way,),) = Search(space, below(32), space.reference[:0]).ways(own)
+    assert way.values.tolist() == [32, 30]
+    assert space.violations(own, np.array([[25.0, 30.0]]))[0]

@@ -21,7 +21,7 @@ from audit.checks.robustness import mix, noise, rules
 from audit.cutoffs import CAPTIONS
 from audit.dataset import MISSING
 from audit.explain.gap import METHODS
-from audit.explain.shown import MOVE_MOST, STARTS
+from audit.explain.shown import MOVE_MOST, STARTS, STRONGEST
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS
@@ -47,6 +47,7 @@ TABLES = {
     "METHODS": METHODS,
     "MOVE_MOST": MOVE_MOST,
     "STARTS": STARTS,
+    "STRONGEST": STRONGEST,
     "READINGS": READINGS,
     "JUDGED_FOR": JUDGED_FOR,
     "LEVELS": LEVELS,

@@ -15,11 +15,13 @@ from audit import plan as plans
 from audit.context import Context
 from audit.errors import AuditError
 from audit.explain.attribute import affordable, explain, settled_method
+from audit.explain.explained import PARTIAL
+from audit.explain.gap import METHODS as CALLED
 from audit.explain.groups import by_correlation, grouped
 from audit.judge import judge_reported
 from audit.probe import collect
 from audit.result import Finding
-from audit.subject.client import Prediction
+from audit.subject.client import Attributions, Prediction
 from audit.subject.frame import Frame
 from audit.text import render
 
@@ -110,6 +112,31 @@ def test_more_coalitions_than_can_be_asked_are_refused_in_one_line(tmp_path: Pat
     ctx, _ = context(tmp_path, "explanation.global", columns(20), lambda f: f["c0"])
     with pytest.raises(AuditError, match="1,048,576 of them for every row"):
         explain(ctx, 10, 5, budget=10_000, method="exact_shap")
+
+
+def test_a_method_is_used_by_its_name_and_one_that_the_model_does_not_allow_is_refused(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def attribute(frame: Frame, background: Frame, *, method: str, **_: Any) -> Attributions:
+        asked.append(method)
+        values = np.stack([np.asarray(c, dtype=float) for c in frame.values()], axis=1)
+        return Attributions(values, np.zeros(len(values)), values.sum(axis=1), "value")
+
+    ctx, _ = context(tmp_path, "explanation.global", columns(3), lambda f: f["c0"] + f["c1"] + f["c2"])
+    ctx.settled.methods[:] = ["integrated_gradients", "gradient_shap", "gradient_x_input", "lrp", "grad_cam"]
+    ctx.client.__dict__["attribute"] = attribute
+    for method in ("gradient_shap", "gradient_x_input", "lrp", "exact_shap"):
+        asked.clear()
+        measured, said = collect(ctx, {"rows": 20, "method": method})
+        assert set(asked) == ({method} if method != "exact_shap" else set())
+        assert CALLED[method] in render(said)
+        gap = [m for m in measured if m.metric == "completeness_gap"]
+        assert bool(gap) == (method not in PARTIAL), "what does not claim to add up is not judged by it"
+    for method, called in (("tree_shap", "tree SHAP"), ("deep_shap", "DeepLIFT-SHAP"), ("grad_cam", "Grad-CAM")):
+        with pytest.raises(AuditError) as refused:
+            collect(ctx, {"rows": 20, "method": method})
+        assert f"the plan asks for {called} ({method}), which this model does not allow" in str(refused.value)
+        assert "choose one of auto, exact_shap, kernel_shap, leverage_shap, lime, integrated_gradients, gradient_x_input, gradient_shap, lrp" in str(refused.value)  # fmt: skip
 
 
 def test_a_constant_column_gets_nothing_and_is_not_asked_about(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pieced import EVENTS, IMAGE, TEXT, Model, scene, text, told
 
+from audit.errors import AuditError
 from audit.explain import of_pieces
 from audit.explain.gates.bench import benches
 from audit.judge import judge_reported
@@ -133,7 +134,7 @@ def verdicts(ctx: Any) -> dict[str, str]:
 def believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs beside the model is not tried out first, so that it is for the gates to find it out."""
 
-    def chosen(ctx: Any, frame: Frame, background: Frame, *, by_field: bool = False, method: str = "") -> Any:
+    def chosen(ctx: Any, background: Frame, *, by_field: bool = False, method: str = "") -> Any:
         return of_pieces.Way(ctx, "integrated_gradients", background), None
 
     monkeypatch.setattr(of_pieces, "chosen", chosen)
@@ -246,6 +247,38 @@ def test_of_other_methods_what_fails_is_crossed_out_and_only_that() -> None:
         "Of each row's own answer, beside Integrated Gradients: no gate rejects Grad-CAM; crossed out: layer-wise relevance propagation (LRP)"
     )
     assert not [m for m in found if m.slice["(method)"] == "(grad_cam)" and m.metric.endswith("completeness_gap")]
+
+
+def test_a_named_method_explains_pictures_and_another_is_refused() -> None:
+    ctx = context("picture", several)
+    ctx.check = "explanation.global"
+    ctx.settled.methods = ["integrated_gradients", "grad_cam"]
+    *_, said = checks()["explanation.global"].run(ctx, rows=20, method="grad_cam")
+    assert "(Grad-CAM of each row's own answer" in render(said)
+    *_, said = checks()["explanation.local"].run(ctx, rows=20, budget_not_table=200_000, method="leverage_shap")
+    for method in ("lrp", "tree_shap", "kernel_shap"):
+        with pytest.raises(
+            AuditError, match="which this model does not allow — choose one of auto, leverage_shap, integrated_gradients, grad_cam"
+        ):
+            list(checks()["explanation.global"].run(ctx, rows=20, method=method))
+
+
+def test_what_explains_is_settled_once_for_all_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever rows a check draws of its own, the method is tried on those of one of them."""
+    drawn: list[str] = []
+    draw = of_pieces.draw
+
+    def noted(ctx: Any, size: int, background: int) -> Any:
+        drawn.append(ctx.check)
+        return draw(ctx, size, background)
+
+    monkeypatch.setattr(of_pieces, "draw", noted)
+    ctx = context("picture", several)
+    for check in ("explanation.global", "explanation.local", "explanation.deletion"):
+        ctx.check = check
+        way, _ = of_pieces.chosen(ctx, {"image": np.zeros((3, 1, 4, 4), np.float32)})
+        assert way.method == "integrated_gradients"
+    assert drawn == ["explanation.global"] * 3
 
 
 def test_a_net_without_other_methods_says_so() -> None:

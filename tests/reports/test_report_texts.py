@@ -8,12 +8,13 @@ import string
 from pathlib import Path
 
 import pytest
+from pieces import check, finding, wilson
 from sample import sample
 
-from audit.result import Finding
+from audit.result import CheckResult, Finding
 from audit.text import catalogue
 from reports.metrics import kind_of
-from reports.view import SIZE_OPEN, deciding, first_screen, reason_text
+from reports.view import SIZE_OPEN, deciding, first_screen, reason_text, state_of
 from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -173,3 +174,22 @@ def test_rows_are_called_people_where_people_were_told_apart(sensitive: list[str
 def test_declared_limits_are_on_page_one() -> None:
     document = sample(context={"known_limits": "few rows of 1990"})
     assert any("Known limits, as declared: few rows of 1990" in str(line) for line in first_screen(document, Speaker("en")).not_shown)
+
+
+def test_of_several_methods_one_that_fails_rejects_itself_alone() -> None:
+    """GradientSHAP does not add up and Grad-CAM stands: the check is not shown as rejected, unless nothing stands."""
+
+    def judged(**verdicts: str) -> CheckResult:
+        found = [
+            finding("explanation.ways", "infidelity", wilson(3, 10), {"(method)": f"({name})"}, verdict=verdict)
+            for name, verdict in verdicts.items()
+        ]
+        verdict = "fail" if "fail" in verdicts.values() else "pass"
+        return check("explanation.ways", "What other methods say", "…", found, about="evidence", verdict=verdict)
+
+    assert state_of(judged(gradient_shap="fail", grad_cam="pass")) == "pass"
+    assert state_of(judged(gradient_shap="fail", grad_cam="inconclusive")) == "inconclusive"
+    assert state_of(judged(gradient_shap="fail", grad_cam="fail")) == "rejected"
+    gate = judged(gradient_shap="fail", grad_cam="pass")
+    gate = gate.model_copy(update={"info": gate.info.model_copy(update={"id": "explanation.deletion"})})
+    assert state_of(gate) == "rejected", "a gate speaks of one explanation"

@@ -39,11 +39,11 @@ def completeness(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
 ) -> Iterable[Measurement | Message]:
     """Median and 95th percentile of the gap over the rows, of the worst output."""
+    from audit.explain.explained import PARTIAL
     from audit.explain.gap import METHODS
     from audit.explain.gates.bench import Bench, benches, together
-    from audit.explain.gates.findings import FEWEST, Gate
+    from audit.explain.gates.findings import FEWEST, Gate, called
     from audit.explain.gates.trial import APPROXIMATE, STARTS
-    from audit.explain.of_pieces import PARTIAL
     from audit.text import message
 
     def judged(bench: Bench) -> Iterable[Measurement | Message]:
@@ -61,8 +61,8 @@ def completeness(
         yield gate.quantile("median_completeness_gap", gaps, 0.5, reason)
         if worst.estimate is not None:
             yield message(
-                "In 95 of 100 rows, what attributions add up to misses the answer by at most {gap:percent} of what is to be explained ({method}; {n:count} rows).",
-                gap=worst.estimate.value, method=message(METHODS[bench.method]), n=len(gaps),
+                "In 95 of 100 rows, what attributions add up to is off by no more than this share of what is to be explained: {gap:percent} ({method}; {n:count} rows).",
+                gap=worst.estimate.value, method=called(bench), n=len(gaps),
             )  # fmt: skip
 
     # Paths miss one by one, so that few starts show it; a method that adds up by its construction has little to show on many rows.

@@ -41,11 +41,10 @@ def deletion(
 ) -> Iterable[Measurement | Message]:
     """Area under the deletion curve against a random order and other orders, and the gain's share of the best order's gain."""
 
-    from audit.explain.gap import METHODS
     from audit.explain.gates import controls, measured
     from audit.explain.gates.bench import Bench, benches, together
     from audit.explain.gates.deletion import STEPS
-    from audit.explain.gates.findings import Gate, unfit
+    from audit.explain.gates.findings import Gate, called, unfit
     from audit.measure import value
     from audit.stats.losses import from_influence
     from audit.text import message
@@ -75,7 +74,7 @@ def deletion(
         e = against.estimate
         yield message(
             "Taking the largest attribution away first leaves {gap:signed} of area under the answer, compared with a random order ({level:percent} interval {low:signed} to {high:signed}; {method}; {n:count} rows; below 0 the order matters, and 1 is how far answers move on average).",
-            gap=e.value, level=e.level, low=e.low, high=e.high, method=message(METHODS[bench.method]), n=len(own),
+            gap=e.value, level=e.level, low=e.low, high=e.high, method=called(bench), n=len(own),
         )  # fmt: skip
 
     tried = benches(

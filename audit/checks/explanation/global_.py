@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         "Of a text the inputs are its words, of a picture its regions, of a sequence its events and their fields, of a recording its stretches. "
         "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs where they can be asked for enough rows, else over drawn ones, with their standard errors. "
         "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions. "
-        "On request: LIME, a linear model of the answers near a row, judged by how well it fits (R²) and how far repetitions agree."
+        "On request: any method by its name, as far as the model allows it; LIME, a linear model of the answers near a row, is judged by how well it fits (R²) and how far "
+        "repetitions agree."
     ),
     limits=(
         "An attribution says what the model uses, not what causes the outcome. Inputs that go together share their weight in ways that depend on the method. Figures computed "
@@ -52,12 +53,17 @@ def global_(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    method: Annotated[str, Field(pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime)$")] = "auto",
+    method: Annotated[
+        str,
+        Field(
+            pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime|tree_shap|integrated_gradients|deep_shap|gradient_shap|lrp|grad_cam|gradient_x_input)$"
+        ),
+    ] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Mean |attribution| per input with its interval over the sampled rows, and the 95th percentile of the completeness gap.
 
-    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
-    auto takes nothing but the model's answers, whatever model it is.
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` is one by
+    its name: exact_shap, leverage_shap, kernel_shap and lime ask for answers alone, the others run where the model is, as far as it allows.
     """
     from audit.explain.attribute import explain
     from audit.explain.gap import believed, nothing_explained
@@ -65,7 +71,7 @@ def global_(
     from audit.explain.shown import one_sentence, overall
 
     if not is_table(ctx):
-        seen = explain_ways(ctx, rows, background, budget_not_table)
+        seen = explain_ways(ctx, rows, background, budget_not_table, method)
         yield from one_sentence(told for one in seen for told in overall(ctx, one))
         return
     found = explain(ctx, rows, background, budget=budget, groups=groups, correlated=correlated, method=method)

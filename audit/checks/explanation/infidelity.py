@@ -43,10 +43,9 @@ def infidelity(
     """Median infidelity, its mean difference from random attributions and other controls, and the faithfulness correlation."""
     import numpy as np
 
-    from audit.explain.gap import METHODS
     from audit.explain.gates import controls, measured
     from audit.explain.gates.bench import Bench, benches, together
-    from audit.explain.gates.findings import Gate, unfit
+    from audit.explain.gates.findings import Gate, called, unfit
     from audit.text import message
 
     def judged(bench: Bench) -> Iterable[Measurement | Message]:
@@ -69,7 +68,7 @@ def infidelity(
         if median.estimate is not None:
             yield message(
                 "Attributions leave {share:percent} of what taking inputs away does to the answer unpredicted (median of {n:count} rows; {method}); random attributions leave {random:percent}.",
-                share=median.estimate.value, n=median.estimate.n, method=message(METHODS[bench.method]),
+                share=median.estimate.value, n=median.estimate.n, method=called(bench),
                 random=float(np.nanmedian(found.infidelity[controls.RANDOM])),
             )  # fmt: skip
 

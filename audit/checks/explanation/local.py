@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
 @check(
     "explanation.local",
-    title="How explanations differ between people",
-    meaning="How often each input is the strongest reason for a row's answer, and how widely its attribution spreads over the rows.",
+    title="How explanations differ from row to row",
+    meaning=(
+        "How often each input is the strongest reason for a row's answer, and how widely its attribution spreads over the rows. Of pictures in three classes and more also what "
+        "speaks for the class that came second against the one that was answered."
+    ),
     limits=(
-        "No single row is shown, because rows are people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little; where coalitions are drawn, the share of rows is given in which it "
+        "No single row is shown, because rows can be people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little; where coalitions are drawn, the share of rows is given in which it "
         "is within two standard errors of the next. The limits of the global explanation hold here too."
     ),
     unit="share of rows",
@@ -38,12 +41,17 @@ def local(
     budget_not_table: Annotated[int, Field(ge=1_000)] = 50_000,
     groups: Annotated[dict[str, list[str]] | None, Field()] = None,
     correlated: Annotated[float, Field(gt=0, le=1)] = 1.0,
-    method: Annotated[str, Field(pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime)$")] = "auto",
+    method: Annotated[
+        str,
+        Field(
+            pattern="^(auto|exact_shap|leverage_shap|kernel_shap|lime|tree_shap|integrated_gradients|deep_shap|gradient_shap|lrp|grad_cam|gradient_x_input)$"
+        ),
+    ] = "auto",
 ) -> Iterable[Measurement | Message]:
     """Share of rows whose strongest reason is this input, the spread of attributions, and the completeness gap.
 
-    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` other than
-    auto takes nothing but the model's answers, whatever model it is.
+    `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` is one by
+    its name: exact_shap, leverage_shap, kernel_shap and lime ask for answers alone, the others run where the model is, as far as it allows.
     """
     from audit.explain.attribute import explain
     from audit.explain.gap import believed, nothing_explained
@@ -51,7 +59,7 @@ def local(
     from audit.explain.shown import differences, one_sentence
 
     if not is_table(ctx):
-        seen = explain_ways(ctx, rows, background, budget_not_table)
+        seen = explain_ways(ctx, rows, background, budget_not_table, method)
         yield from one_sentence(told for one in seen for told in differences(ctx, one))
         return
     found = explain(ctx, rows, background, budget=budget, groups=groups, correlated=correlated, method=method)

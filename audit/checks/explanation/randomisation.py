@@ -66,9 +66,8 @@ def _judged(ctx: Context, bench: Bench) -> Iterator[Measurement | Message]:
     """One kind of parts: likeness to random models, set beside what those have in common."""
     import numpy as np
 
-    from audit.explain.gap import METHODS
     from audit.explain.gates import measured
-    from audit.explain.gates.findings import Gate
+    from audit.explain.gates.findings import Gate, called
     from audit.stats.quantiles import quantile
     from audit.text import message
 
@@ -108,7 +107,7 @@ def _judged(ctx: Context, bench: Bench) -> Iterator[Measurement | Message]:
     said = message(
         "Over models that learned nothing, {method} ranks the inputs of a row alike to {similarity:ratio} (median over {n:count} rows of the absolute rank correlation); "
         "95 of 100 pairs of such models stay below {null:ratio}.",
-        method=message(METHODS[bench.method]), similarity=own.value, n=len(found.similarity), null=common,
+        method=called(bench), similarity=own.value, n=len(found.similarity), null=common,
     )  # fmt: skip
     yield said if note is None else message("{first} {rest}", first=said, rest=note)
 

@@ -95,10 +95,10 @@ def _judged(ctx: Context, bench: Bench, seeds: int, neighbours: int, top: int, l
 
 
 def _said(bench: Bench, overlap: Estimate, sensitivity: Estimate | None) -> Message:
-    from audit.explain.gap import METHODS
+    from audit.explain.gates.findings import called
     from audit.text import message
 
-    method = message(METHODS[bench.method])
+    method = called(bench)
     if sensitivity is None:
         return message(
             "Explained again, the largest attributions of a row are the same to {overlap:ratio} (1 is the same choice, 0 is chance; {n:count} rows; {method}).",

@@ -85,6 +85,6 @@ def ways(
         )  # fmt: skip
     else:
         yield message(
-            "Of {target}, beside {main}: all are crossed out: {fall} ({n:count} rows).",
+            "Of {target}, beside {main}: no other method stands; crossed out: {fall} ({n:count} rows).",
             target=target, main=message(METHODS[main.method]), fall=fall, n=least,
         )  # fmt: skip

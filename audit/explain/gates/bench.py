@@ -188,7 +188,7 @@ def benches(
         background = max(background, int(shown.get("background", SHOWN)))
     frame, base = draw(ctx, LOOKED_THROUGH * rows, background)
     for by_field in (ways := by_fields(ctx)):
-        way, _ = chosen(ctx, frame, base, by_field=by_field, method=str(shown.get("method", AUTO)))
+        way, _ = chosen(ctx, base, by_field=by_field, method=str(shown.get("method", AUTO)))
         yield bench(
             way, frame, size=rows, budget=budget_not_table // len(ways), explanations=explanations, least=least, parts_of=parts, masks=masks
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audit.explain.gap import METHODS
 from audit.measure import undefined, value
 from audit.result import Measurement, Message, Slice
 from audit.stats.losses import mean_loss
@@ -33,6 +34,14 @@ def unfit(bench: Bench) -> Message | None:
     if not several:
         return message("There is one input only, so there is nothing to share out.")
     return message("Fewer than ten rows have two parts or more to share an answer out between.") if several < FEWEST else None
+
+
+def called(bench: Bench) -> Message:
+    """The method in words; of sequences, also how they were divided."""
+    name = message(METHODS[bench.method])
+    if bench.division is None:
+        return name
+    return message("{method} by event", method=name) if bench.division == "events" else message("{method} by field", method=name)
 
 
 class Gate:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audit.asking import predict
+from audit.explain.explained import PARTIAL
 from audit.explain.gates.completeness import gaps
 from audit.explain.gates.controls import GRADIENT
 from audit.explain.gates.measured import MOST, PER_CHANGE, Near, shaken
@@ -17,7 +18,7 @@ from audit.explain.gates.randomised import RandomFunction
 from audit.explain.gates.second import FEWEST
 from audit.explain.gates.second import MOST as MOST_ROWS
 from audit.explain.gates.stability import moved
-from audit.explain.of_pieces import PARTIAL, Seen, Way, answers_of, picked, played, seen
+from audit.explain.of_pieces import Seen, Way, answers_of, picked, played, seen
 from audit.explain.pieces import Events, Fields, Piece, Regions, Single, Stretches, Words
 from audit.subject.client import WorkerError
 from audit.subject.frame import Array, Categories, Frame, rows, take
