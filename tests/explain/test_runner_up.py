@@ -43,7 +43,7 @@ def test_of_a_linear_model_the_map_is_known() -> None:
     start = pixels(seen.way.start).mean(axis=0) if seen.way else 0
     expected, leads = np.zeros(16), []
     for row, own in zip(x, answers, strict=True):
-        third, second, first = np.argsort(own)
+        _, second, first = np.argsort(own)
         expected += np.maximum(0, (WEIGHTS[:, second] - WEIGHTS[:, first]) * (row - start)) / n
         leads.append(own[first] - own[second])
     assert found.estimate is not None
