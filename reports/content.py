@@ -94,6 +94,10 @@ def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
         yield path, quoted(text, path)
 
 
+#: What an explanation says stands before what speaks for believing it.
+SHOWN_FIRST = frozenset(anchor(f"explanation.{name}") for name in ("global", "local", "reasons", "recourse"))
+
+
 def about(check: CheckResult) -> str:
     """What a check is about: the data, the model, or what the audit itself brings forward."""
     if check.about == "evidence":
@@ -146,6 +150,8 @@ def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[s
         view = check_view(check, i, pictures[i][: quota[i]], drawn, say, caps)
         drawn += quota[i]
         made.setdefault(family_of(check.info.id), []).append(view)
+    for views in made.values():
+        views.sort(key=lambda v: v.anchor not in SHOWN_FIRST)
     return [(name, say.name(name, FAMILIES), views) for name, views in made.items()]
 
 

@@ -281,7 +281,7 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
         subtitle = say.join([title, say.t("whiskers: intervals") if e.low else "", say.t("unit: {unit}", unit=say.stored(e.unit, None))])
         top = max(zip(e.features, e.values, strict=False), key=lambda p: abs(p[1]))
         named = {"feature": clean(top[0], 60), "value": number(top[1], kind)}
-        name = say.t("{feature} moves the output most ({value})", **named) if e.of == "output" else _telling(e, named, say)
+        name = _moving(e, named, say) if e.of == "output" else _telling(e, named, say)
         return Chart(name, subtitle, brief(say.told(name, told)), charts.attribution(e, say.stored(e.unit, None)), path)
     return trees.tree_chart(e, path, say) if isinstance(e, Tree) else None
 
@@ -298,6 +298,17 @@ def _map(e: Heatmap, title: str, path: str, say: Speaker) -> Chart:
     )
     crossed = say.t("crossed out: it fails its gates") if e.rejected else ""
     return Chart(title, say.join([crossed, darkest, unit]), brief(say.told(title, say.join([crossed, darkest]))), charts.pixels(e), path)
+
+
+def _moving(e: Attribution, named: Mapping[str, str], say: Speaker) -> str:
+    """Which input moves the output most: a word in its quotation marks, an event or a field by that name."""
+    if e.caption == "Mean attribution of words, where they occur":
+        return say.t("Of the words, “{feature}” moves the output most ({value})", **named)
+    if e.caption == "Mean size of attributions by event":
+        return say.t("Of the events, {feature} moves the output most ({value})", **named)
+    if e.caption == "Mean size of attributions by field of the events":
+        return say.t("Of the fields, {feature} moves the output most ({value})", **named)
+    return say.t("{feature} moves the output most ({value})", **named)
 
 
 def _telling(e: Attribution, named: Mapping[str, str], say: Speaker) -> str:

@@ -36,7 +36,7 @@ SLICES = {
     "Fields": "(field)",
     "Single": "(feature)",
 }
-HOW = "{first} ({method} of {target}, against {start}; {n:count} rows; unit: {unit})."
+HOW = "{first} ({method}; explained: {target}, against {start}; {n:count} rows; unit: {unit})."
 MOVE_MOST = {
     "Words": "The words that move the answers most: {names}",
     "Regions": "The regions of the picture that move the answers most, as row and column from the top left: {names}",
@@ -45,6 +45,7 @@ MOVE_MOST = {
     "Fields": "The fields of the events that move the answers most: {names}",
     "Single": "The inputs that move the answers most: {names}",
 }
+BY = {"Events": "Mean size of attributions by event", "Fields": "Mean size of attributions by field of the events"}
 STRONGEST = {
     "Events": "Of the events, the strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
     "Fields": "Of the fields of all events, the strongest reason is most often {name}: in {share:percent} of {n:count} rows.",
@@ -148,7 +149,7 @@ def _lines(ctx: Context, seen: Seen, piece: Piece, places: slice) -> tuple[list[
         return lines, _maps(piece, np.abs(values), found.unit) if shared else []
     if isinstance(piece, Fields):
         lines.sort(key=lambda line: -line.estimate.value)
-    return lines, [_bars("Mean size of attributions", found.unit, lines)] if lines else []
+    return lines, [_bars(BY.get(type(piece).__name__, "Mean size of attributions"), found.unit, lines)] if lines else []
 
 
 def _of_words(ctx: Context, piece: Words, values: Floats, unit: str) -> tuple[list[Line], Sequence[Evidence]]:

@@ -254,7 +254,7 @@ def test_a_named_method_explains_pictures_and_another_is_refused() -> None:
     ctx.check = "explanation.global"
     ctx.settled.methods = ["integrated_gradients", "grad_cam"]
     *_, said = checks()["explanation.global"].run(ctx, rows=20, method="grad_cam")
-    assert "(Grad-CAM of each row's own answer" in render(said)
+    assert "(Grad-CAM; explained: each row's own answer" in render(said)
     *_, said = checks()["explanation.local"].run(ctx, rows=20, budget_not_table=200_000, method="leverage_shap")
     for method in ("lrp", "tree_shap", "kernel_shap"):
         with pytest.raises(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         "The mean size of each input's attribution over sampled rows: how far, on average, knowing this input moves the answer away from what background rows would get. "
         "Of a text the inputs are its words, of a picture its regions, of a sequence its events and their fields, of a recording its stretches. "
         "Tree SHAP for trees, Integrated Gradients or DeepLIFT-SHAP for networks; otherwise SHAP over all coalitions of up to 12 inputs where they can be asked for enough rows, else over drawn ones, with their standard errors. "
+        "A logit (log-odds) is the model's score before it becomes a probability: one more multiplies the odds by 2.7. "
         "The completeness gap is how far the attributions of a row miss what they should add up to; the sampling error is the largest standard error of a row in the range of its attributions. "
         "On request: any method by its name, as far as the model allows it; LIME, a linear model of the answers near a row, is judged by how well it fits (R²) and how far "
         "repetitions agree."
