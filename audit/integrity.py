@@ -28,6 +28,8 @@ OK, FAILED, UNCHECKED = "OK", "FAILED", "NOT CHECKED"
 Claim = tuple[str, str, str]
 Json = dict[str, Any]
 FOLLOWS = "verdict follows from the findings"
+#: What holds the whole folder, and so cannot be listed in it (reports/evidence.py).
+PACKED = ("evidence.zip", "evidence.zh.zip")
 UNREADABLE = "altered: it cannot be read"
 
 
@@ -230,7 +232,13 @@ def _beside(folder: Path, sealed: Json | None, document: Json, keys: list[Ed2551
         claims.append(_attestation(number, entry, before, document, by_id))
         before = entry.get("entry_sha256")
     paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-    return claims + [(FAILED, path, "added: nothing lists it") for path in paths if path not in listed]
+    return claims + [_unlisted(path) for path in paths if path not in listed]
+
+
+def _unlisted(path: str) -> Claim:
+    if path in PACKED:
+        return (UNCHECKED, path, "listed nowhere: unpack it elsewhere and verify what it holds")
+    return (FAILED, path, "added: nothing lists it")
 
 
 def _entries(

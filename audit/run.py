@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--out", metavar="DIR", help="the audit folder (default: audits/<model>-<id>)")
     out.add_argument("--resume", metavar="DIR", help="go on with an interrupted audit; given alone")
     out.add_argument("--lang", choices=("en", "zh"), default="en")
-    out.add_argument("--format", action="append", metavar="F", help="html (always), junit; others come with later versions")
+    out.add_argument("--format", action="append", metavar="F", help="html (always), pdf, junit, evidence, …: as in reports.generate")
     out.add_argument("--framework", action="append", metavar="ID", help="comes with a later version")
     out.add_argument("--edition", choices=("internal", "public"), help="what small numbers may be printed (default: internal)")
     out.add_argument("--json", action="store_true", help="print the document on stdout and nothing else")
@@ -248,6 +248,7 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
             views = _render(audit, folder, request)
             audit.write(folder, document, views, key)
+            _pack(audit, folder, request)
             if request.log:
                 _log(audit, folder, document, request)
             audit.progress.finished("audit", "completed")
@@ -271,13 +272,31 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
 
 def _render(audit: Any, folder: Path, request: Any) -> list[str]:
     """report.html in English and in the language asked for; other formats in that language."""
+    from reports.formats import FORMATS
+
     names = []
     wanted = [("html", lang) for lang in dict.fromkeys(["en", request.lang])] + [(f, request.lang) for f in request.formats if f != "html"]
     for format_, lang in wanted:
-        audit.progress.step(f"report ({format_}, {lang})")
-        arguments = {"folder": str(folder), "format": format_, "lang": lang, "edition": request.edition}
-        names.append(audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["file"])
+        if not FORMATS[format_].whole:
+            names.append(_drawn(audit, folder, request, format_, lang))
     return names
+
+
+def _pack(audit: Any, folder: Path, request: Any) -> None:
+    """What holds the whole folder, once its manifest is there; no list names it."""
+    from reports.formats import FORMATS
+
+    for format_ in request.formats:
+        if FORMATS[format_].whole:
+            _drawn(audit, folder, request, format_, request.lang)
+
+
+def _drawn(audit: Any, folder: Path, request: Any, format_: str, lang: str) -> str:
+    """The name of the file that a report of this format becomes."""
+    audit.progress.step(f"report ({format_}, {lang})")
+    arguments = {"folder": str(folder), "format": format_, "lang": lang, "edition": request.edition}
+    name: str = audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["file"]
+    return name
 
 
 def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:

@@ -6,13 +6,15 @@ A function is named as "module:function" and imported when it is asked for: a pa
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit.errors import AuditError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from audit.result import AuditResult
 
     Draw = Callable[..., bytes]
@@ -29,22 +31,32 @@ class Format:
     suffix: str
     draw: str
     paged: bool = False  # set on paper, whose size `draw` takes too
+    whole: bool = False  # made of the whole folder (`pack`), not drawn from the document; listed nowhere
 
     def render(self, document: AuditResult, lang: str, edition: str, paper: str = "a4") -> bytes:
         from reports.disclose import public
 
+        shown = public(document) if edition == "public" else document
+        draw = self._function()
+        return draw(shown, lang, edition, paper) if self.paged else draw(shown, lang, edition)
+
+    def pack(self, audit_dir: Path, document: AuditResult, keys: Sequence[Path]) -> bytes:
+        """The file that holds the whole folder, with these public keys."""
+        return self._function()(audit_dir, document, keys)
+
+    def _function(self) -> Draw:
         module, name = self.draw.split(":")
         draw: Draw = getattr(importlib.import_module(module), name)
-        shown = public(document) if edition == "public" else document
-        return draw(shown, lang, edition, paper) if self.paged else draw(shown, lang, edition)
+        return draw
 
 
 FORMATS = {
     "html": Format("report", "html", "reports.html:draw"),
     "pdf": Format("report", "pdf", "reports.pdf:draw", paged=True),
     "junit": Format("junit", "xml", "reports.junit:audit_xml"),
+    "evidence": Format("evidence", "zip", "reports.evidence:pack", whole=True),
 }
-LATER = ("summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx", "evidence")
+LATER = ("summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx")
 
 
 def refuse_unknown(names: list[str]) -> None:

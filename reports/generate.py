@@ -21,7 +21,7 @@ def parser() -> Parser:
     p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
-    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), pdf, junit, …")
+    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), pdf, junit, evidence, …")
     p.add_argument(
         "--framework",
         action="append",
@@ -34,13 +34,18 @@ def parser() -> Parser:
         "--edition", choices=("internal", "public"), default="internal", help="public withholds small groups (default: internal)"
     )
     p.add_argument("--paper", choices=("a4", "letter"), default="a4", help="paper of what is printed: pdf, summary (default: a4)")
+    p.add_argument("--sign-key", type=Path, metavar="FILE", help="Ed25519 private key that signs the entries in views.json")
+    p.add_argument(
+        "--key", type=Path, action="append", default=[], metavar="PUBLIC_KEY", help="goes into evidence, for who verifies it; repeatable"
+    )
     p.add_argument("--out", type=Path, metavar="DIR", help="write there and leave the audit folder as it is")
     return p
 
 
 def generate(arguments: list[str]) -> list[Path]:
     """Render what the command line asks for; nothing is written where any part of the request cannot be carried out."""
-    from reports.formats import refuse_unknown
+    from audit.signing import read_private
+    from reports.formats import FORMATS, refuse_unknown
     from reports.obligations.render import plan_documents, write_document
     from reports.write import load, write_view
 
@@ -48,13 +53,14 @@ def generate(arguments: list[str]) -> list[Path]:
     formats = list(dict.fromkeys(asked.formats or ["html"]))
     refuse_unknown(formats)
     document = load(asked.audit_dir)
-    wanted = plan_documents(document, asked.framework, formats if asked.framework or asked.formats is None else [], asked.as_of)
-    made = (
-        []
-        if asked.framework
-        else [write_view(asked.audit_dir, name, asked.lang, asked.edition, asked.out, paper=asked.paper) for name in formats]
-    )
-    return made + [write_document(asked.audit_dir, one, asked.lang, asked.edition, asked.out, paper=asked.paper) for one in wanted]
+    sign = read_private(asked.sign_key) if asked.sign_key else None
+    whole, drawn = ([name for name in formats if FORMATS[name].whole is kind] for kind in (True, False))
+    about = drawn or ["html"] if asked.framework else formats if asked.formats is None else []
+    wanted = plan_documents(document, asked.framework, about, asked.as_of)
+    place = (asked.lang, asked.edition, asked.out)
+    made = [write_view(asked.audit_dir, name, *place, paper=asked.paper, sign=sign) for name in ([] if asked.framework else drawn)]
+    made += [write_document(asked.audit_dir, one, *place, paper=asked.paper, sign=sign) for one in wanted]
+    return made + [write_view(asked.audit_dir, name, *place, keys=asked.key) for name in whole]  # what holds everything comes last
 
 
 def main(arguments: list[str] | None = None) -> int:

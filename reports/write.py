@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,21 +104,32 @@ def write_view(
     *,
     listed: bool = True,
     paper: str = "a4",
+    sign: Ed25519PrivateKey | None = None,
+    keys: Sequence[Path] = (),
 ) -> Path:
     """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path.
 
-    `listed` puts it into `views.json`; `audit.run` says False for the report that its manifest covers. Nothing written to `out` is listed.
-    A file that the manifest covers is rewritten only if its bytes stay the same.
+    `listed` puts it into `views.json`, signed by `sign`; `audit.run` says False for the report that its manifest covers. Nothing written to `out`
+    is listed, nor what holds the whole folder, with the public `keys` to verify it. A file that the manifest covers is rewritten only if its bytes
+    stay the same.
     """
     if format not in FORMATS or lang not in LANGUAGES or edition not in EDITIONS:
         raise ValueError(f"expected one of {tuple(FORMATS)}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
     document = load(audit_dir)
-    data = FORMATS[format].render(document, lang, edition, paper)
+    kind = FORMATS[format]
+    if kind.whole and edition == "public":
+        raise AuditError(
+            f"{kind.stem}.{kind.suffix} holds the whole document, of which the public edition withholds a part",
+            "leave out --edition public",
+        )
+    data = kind.pack(audit_dir, document, keys) if kind.whole else kind.render(document, lang, edition, paper)
     entry = {"document_digest": document.digest, "lang": lang, "format": format}
-    return put(audit_dir, file_name(format, lang, edition), data, entry, out, listed=listed)
+    return put(audit_dir, file_name(format, lang, edition), data, entry, out, listed=listed and not kind.whole, sign=sign)
 
 
-def put(audit_dir: Path, name: str, data: bytes, entry: dict[str, str], out: Path | None, *, listed: bool) -> Path:
+def put(
+    audit_dir: Path, name: str, data: bytes, entry: dict[str, str], out: Path | None, *, listed: bool, sign: Ed25519PrivateKey | None = None
+) -> Path:
     """Write a rendering as a file of the audit's folder, or of `out`; `entry` is what `views.json` says of it beside name, hash and time."""
     folder = out or audit_dir
     try:
@@ -132,5 +144,5 @@ def put(audit_dir: Path, name: str, data: bytes, entry: dict[str, str], out: Pat
     write_atomically(path, data)
     if out is None and listed:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        list_view(audit_dir, {"file": name, "sha256": hashlib.sha256(data).hexdigest(), **entry, "rendered": now})
+        list_view(audit_dir, {"file": name, "sha256": hashlib.sha256(data).hexdigest(), **entry, "rendered": now}, sign)
     return path

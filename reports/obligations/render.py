@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audit.errors import AuditError
 from audit.result import AuditResult
@@ -15,6 +16,9 @@ from reports.obligations.dossier import Dossier
 from reports.obligations.statements import applies
 from reports.obligations.timing import day
 from reports.words import Speaker
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Formats that a framework's document has, and the suffix of its file.
 SUFFIXES = {"html": "html", "pdf": "pdf"}
@@ -66,8 +70,10 @@ def file_name(wanted: Wanted, lang: str, edition: str) -> str:
     return ".".join(parts)
 
 
-def write_document(audit_dir: Path, wanted: Wanted, lang: str, edition: str, out: Path | None, *, paper: str = "a4") -> Path:
-    """Make one document and write it into the audit's folder, or into `out`."""
+def write_document(
+    audit_dir: Path, wanted: Wanted, lang: str, edition: str, out: Path | None, *, paper: str = "a4", sign: Ed25519PrivateKey | None = None
+) -> Path:
+    """Make one document and write it into the audit's folder, or into `out`; `sign` signs its entry in `views.json`."""
     from reports.write import load, put
 
     document = load(audit_dir)
@@ -76,4 +82,4 @@ def write_document(audit_dir: Path, wanted: Wanted, lang: str, edition: str, out
         "document_digest": document.digest, "lang": lang, "format": wanted.format, "framework": wanted.framework.id,
         "as_of": wanted.as_of.isoformat(),
     }  # fmt: skip
-    return put(audit_dir, file_name(wanted, lang, edition), data, entry, out, listed=True)
+    return put(audit_dir, file_name(wanted, lang, edition), data, entry, out, listed=True, sign=sign)

@@ -13,7 +13,9 @@ from at_terminal import Done, User
 def demo(request: pytest.FixtureRequest, user: User) -> Done:
     if not (user.folder / "auditor.key").exists():
         assert user.run("audit.keygen", "auditor").status == 0
-    done = user.audit(f"demo:{request.param}", "--lang", "zh", "--out", f"demo-{request.param}", "--sign-key", "auditor.key")
+    done = user.audit(
+        f"demo:{request.param}", "--lang", "zh", "--out", f"demo-{request.param}", "--sign-key", "auditor.key", "--format", "evidence"
+    )
     assert done.status == 0, done.err
     return done
 
@@ -28,7 +30,13 @@ def trees(user: User) -> Done:
 
 def test_the_last_line_is_the_folder_and_nothing_else_stands_on_stdout(demo: Done) -> None:
     assert demo.out.count("\n") == 1
-    assert sorted(p.name for p in demo.folder.iterdir()) == ["audit.json", "manifest.json", "report.html", "report.zh.html"]
+    assert sorted(p.name for p in demo.folder.iterdir()) == [
+        "audit.json",
+        "evidence.zh.zip",
+        "manifest.json",
+        "report.html",
+        "report.zh.html",
+    ]
 
 
 #: What nobody declared of the demonstration, or what it is not (keys of `registry.NEEDS`): a check that needs one of them is skipped, and no other is.

@@ -109,7 +109,7 @@ OPTIONS = {
     "later option": (["--data", "GOOD", "--engine", "ray"], "later version"),
     "a key that is not there": (["--data", "GOOD", "--sign-key", "nowhere.key"], "cannot read the private key"),
     "a key that is none": (["--data", "GOOD", "--sign-key", "GOOD"], "no private key in PEM"),
-    "later format": (["--data", "GOOD", "--format", "pdf"], "pdf"),
+    "unknown format": (["--data", "GOOD", "--format", "docx"], "docx"),
     "unknown key in the plan": (["--data", "GOOD", "--plan", "PLAN"], "judge.alpha"),
     "store that is not there": (["--data", "GOOD", "--tracking-uri", "sqlite:///none.db", "models:/x/1"], ""),
 }

@@ -72,7 +72,6 @@ def test_the_public_edition_has_its_own_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--format", "evidence"], "later version"),
         (["--format", "nonsense"], "is none of"),
         (["--framework", "eu-ai-act"], "is not known"),
         (["--framework", "euaia", "--format", "junit"], "no format of a framework's document"),
