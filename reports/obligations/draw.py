@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from reports.blocks import Block, Heading, Items, Note, Paper, Paragraph, Runs, Table, plain, runs, stored_runs
+from reports.obligations import ll144
 from reports.obligations.catalogue import Framework
 from reports.obligations.dossier import Dossier, attested_text, backing_text
 from reports.obligations.facts import FACTS, fact
@@ -28,11 +30,18 @@ CONFIDENCE = {
 }  # fmt: skip
 
 
+#: Documents that a law gives a form of their own; inside, the controls follow it.
+FORMS: dict[str, Callable[[Dossier], list[Block]]] = {"nycll144": ll144.summary}
+
+
 def paper(d: Dossier) -> Paper:
-    """The whole document."""
-    blocks: list[Block] = [
-        Heading(1, d.law(d.framework.called(d.say.lang))), *warnings(d), about(d), *overview(d), *items(d), *evidence(d), *dates(d), *limits(d),
-    ]  # fmt: skip
+    """The whole document. Where a law gives it a form, the public edition holds that and nothing else."""
+    form = FORMS.get(d.framework.id)
+    blocks: list[Block] = [Heading(1, d.law(d.framework.called(d.say.lang))), *warnings(d)]
+    if form is not None:
+        blocks += form(d)
+    if form is None or d.edition == "internal":
+        blocks += [about(d), *overview(d), *items(d), *evidence(d), *dates(d), *limits(d)]
     return Paper(title(d), d.say.lang, d.document.started[:10], band(d), blocks)
 
 
@@ -46,6 +55,8 @@ def band(d: Dossier) -> tuple[str, str]:
     state = (
         say.t("DRAFT until a named person has attested it") if d.draft else say.t("Attested by {name}", name=clean(d.whole[-1].name, 120))
     )
+    if d.edition == "public" and d.framework.id in FORMS:
+        return ("Witnessmark", say.pair(state, say.t("for publication, with every category that the law asks for")))
     inside = (
         say.t("Confidential: internal edition, with small groups")
         if d.edition == "internal"
