@@ -6,7 +6,7 @@ import hashlib
 import math
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,7 @@ from audit.dataset import MISSING
 from audit.outputs import Settled, interpret
 from audit.plan import Plan
 from audit.prepare import Facts
-from audit.result import Slice
+from audit.result import Message, Slice
 from audit.scored import Scoring
 from audit.table import Block, Scored
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from audit.clustered import Clustering
     from audit.dataset import Dataset
+    from audit.explain.exposed import Standing
     from audit.subject.client import Client
     from audit.subject.frame import Frame
 
@@ -88,6 +89,8 @@ class Context:
     #: Where the model is and how its worker was started, for checks that start one for reference models.
     launching: dict[str, Any] | None = None
     work: Path | None = None
+    #: What this check has to say besides, such as another way that was taken; it follows the check's own sentence.
+    asides: list[Message] = field(default_factory=list)
 
     def level(self, metric: str, compare: str = "value") -> float:
         """Level of the interval of a metric: the judged one (90 % by default) where it is held against a criterion, else the plan's."""
@@ -118,6 +121,13 @@ class Context:
     def dataset(self) -> Dataset:
         """The rows as they were given."""
         return self.facts.dataset()
+
+    @cached_property
+    def mixing(self) -> Standing | None:
+        """Whether this model mixes rows by itself; None where it is of a kind that does not."""
+        from audit.explain.exposed import KINDS, Standing
+
+        return Standing(self.rng("coalitions asked twice"), self.asides.append) if self.settled.kind in KINDS else None
 
     @cached_property
     def client(self) -> Client:
@@ -306,9 +316,13 @@ class Context:
 
     def answer(self, frame: Frame) -> NDArray[np.float64]:
         """What the model says of these rows as numbers to explain or compare: (n,) probability of the event or the value; (n, classes) otherwise."""
+
+        return self.numbers(*self.interpreted(frame))
+
+    def numbers(self, codes: NDArray[Any], scores: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """As `answer`, of what `interpret` makes of a model's outputs."""
         import numpy as np
 
-        codes, scores = self.interpreted(frame)
         if scores is None:
             return np.asarray(codes, dtype=np.float64)
         return scores if self.settled.positive is None else scores[:, self.settled.classes.index(self.settled.positive)]

@@ -14,6 +14,7 @@ from audit.prepare import Facts
 from audit.registry import checks
 from audit.result import Measurement, Message
 from audit.scored import Scoring
+from audit.text import message
 
 
 def run_check(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
@@ -42,4 +43,7 @@ def collect(context: Context, params: dict[str, Any]) -> tuple[list[Measurement]
             summary = item
         else:
             measurements.append(item)
-    return measurements, summary or next((m.reason_msg for m in measurements if m.reason_msg), Message(id="Measured."))
+    summary = summary or next((m.reason_msg for m in measurements if m.reason_msg), Message(id="Measured."))
+    for aside in context.asides:
+        summary = message("{first} {rest}", first=summary, rest=aside)
+    return measurements, summary

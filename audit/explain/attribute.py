@@ -15,12 +15,15 @@ import numpy as np
 
 from audit.errors import AuditError
 from audit.explain.explained import FROM_ANSWERS, METHODS, Explained, Method, defined
+from audit.explain.exposed import Exposed
 from audit.explain.gap import METHODS as CALLED
 from audit.explain.groups import grouped
 from audit.explain.kept import shared
 from audit.explain.lime import lime
 from audit.explain.parts import Columns, Game, RowGame
 from audit.explain.shapley import MOST_EXACT, PRECISION, Shapley, exact, first, sampled
+from audit.outputs import interpret
+from audit.subject.client import Prediction
 from audit.subject.frame import Frame, rows, take
 
 if TYPE_CHECKING:
@@ -87,10 +90,26 @@ class Explainer:
     def answer(self, frame: Frame) -> Floats:
         """The model's answers (n, outputs) in the unit that is explained, asked for through `predict`."""
         if not self.beside:
-            found = self.ctx.answer(frame)
-            return found[:, None] if found.ndim == 1 else found[:, list(self.outputs)]
+            return self._chosen(self.ctx.answer(frame))
         raw = self.ctx.client.predict(frame).values
-        return np.stack([_in_unit(self.ctx, raw, output, self.unit) for output in self.outputs], axis=1)
+        return self._read(raw)
+
+    def _read(self, raw: Floats) -> Floats:
+        """The same of raw outputs (n, k)."""
+        if self.beside:
+            return np.stack([_in_unit(self.ctx, raw, output, self.unit) for output in self.outputs], axis=1)
+        return self._chosen(self.ctx.numbers(*interpret(Prediction(raw, None), self.ctx.settled)))
+
+    def _chosen(self, found: Floats) -> Floats:
+        return found[:, None] if found.ndim == 1 else found[:, list(self.outputs)]
+
+    @property
+    def exposed(self) -> Exposed | None:
+        """How this explainer's answers about mixed rows may be asked for without making the rows; None where they may not."""
+        standing = self.ctx.mixing
+        if standing is None or type(self).answer is not Explainer.answer:
+            return None
+        return Exposed(standing, self.ctx.client.mixed, self._read, self.answer)
 
     @cached_property
     def unit(self) -> str:
@@ -133,8 +152,8 @@ class Explainer:
 
     def _games(self, parts: Columns, moving: Bools) -> list[Game]:
         """The games of the rows, of what moves; the rest takes no part."""
-        answers = self.answer  # one and the same for all rows, so that they can be asked together
-        return [RowGame(answers, parts, i, moving) for i in range(rows(parts.frame))]
+        answers, exposed = self.answer, self.exposed  # one and the same for all rows, so that they can be asked together
+        return [RowGame(answers, parts, i, moving, exposed) for i in range(rows(parts.frame))]
 
     def _surrogates(self, parts: Columns, names: list[str], frame: Frame, stream: str) -> list[Explained]:
         """LIME's coefficients; what does not move has none."""

@@ -13,6 +13,8 @@ from audit.subject.frame import Array, Categories, Frame, rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from audit.explain.exposed import Exposed
+
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
@@ -60,8 +62,13 @@ class Columns:
 
     def mixed(self, row: int, masks: Bools) -> Frame:
         """As `Parts` says."""
+        kept = self.by_column(masks)
+        return {name: mixed_column(own, self.background[name], row, kept[:, j]) for j, (name, own) in enumerate(self.frame.items())}
+
+    def by_column(self, masks: Bools) -> Bools:
+        """Masks (m, parts) as masks (m, columns) of the frame."""
         place = {column: j for j, columns in enumerate(self._columns) for column in columns}
-        return {name: mixed_column(own, self.background[name], row, masks[:, place[name]]) for name, own in self.frame.items()}
+        return masks[:, [place[name] for name in self.frame]]
 
     @property
     def moving(self) -> Bools:
@@ -75,12 +82,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class RowGame:
-    """The cooperative game whose players are the parts of one row; `moving` (d,) names those that play, where the others move no answer."""
+    """The cooperative game whose players are the parts of one row; `moving` (d,) names those that play, where the others move no answer.
+
+    `exposed` asks without making the rows, where the model can be asked so.
+    """
 
     answers: Answers
     parts: Parts
     row: int
     moving: Bools | None = None
+    exposed: Exposed | None = None
 
     def __call__(self, masks: Bools) -> Floats:
         """Mean answers (m, k) for masks (m, players)."""
@@ -89,16 +100,20 @@ class RowGame:
 
     def frame(self, masks: Bools) -> Frame:
         """The rows to ask about: m · copies."""
+        return self.parts.mixed(self.row, self.whole(masks))
+
+    def whole(self, masks: Bools) -> Bools:
+        """Masks (m, players) as masks of all parts."""
         if self.moving is None:
-            return self.parts.mixed(self.row, masks)
+            return masks
         whole = np.zeros((len(masks), len(self.moving)), dtype=bool)
         whole[:, self.moving] = masks
-        return self.parts.mixed(self.row, whole)
+        return whole
 
 
-def game(answers: Answers, parts: Parts, row: int) -> RowGame:
+def game(answers: Answers, parts: Parts, row: int, exposed: Exposed | None = None) -> RowGame:
     """The game of one row, of all its parts."""
-    return RowGame(answers, parts, row)
+    return RowGame(answers, parts, row, exposed=exposed)
 
 
 def together(games: Sequence[Game], masks: Bools) -> Floats:
@@ -113,16 +128,23 @@ def together(games: Sequence[Game], masks: Bools) -> Floats:
         some = [g for g in games[i : i + at_once] if isinstance(g, RowGame)]
         of_masks = []
         for start in range(0, len(masks), step):
-            asked = joined([g.frame(masks[start : start + step]) for g in some])
-            told = (
-                first.answers(asked)
-                if asked is not None
-                else np.concatenate([g.answers(g.frame(masks[start : start + step])) for g in some])
-            )
+            told = _told(some, masks[start : start + step])
             of_masks.append(told.reshape(len(some), -1, copies, told.shape[-1]).mean(axis=2))
         found.append(np.concatenate(of_masks, axis=1) if of_masks else np.zeros((len(some), 0, 1)))
     whole: Floats = np.concatenate(found)
     return whole
+
+
+def _told(games: Sequence[RowGame], masks: Bools) -> Floats:
+    """Answers (games · masks · copies, k) of games of one kind, in one call where possible."""
+    first = games[0]
+    alike = all(g.exposed is first.exposed and g.parts is first.parts and g.moving is first.moving for g in games)
+    if first.exposed is not None and isinstance(first.parts, Columns) and alike:
+        found = first.exposed(first.parts, [g.row for g in games], first.whole(masks))
+        if found is not None:
+            return found
+    asked = joined([g.frame(masks) for g in games])
+    return first.answers(asked) if asked is not None else np.concatenate([g.answers(g.frame(masks)) for g in games])
 
 
 def joined(frames: Sequence[Frame]) -> Frame | None:

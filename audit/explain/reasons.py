@@ -242,7 +242,8 @@ def beaten_by_chance(ctx: Context, frame: Frame, row: int, pool: Frame, found: S
     rng = ctx.rng("orders")
     background = take(pool, np.sort(rng.permutation(rows(pool))[:COPIES]))
     groups = factors_of(list(frame), rules(ctx.facts.roles.columns))
-    play = game(from_answers(ctx, background).answer, Columns(frame, background, groups), row)
+    asked = from_answers(ctx, background)
+    play = game(asked.answer, Columns(frame, background, groups), row, asked.exposed)
     orders = [order(-found.mean[row]), *(rng.permutation(len(found.factors)) for _ in range(ORDERS))]
     area = sign * areas(lambda masks: play(masks)[:, [output]], orders)[:, 0]
     return float(np.mean(area[1:] < area[0] - NOTHING * np.ptp(area)))  # of few factors chance draws the very same order now and then

@@ -143,6 +143,24 @@ class Client:
         self._columns = columns
         return Prediction(flat[: n * columns].reshape(n, columns), predicted)
 
+    def mixed(self, frame: Frame, background: Frame, masks: Array, *, timeout: float | None = None) -> Array:
+        """Raw outputs (n, m, b, k) of each of n rows with the columns that each mask (m, columns) keeps, the others those of each of b rows.
+
+        For models whose first layer tells what each column adds, else a WorkerError of the kind contract. The rows are mixed beside the model: this is
+        its testimony, to be held against `predict`. Only numbers are taken.
+        """
+        n, b = rows(frame), rows(background)
+        kept: Frame = {"kept": np.ascontiguousarray(masks, dtype=bool)}
+        header, _ = self._ask(
+            wire.MIX, {}, frame=frame, background=background, masks=kept, answers=n * len(masks) * b, columns=16, timeout=timeout
+        )
+        if self._columns not in (None, header.columns):
+            raise WorkerError("contract", f"the model returned {header.columns} columns after {self._columns} in an earlier call")
+        values = self._copied(header.rows * header.columns)
+        if not np.isfinite(values).all():
+            raise WorkerError("contract", "the model's answers about mixed rows are not all numbers")
+        return values.reshape(n, len(masks), b, header.columns)
+
     def attribute(
         self, frame: Frame, background: Frame | None, *, method: str, output: int, timeout: float | None = None, **params: Any
     ) -> Attributions:
@@ -211,14 +229,20 @@ class Client:
         *,
         frame: Frame | None = None,
         background: Frame | None = None,
+        masks: Frame | None = None,
+        answers: int | None = None,
         columns: int = 0,
         timeout: float | None,
     ) -> tuple[Header, dict[str, Any]]:
-        """One call: send, wait, check. Grows the output once if the worker says that it is too small."""
+        """One call: send, wait, check. Grows the output once if the worker says that it is too small.
+
+        `answers` is how many there are to be, where they are not one for each row of the frame.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
-        n = 0 if frame is None else rows(frame)
+        n = answers if answers is not None else 0 if frame is None else rows(frame)
+        sent = {name: part for name, part in (("frame", frame), ("background", background), ("masks", masks)) if part is not None}
         for _ in range(2):
-            request, body = self._request(kind, control, frame, background, n, columns)
+            request, body = self._request(kind, control, sent, n, columns)
             self._send(request, body, deadline)
             header, reply = self._receive(request.call, deadline)
             if header.kind == wire.GROW and frame is not None and columns < header.columns <= MAX_COLUMNS:
@@ -239,17 +263,14 @@ class Client:
         if n and not 1 <= header.columns <= columns:
             raise WorkerError("contract", f"the worker says {header.columns} columns where 1 to {columns} fit")
 
-    def _request(
-        self, kind: int, control: dict[str, Any], frame: Frame | None, background: Frame | None, n: int, columns: int
-    ) -> tuple[Header, bytes]:
+    def _request(self, kind: int, control: dict[str, Any], sent: dict[str, Frame], n: int, columns: int) -> tuple[Header, bytes]:
         """Lay the columns into the input memory and describe them."""
         self._call += 1
         parts: list[tuple[int, Array]] = []
         end = wire.ALIGN
-        for name, part in (("frame", frame), ("background", background)):
-            if part is not None:
-                control[name], end = _layout(part, end, parts)
-                control[f"{name}_rows"] = rows(part)
+        for name, part in sent.items():
+            control[name], end = _layout(part, end, parts)
+            control[f"{name}_rows"] = rows(part)
         body = json.dumps(control, separators=(",", ":")).encode()
         inline = len(body) <= wire.JSON_LIMIT
         need = end if inline else end + len(body)

@@ -21,7 +21,7 @@ MAGIC = b"wm01"
 JSON_LIMIT = 96 * 1024
 ALIGN = 64
 
-READY, DESCRIBE, PREDICT, ATTRIBUTE, OK, ERROR, GROW, ATTACK, SPEAK = range(1, 10)
+READY, DESCRIBE, PREDICT, ATTRIBUTE, OK, ERROR, GROW, ATTACK, SPEAK, MIX = range(1, 11)
 PREDICTED = 1  # flag of a reply: a column of predicted labels follows the values
 
 F_ADD_SEALS = 1033

@@ -74,6 +74,8 @@ class Server:
         subject = self._loaded()
         if header.kind == wire.DESCRIBE:
             return Header(wire.OK), self._describe(subject)
+        if header.kind == wire.MIX:
+            return self._write(header, Answer(self._mixed(subject, control)).checked(header.rows), [])
         rows = Rows(self._input, control.pop("frame"), header.rows, self._spec)
         if header.kind == wire.PREDICT:
             seed = control.get("randomise")
@@ -90,6 +92,15 @@ class Server:
         explained = subject.attribute(rows, background, method=control["method"], output=control["output"], **control["params"])
         reply, _ = self._write(header, Answer(explained.values), [explained.base, explained.explained])
         return reply, {"unit": explained.unit, "estimand": explained.estimand, "gradients": explained.gradients}
+
+    def _mixed(self, subject: Subject, control: dict[str, Any]) -> Array:
+        """Answers (n·m·b, k) about n rows, m masks and b background rows."""
+        assert self._input is not None
+        own, other, masks = (
+            Rows(self._input, control[name], control[f"{name}_rows"], self._spec) for name in ("frame", "background", "masks")
+        )
+        found = subject.mixed(own, other, masks.columns[0][1])
+        return found.reshape(-1, found.shape[-1])
 
     def _loaded(self) -> Subject:
         if self._subject is None:

@@ -78,6 +78,27 @@ def test_lies_are_refused(peer: Callable[..., Client], reply: Reply, words: str)
     assert caught.value.kind == ("died" if words == "ended" else "contract")
 
 
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [(ok(rows=11), "11 rows for 12"), (ok(columns=77), "77 columns where 1 to 16 fit"), (ok(), None)],
+)
+def test_mixed_rows_are_as_many_as_were_asked_for(peer: Callable[..., Client], reply: Reply, words: str | None) -> None:
+    """Three rows, two masks and two background rows."""
+    client, masks = peer(reply), np.ones((2, 1), dtype=bool)
+    if words is None:
+        assert client.mixed(FRAME, take(FRAME, slice(0, 2)), masks, timeout=5).shape == (3, 2, 2, 1)
+        return
+    with pytest.raises(WorkerError, match=words):
+        client.mixed(FRAME, take(FRAME, slice(0, 2)), masks, timeout=5)
+
+
+def test_mixed_rows_have_numbers_for_answers(peer: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    client = peer(ok())
+    monkeypatch.setattr(client, "_copied", lambda count: np.full(count, np.nan))
+    with pytest.raises(WorkerError, match="not all numbers"):
+        client.mixed(FRAME, FRAME, np.ones((1, 1), dtype=bool), timeout=5)
+
+
 def test_text_of_a_worker_is_cut_to_a_printable_line(peer: Callable[..., Client]) -> None:
     body = json.dumps({"kind": "nonsense", "message": "a\x1b[31m\n\u202eb" + "c" * 1000}).encode()
     client = peer(lambda h: wire.pack(Header(wire.ERROR, call=h.call, length=len(body)), body))
@@ -130,7 +151,7 @@ def test_a_long_vocabulary_travels_in_the_memory() -> None:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client = Client(here)
     words = tuple(f"word {i} with some length to it" for i in range(20_000))
-    header, body = client._request(wire.PREDICT, {}, {"w": Categories(np.zeros(2, np.int32), words)}, None, 2, 1)
+    header, body = client._request(wire.PREDICT, {}, {"frame": {"w": Categories(np.zeros(2, np.int32), words)}}, 2, 1)
     assert body == b""
     assert header.length > wire.JSON_LIMIT > HEADER_SIZE
     assert client._files is not None

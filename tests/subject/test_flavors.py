@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audit.explain.parts import Columns
 from audit.subject.client import WorkerError
 from audit.subject.frame import Categories, Frame, take
 from audit.subject.inspect import inspect_model
@@ -237,6 +238,15 @@ def test_exported_torch_graph(save: Save, start: Any, rows: Frame) -> None:
         <= 0.01
     )
     assert found.unit == "logit"
+    check_mixed(client, take(rows, slice(0, 7)), take(rows, slice(60, 65)))
+
+
+def check_mixed(client: Any, frame: Frame, background: Frame) -> None:
+    """Rows that the worker mixes are answered as those that it is shown."""
+    masks = np.random.default_rng(3).random((20, len(frame))) < 0.5
+    found = client.mixed(frame, background, masks, timeout=LIMIT)
+    shown = [client.predict(Columns(frame, background).mixed(i, masks), timeout=LIMIT).values.reshape(20, 5, -1) for i in range(7)]
+    assert found == pytest.approx(np.stack(shown), rel=1e-6, abs=1e-6)
 
 
 def test_no_path_leads_through_a_category_of_very_many_values(save: Save, start: Any, rows: Frame) -> None:
@@ -307,10 +317,11 @@ def test_architecture_is_rebuilt_where_its_entry_point_is_known(save: Save, star
         expected = net(torch.from_numpy(x)).numpy()
     extra = [str(tmp_path / "architecture.json"), str(tmp_path / "weights.safetensors")]
     path = save("pytorch", net, signature=signature(x, expected), input_example=x[:4], metadata={"columns": columns}, extra_files=extra)
-    _, description, answer = ask(start, path, rows)
+    client, description, answer = ask(start, path, rows)
     assert description.kind == "module"
     assert description.flops
     assert np.array_equal(answer.values, expected.astype(float))
+    check_mixed(client, take(rows, slice(0, 7)), take(rows, slice(60, 65)))
 
 
 def test_pickled_torch_module_needs_trust(save: Save, start: Any, rows: Frame) -> None:
@@ -344,6 +355,9 @@ def test_a_missing_column_is_named(plain: Path, start: Any, numbers: Frame) -> N
     client, _ = start(plain)
     with pytest.raises(WorkerError, match="'x2'"):
         client.predict({n: c for n, c in numbers.items() if n != "x2"}, timeout=LIMIT)
+    with pytest.raises(WorkerError, match="what each column adds") as caught:  # no net, so that it does not mix rows
+        client.mixed(take(numbers, slice(0, 2)), take(numbers, slice(2, 4)), np.ones((1, len(numbers)), bool), timeout=LIMIT)
+    assert caught.value.kind == "contract"
 
 
 def test_more_columns_and_another_order_do_not_matter(plain: Path, start: Any, numbers: Frame) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from audit.explain.exposed import Exposed
     from audit.subject.frame import Frame
 
     Floats = NDArray[np.float64]
@@ -33,6 +34,12 @@ class Second(Explainer):
         """The first explainer's, (n, outputs)."""
         assert self.first is not None
         return self.first.answer(frame)
+
+    @property
+    def exposed(self) -> Exposed | None:
+        """The first explainer's."""
+        assert self.first is not None
+        return self.first.exposed
 
 
 def second(first: Explainer) -> Second | None:

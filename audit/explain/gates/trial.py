@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.attribute import Explainer
     from audit.explain.explained import Explained, Method
+    from audit.explain.exposed import Exposed
     from audit.explain.parts import Game
     from audit.subject.frame import Frame
 
@@ -80,13 +81,17 @@ FEWEST, FEWEST_COPIES = 20, 5
 
 @dataclass(frozen=True)
 class Trial:
-    """An explanation on trial: of rows `frame`, as `found`, one entry for each output; `background` stands in for what is absent."""
+    """An explanation on trial: of rows `frame`, as `found`, one entry for each output; `background` stands in for what is absent.
+
+    `exposed` asks the same without making the mixed rows, where that can be.
+    """
 
     explainer: Explains
     frame: Frame
     background: Frame
     found: list[Explained]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    exposed: Exposed | None = None
 
     @cached_property
     def values(self) -> Floats:
@@ -109,7 +114,7 @@ class Trial:
 
     def play(self, row: int) -> Game:
         """The game whose players are the parts of one row."""
-        return game(self.explainer.answer, self._parts, row)
+        return game(self.explainer.answer, self._parts, row, self.exposed)
 
 
 def begin(explainer: Explains, frame: Frame, background: Frame, groups: Mapping[str, Sequence[str]] | None = None) -> Trial:
@@ -148,4 +153,4 @@ def trial(ctx: Context, *, rows: int, background: int, budget: int, explanations
         background //= 2
     frame, base = draw(ctx, fits(background), background)
     method = explainer(ctx, base, groups=together, method=chosen)
-    return begin(method, frame, method.background, together), method
+    return replace(begin(method, frame, method.background, together), exposed=method.exposed), method

@@ -83,6 +83,13 @@ class Subject:
         """Outputs for all rows of the same model with all its weights drawn again with `seed`, as if it had learned nothing."""
         raise ContractError("this model has no weights that could be drawn again")
 
+    def mixed(self, rows: Rows, background: Rows, masks: Array) -> Array:
+        """Raw outputs (n, m, b, k) of each of n rows with the columns that each mask (m, columns) keeps, the others those of each of b background rows.
+
+        For models that need not make these rows; what `predict` says of them is the same.
+        """
+        raise ContractError("the first layer of this model does not tell what each column adds")
+
     def attribute(self, rows: Rows, background: Rows | None, *, method: str, output: int, **params: Any) -> Explained:
         """Attributions over the raw input columns."""
         raise ContractError(f"the method {method} does not apply to this model")

@@ -38,6 +38,7 @@ class Net(Subject):
         self._codes = max((len(v) for v in vocabularies if isinstance(v, list)), default=0)
         self._tokens = bool(inputs) and inputs[0]["shape"] is not None and str(inputs[0]["type"]).startswith(("int", "uint", "bool"))
         self._several = len(inputs) > 1 and all(i["name"] and i["shape"] is not None for i in inputs)
+        self._stem: Any = None
 
     def parameters(self) -> int | None:
         """Elements of all parameters."""
@@ -106,6 +107,31 @@ class Net(Subject):
         with redrawn(self._module(), seed), torch.inference_mode():
             found = self._module()(*self._tensors(rows))
         return Answer(numeric(only(found).double().numpy(), rows.n))
+
+    def mixed(self, rows: Rows, background: Rows, masks: Array) -> Array:
+        """As `Subject` says, of a net that has a stem."""
+        import torch
+
+        from audit.subject.flavors import mixed
+        from audit.subject.flavors.gradients import Net as Differentiable
+        from audit.subject.flavors.stem import PROBED, THOROUGH, stem
+
+        if self._several or self._events or self._tokens:
+            return super().mixed(rows, background, masks)
+        (x,), (other,) = self._tensors(rows), self._tensors(background)
+        if x.dim() != 2:
+            return super().mixed(rows, background, masks)
+        with torch.no_grad():
+            for probed in (PROBED, THOROUGH):
+                if self._stem is None:
+                    self._stem = stem(Differentiable(self._module(), []), x, other, probed)
+                if self._stem is None:
+                    break
+                if not mixed.strays(self._stem, x, other):
+                    widths = [width for _, width in rows.placed()[0]]
+                    return mixed.answers(self._stem, x, other, torch.from_numpy(np.repeat(masks, widths, axis=1)))
+                self._stem = None  # it was found on rows of one value in some column
+        return super().mixed(rows, background, masks)
 
     def _tensors(self, rows: Rows) -> list[Any]:
         import torch
@@ -257,10 +283,12 @@ def graph(path: str, spec: dict[str, Any]) -> Subject:
     """The exported graph at `path`, asked with the tensors that `spec` states."""
     import torch
 
+    from audit.subject.flavors.unflattened import unflattened
+
     torch.set_num_threads(1)
     program = torch.export.load(path)
     tensors = [program.state_dict[name] for name in program.graph_signature.parameters]
-    return Net(program.module(), lambda: torch.export.unflatten(program), "graph", tensors, spec)
+    return Net(program.module(), lambda: unflattened(program), "graph", tensors, spec)
 
 
 def _module(net: Any, spec: dict[str, Any]) -> Subject:
