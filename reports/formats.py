@@ -54,9 +54,15 @@ FORMATS = {
     "html": Format("report", "html", "reports.html:draw"),
     "pdf": Format("report", "pdf", "reports.pdf:draw", paged=True),
     "junit": Format("junit", "xml", "reports.junit:audit_xml"),
+    "markdown": Format("report", "md", "reports.markdown:draw"),
+    "model-card": Format("model-card", "md", "reports.model_card:draw"),
+    "datasheet": Format("datasheet", "md", "reports.datasheet:draw"),
+    "oscal": Format("oscal", "json", "reports.oscal:draw"),
+    "sarif": Format("sarif", "json", "reports.sarif:draw"),
+    "cyclonedx": Format("cyclonedx", "json", "reports.cyclonedx:draw"),
     "evidence": Format("evidence", "zip", "reports.evidence:pack", whole=True),
 }
-LATER = ("summary", "markdown", "model-card", "datasheet", "oscal", "sarif", "cyclonedx")
+LATER = ("summary",)
 
 
 def refuse_unknown(names: list[str]) -> None:

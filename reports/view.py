@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from audit.result import AuditResult, CheckResult, Commitment, Finding, Question, Waiver
-from audit.text import speaks
+from audit.text import PARTS, speaks
 from reports.metrics import kind_of, metric_name
 from reports.said import Said, figure
 from reports.words import (
@@ -181,7 +181,7 @@ def pair_text(finding: Finding, say: Speaker) -> str:
     a, b = finding.slice, finding.against
     if b is None:
         return say.slice(a)
-    if len(a) == 1 and list(a) == list(b) and all(map(speaks, (*a.values(), *b.values()))):
+    if len(a) == 1 and list(a) == list(b) and not PARTS.keys() & a.keys() and all(map(speaks, (*a.values(), *b.values()))):
         column = next(iter(a))
         return say.t("{who} against {against} ({column})", who=say.level(a[column]), against=say.level(b[column]), column=clean(column, 60))
     return say.t("{who} against {against}", who=say.slice(a), against=say.slice(b))
@@ -194,7 +194,8 @@ def sentence(finding: Finding, say: Speaker) -> str:
     kind, e = kind_of(finding.metric, finding.compare), finding.estimate
     metric, who = capital(metric_name(finding.metric, say)), pair_text(finding, say)
     if e is None:
-        return say.t("{metric}, {who}: not measured, {reason}.", metric=metric, who=who, reason=reason_text(finding, say))
+        why = reason_text(finding, say).rstrip(".。")  # the template closes the sentence
+        return say.t("{metric}, {who}: not measured, {reason}.", metric=metric, who=who, reason=why)
     return say.t(
         "{metric}, {who}: {value} ({level:percent} interval {low} to {high}).",
         metric=metric,
@@ -320,10 +321,15 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
     return shown
 
 
-def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
-    """What this audit does not show: the standing text, what was not assessed, notes, and what nobody declared."""
+def standing(document: AuditResult, say: Speaker) -> str:
+    """What stands under every verdict; rows with sensitive columns are people."""
+    return say.t(STANDING if document.data.sensitive else STANDING_ROWS)
+
+
+def limits(document: AuditResult, say: Speaker) -> list[Said]:
+    """What bounds all that this audit shows: the standing text, declared limits, what was not assessed, and notes."""
     context = context_of(document)
-    lines = [Said(say.t(STANDING if document.data.sensitive else STANDING_ROWS))]  # rows with sensitive columns are people
+    lines = [Said(standing(document, say))]
     if context.get("known_limits") not in UNSTATED:
         lines.append(Said(say.t("Known limits, as declared: {limits}", limits=words_of(context["known_limits"])), "context.known_limits"))
     if document.history.models_on_this_data is not None:
@@ -337,10 +343,21 @@ def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
         for i, text in enumerate(texts):
             told = messages[i] if i < len(messages) and len(messages) == len(texts) else None
             lines.append(Said(say.stored(text, told), f"{name}[{i}]"))
-    left_out = [say.stored(c.info.title, None) for c in document.checks if c.status == "skipped"]
-    if left_out:
-        lines.append(Said(say.t("Not run, each with its reason below: {names}.", names=say.join(left_out)), "checks"))
     return lines
+
+
+def not_shown(document: AuditResult, say: Speaker) -> list[Said]:
+    """What this audit does not show: its limits, and the checks that were not run, which a report gives below."""
+    left_out = [say.stored(c.info.title, None) for c in document.checks if c.status == "skipped"]
+    said = say.t("Not run, each with its reason below: {names}.", names=say.join(left_out))
+    return limits(document, say) + ([Said(said, "checks")] if left_out else [])
+
+
+def not_run(document: AuditResult, say: Speaker) -> list[str]:
+    """The checks that were not run or went wrong, each with its reason."""
+    return [
+        say.pair(say.stored(c.info.title, None), say.stored(c.reason, c.reason_msg)) for c in document.checks if c.status != "completed"
+    ]
 
 
 def source_text(document: AuditResult, say: Speaker) -> str:

@@ -1,0 +1,254 @@
+"""The audit as OSCAL assessment results (NIST, version 1.2.2): what was asked is a control, what was measured an observation, what failed a risk.
+
+OSCAL knows only `satisfied` and `not-satisfied`. What is open is `not-satisfied` for the reason `other` and says so in a property of ours; what
+was not run or does not apply is excluded from the reviewed controls and has no finding. Titles and descriptions are Markdown in OSCAL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from audit.result import AuditResult
+from reports.marked import text
+from reports.metrics import metric_name
+from reports.records import NAMESPACE, Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, token, told
+from reports.view import answered_text, pair_text, source_text, standing
+from reports.words import LOOKS, Speaker, clean, mark
+
+VERSION = "1.2.2"
+#: What a verdict is in OSCAL: state and reason.
+STATES = {"pass": ("satisfied", "pass"), "fail": ("not-satisfied", "fail")}
+REVIEWED = mark(
+    "The deciding questions of the audit's plan and its checks. Excluded are checks that were not run; they are neither satisfied nor not satisfied."
+)
+STATES_SAID = mark(
+    "The words satisfied and not-satisfied are those of the format: they say whether the evidence supports the limits of the audit's plan, never that a law is complied with. "
+    "What these rows cannot tell is not-satisfied for the reason other, and its property verdict says inconclusive."
+)
+MODEL = mark("The audited model.")
+TOOL = mark("The program that made this audit.")
+FILE_DIGEST = mark("SHA-256 of the sorted list of its files with the SHA-256 of each.")
+DATA_DIGEST = mark("SHA-256 of the file; of several files, of their sorted list with the SHA-256 of each.")
+PLAN_DIGEST = mark("SHA-256 of the plan as resolved, in canonical form (RFC 8785); the plan stands in audit.json.")
+DOCUMENT_DIGEST = mark(
+    "The document that this file is drawn from. The digest is that of what a repeated audit gives again, in canonical form (RFC 8785)."
+)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What was asked, and what came of it: `verdict` is None where it was only measured."""
+
+    id: str
+    title: str
+    told: str
+    verdict: str | None
+    keys: tuple[str, ...]  # of the findings that it rests on
+    check: str
+
+
+def props(pairs: Mapping[str, str | None]) -> list[Json]:
+    """Properties of ours; what is unknown is left out."""
+    return [{"name": name, "ns": NAMESPACE, "value": line(value)} for name, value in pairs.items() if value and line(value)]
+
+
+def controls(document: AuditResult, say: Speaker) -> list[Control]:
+    """The deciding questions, then the checks that ran or went wrong."""
+    made = [
+        Control(
+            f"question.{token(q.id)}", say.stored(q.title, q.title_msg), say.stored(q.reason, q.reason_msg) or say.t(LOOKS[q.verdict].word),
+            q.verdict, tuple(q.findings), q.check,
+        )
+        for q in document.questions
+    ]  # fmt: skip
+    for c in document.checks:
+        if c.status == "skipped":
+            continue
+        keys = tuple(f.key for f in c.findings if f.criterion is not None and f.criterion.role != "reports")
+        verdict = "error" if c.status == "errored" else None if c.verdict == "not_judged" else c.verdict
+        reason = say.stored(c.reason, c.reason_msg) if c.status == "errored" else say.stored(c.rejected, c.rejected_msg)
+        made.append(
+            Control(
+                c.info.id,
+                say.stored(c.info.title, None),
+                say.sentences([say.stored(c.summary, c.summary_msg), reason]),
+                verdict,
+                keys,
+                c.info.id,
+            )
+        )
+    return made
+
+
+def observations(document: AuditResult, items: list[Judged], say: Speaker) -> list[Json]:
+    """One for each check that ran, and one for each finding that is held against a limit."""
+    shared = {
+        "methods": ["TEST"],
+        "origins": [{"actors": [{"type": "tool", "actor-uuid": identity(document, "tool")}]}],
+        "subjects": [{"subject-uuid": identity(document, "model"), "type": "component"}],
+    }
+    dates = {"collected": finished(document), "expires": moment(document.valid_until, end=True)}
+
+    def evidence(path: str) -> list[Json]:
+        return [{"href": f"#{identity(document, 'document')}", "description": text(f"audit.json: {path}")}]
+
+    made = []
+    for i, c in enumerate(document.checks):
+        if c.status == "completed":
+            about = {"check": c.info.id, "verdict": c.verdict, "about": c.about, "findings": str(len(c.findings))}
+            made.append({
+                "uuid": identity(document, "check", c.info.id), "title": text(say.stored(c.info.title, None)),
+                "description": text(say.stored(c.summary, c.summary_msg)), "props": props(about), "types": ["control-objective"], **shared,
+                "relevant-evidence": evidence(f"checks[{i}]"), **dates, "remarks": text(say.stored(c.info.limits, None)),
+            })  # fmt: skip
+    for item in items:
+        f = item.finding
+        title = say.pair(metric_name(f.metric, say), pair_text(f, say))
+        made.append({
+            "uuid": identity(document, "finding", f.key), "title": text(title), "description": text(told(item, say)),
+            "props": props(numbers(f)), "types": ["finding"], **shared,
+            "relevant-evidence": evidence(item.path), **dates,
+        })  # fmt: skip
+    return made
+
+
+def is_risk(item: Judged) -> bool:
+    """What fails, and what is open although it decides."""
+    f = item.finding
+    return f.verdict == "fail" or (f.verdict == "inconclusive" and f.criterion is not None and f.criterion.role == "decides")
+
+
+def risk(document: AuditResult, item: Judged, say: Speaker) -> Json:
+    f, waiver = item.finding, item.waiver
+    about = {"verdict": f.verdict, "severity": f.criterion.severity if f.criterion else None, "key": f.key}
+    accepted = []
+    if waiver is not None:  # who accepts it until when is the reason of the status
+        about |= {"accepted-by": waiver.person, "accepted-until": waiver.expires}
+        accepted = [
+            say.t("Accepted by {person} until {date}.", person=clean(waiver.person, 120), date=clean(waiver.expires, 10)),
+            say.stored(waiver.reason, None),
+        ]
+    return {
+        "uuid": identity(document, "risk", f.key), "title": text(say.pair(metric_name(f.metric, say), pair_text(f, say))),
+        "description": text(told(item, say)), "statement": text(say.sentences([say.stored(item.check.info.limits, None), *accepted])), "props": props(about),
+        "status": "open" if waiver is None else "deviation-approved",
+        "deadline": moment(waiver.expires, end=True) if waiver else None,
+        "related-observations": [{"observation-uuid": identity(document, "finding", f.key)}],
+    }  # fmt: skip
+
+
+def finding(document: AuditResult, control: Control, items: list[Judged]) -> Json:
+    """What came of a control; one that was only measured has none."""
+    state, reason = STATES.get(control.verdict or "", ("not-satisfied", "other"))
+    known = {item.finding.key for item in items}
+    risky = {item.finding.key for item in items if is_risk(item)}
+    ran = {c.info.id for c in document.checks if c.status == "completed"}
+    seen = [identity(document, "check", control.check)] if control.check in ran else []
+    seen += [identity(document, "finding", key) for key in control.keys if key in known]
+    return {
+        "uuid": identity(document, "control", control.id), "title": text(control.title), "description": text(control.told),
+        "props": props({"verdict": control.verdict}),
+        "target": {"type": "objective-id", "target-id": control.id, "title": text(control.title), "status": {"state": state, "reason": reason}},
+        "related-observations": [{"observation-uuid": u} for u in seen],
+        "related-risks": [{"risk-uuid": identity(document, "risk", key)} for key in control.keys if key in risky],
+    }  # fmt: skip
+
+
+def reviewed(document: AuditResult, asked: list[Control], say: Speaker) -> Json:
+    skipped = [c for c in document.checks if c.status == "skipped"]
+    named = [*(c.id for c in asked), *(c.info.id for c in skipped)]
+    selection = {
+        "include-controls": [{"control-id": i} for i in named],
+        "exclude-controls": [{"control-id": c.info.id} for c in skipped],
+    }
+    why = [f"- {text(say.pair(c.info.id, say.stored(c.reason, c.reason_msg)))}" for c in skipped]
+    return {
+        "description": text(say.t(REVIEWED)),
+        "control-selections": [selection if named else {"include-all": {}}],
+        "remarks": "\n\n".join([text(say.t(STATES_SAID)), *(["\n".join(why)] if why else [])]),
+    }
+
+
+def components(document: AuditResult, say: Speaker) -> Json:
+    """The model as the subject, and the program that looked at it."""
+    m, operational = document.model, {"state": "operational"}
+    name = line(m.name or m.uri)[:120]
+    about = {"uri": m.uri, "version": m.version, "format": m.flavor, "task": m.task, "sha256": m.sha256}
+    model = {
+        "uuid": identity(document, "model"), "type": "software", "title": text(name), "description": text(say.t(MODEL)),
+        "props": props(about), "status": operational,
+    }  # fmt: skip
+    tool = {
+        "uuid": identity(document, "tool"),
+        "type": "software",
+        "title": "Witnessmark",
+        "description": text(say.t(TOOL)),
+        "status": operational,
+    }
+    platform = {"uuid": identity(document, "platform"), "title": "Witnessmark", "uses-components": [{"component-uuid": tool["uuid"]}]}
+    return {"components": [model], "assessment-assets": {"components": [tool], "assessment-platforms": [platform]}}
+
+
+def resources(document: AuditResult, say: Speaker) -> list[Json]:
+    """What the results rest on, with digests."""
+    m, d = document.model, document.data
+
+    def resource(key: str, title: str, digest: str | None, told_of: str, href: str = "") -> Json:
+        return {
+            "uuid": identity(document, key), "title": text(title), "description": text(say.t(told_of)), "props": props({"sha256": digest}),
+            "rlinks": [{"href": href}] if href else [],
+        }  # fmt: skip
+
+    made = [
+        resource("document", "audit.json", document.digest, DOCUMENT_DIGEST, "audit.json"),
+        resource("plan", say.t("The plan"), document.plan_sha256, PLAN_DIGEST),
+        resource("model-files", say.t("The model"), m.sha256, FILE_DIGEST, quote(m.uri, safe=":/@?#=&%+~")),
+        resource("data", say.pair(say.t("The data"), source_text(document, say)), d.sha256, DATA_DIGEST),
+    ]
+    if d.training is not None:
+        made.append(resource("training", say.t("Training data"), d.training.sha256, DATA_DIGEST))
+    return made
+
+
+def draw(document: AuditResult, lang: str, edition: str) -> bytes:
+    """The assessment results of a document that holds no more than this edition may show."""
+    say, items = Speaker(lang), list(judged(document))
+    asked, a = controls(document, say), document.answered
+    title = say.t("Audit of {name}", name=line(document.model.name or document.model.uri)[:120])
+    counts = {"decide": a.decides, "passed": a.passed, "failed": a.fail, "inconclusive": a.inconclusive, "not-run": a.not_run}
+    result = {
+        "uuid": identity(document, "result"),
+        "title": text(title),
+        "description": text(
+            say.sentences(
+                [
+                    say.told(say.t(LOOKS[document.verdict].word), answered_text(document, say) + ("。" if lang == "zh" else ".")),
+                    say.stored(document.why, document.why_msg),
+                ]
+            )
+        ),
+        "start": moment(document.started) or finished(document),
+        "end": finished(document),
+        "props": props({"verdict": document.verdict} | {f"questions-{k}": str(v) for k, v in counts.items()}),
+        "local-definitions": components(document, say),
+        "reviewed-controls": reviewed(document, asked, say),
+        "observations": observations(document, items, say),
+        "risks": [risk(document, item, say) for item in items if is_risk(item)],
+        "findings": [finding(document, control, items) for control in asked if control.verdict is not None],
+        "remarks": text(standing(document, say)),
+    }
+    about = {"audit": document.id, "digest": document.digest, "edition": edition, "language": lang}
+    return dumps(pruned({
+        "assessment-results": {
+            "uuid": identity(document, "oscal", document.id, lang, edition),
+            "metadata": {
+                "title": text(title), "last-modified": finished(document), "version": "1", "oscal-version": VERSION,
+                "props": props(about),
+            },
+            "import-ap": {"href": f"#{identity(document, 'plan')}"},
+            "results": [result],
+            "back-matter": {"resources": resources(document, say)},
+        }
+    }))  # fmt: skip
