@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from audit.result import AuditResult, CheckResult
-from reports.html import about_digests
+from reports.content import about_digests
 from reports.markdown import edition_text, facts, grid, within
 from reports.marked import Page
 from reports.tables import behind

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from audit.result import AuditResult, CheckResult
-from reports.html import Caps, CheckView, about, check_view, records
+from reports.content import EDITIONS, Caps, CheckView, Content, about, content
 from reports.marked import Page
 from reports.tables import Block, Grid, behind
-from reports.view import FirstScreen, capital, family_of, first_screen
-from reports.words import FAMILIES, Look, Speaker, clean, mark
+from reports.view import FirstScreen, capital
+from reports.words import Look, Speaker, mark
 
 #: Sites that show Markdown stop at about half a megabyte.
 MOST_BYTES = 480_000
-CAPS = (Caps(findings=120, rows=40), Caps(findings=40, rows=15, pairs=150, said=60), Caps(60, 10, 8, 0, 40, 20))
+CAPS = (Caps(findings=120, rows=40, charts=0), Caps(200, 40, 15, 0, 150, 60), Caps(60, 10, 8, 0, 40, 20))
 #: Evidence that is a few lines of numbers; curves and distributions are many.
 SHORT = ("table", "heatmap", "attribution", "tree")
 LEFT_OUT = mark("{n:count} curves and distributions are drawn in the report as a page; their numbers are in audit.json.")
-CONFIDENTIAL = mark("Confidential: internal edition, with small groups")
-PUBLIC = mark("Public edition: small groups withheld")
 
 
 def flag(look: Look, say: Speaker) -> str:
@@ -26,7 +24,7 @@ def flag(look: Look, say: Speaker) -> str:
 
 
 def edition_text(edition: str, say: Speaker) -> str:
-    return say.t(PUBLIC if edition == "public" else CONFIDENTIAL)
+    return say.t(EDITIONS[edition])
 
 
 def verdict_line(screen: FirstScreen, say: Speaker) -> str:
@@ -130,22 +128,11 @@ def one_check(page: Page, check: CheckResult, view: CheckView, say: Speaker, cap
         page.note(say.t(LEFT_OUT, n=len(evidence) - len(short)))
 
 
-def checks(page: Page, document: AuditResult, say: Speaker, caps: Caps) -> None:
-    """Families in the document's order, each with its checks."""
-    families: dict[str, list[tuple[int, CheckResult]]] = {}
-    for i, check in enumerate(document.checks[: caps.checks]):
-        families.setdefault(family_of(check.info.id), []).append((i, check))
-    for name, members in families.items():
-        page.heading(2, say.name(name, FAMILIES))
-        for i, check in members:
-            one_check(page, check, check_view(check, i, [], 0, say, caps), say, caps)
-    if len(document.checks) > caps.checks:
-        page.note(say.t("{n:count} more checks are in audit.json.", n=len(document.checks) - caps.checks))
-
-
-def record(page: Page, document: AuditResult, say: Speaker, caps: Caps) -> None:
+def record(page: Page, shown: Content, say: Speaker) -> None:
     """What stands after the results."""
-    kept = records(document, say, caps)
+    kept = shown.records
+    page.heading(2, say.t("How to read the verdicts"))
+    page.paragraph(shown.how_to_read)
     for title, name in (("Declared context", "context"), ("The model", "model"), ("The data", "data")):
         page.heading(2, say.t(title))
         facts(page, kept[name], say)
@@ -162,12 +149,16 @@ def record(page: Page, document: AuditResult, say: Speaker, caps: Caps) -> None:
 
 
 def report(document: AuditResult, say: Speaker, edition: str, caps: Caps) -> str:
-    page = Page()
-    page.heading(1, say.t("Audit of {name}", name=clean(document.model.name or document.model.uri, 120)))
-    page.note(edition_text(edition, say))
-    first(page, first_screen(document, say), say, caps)
-    checks(page, document, say, caps)
-    record(page, document, say, caps)
+    page, shown = Page(), content(document, say, edition, caps)
+    page.heading(1, shown.title)
+    page.note(shown.edition)
+    first(page, shown.screen, say, caps)
+    for _, name, views in shown.families:
+        page.heading(2, name)
+        for view in views:
+            one_check(page, document.checks[view.index], view, say, caps)
+    page.note(shown.cut_checks)
+    record(page, shown, say)
     return str(page)
 
 

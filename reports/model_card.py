@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from audit.result import AuditResult, CheckResult, Finding
-from reports.html import about_data, about_digests, about_model
+from reports.content import about_data, about_digests, about_model
 from reports.markdown import block, edition_text, facts, flag, within
 from reports.marked import Page
 from reports.metrics import metric_name

@@ -1,0 +1,121 @@
+"""CycloneDX: valid by the standard's strict schema, read back by its own library, and tied together inside."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import ComponentType
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from hostile_names import NAMES, hostile, kinds
+from sample import sample
+
+from audit.result import AuditResult, CheckInfo, CheckResult, Estimate, Finding, TrainingInfo
+from reports.formats import FORMATS
+
+VALIDATOR = JsonStrictValidator(SchemaVersion.V1_7)
+
+
+def drawn(document: AuditResult, lang: str = "en") -> dict[str, Any]:
+    data = FORMATS["cyclonedx"].render(document, lang, "internal").decode()
+    wrong = VALIDATOR.validate_str(data)
+    assert wrong is None, wrong
+    record: dict[str, Any] = json.loads(data)
+    return record
+
+
+def props(part: dict[str, Any]) -> dict[str, str]:
+    return {p["name"]: p["value"] for p in part["properties"]}
+
+
+@pytest.fixture(scope="module")
+def bom() -> dict[str, Any]:
+    training = TrainingInfo(source="the training data logged with the model", sha256="7a" * 32, rows=900, same_as_evaluation=False)
+    return drawn(sample(data=sample().data.model_copy(update={"training": training})))
+
+
+def test_the_library_reads_the_model_and_its_data(bom: dict[str, Any]) -> None:
+    read = Bom.from_json(bom)  # type: ignore[attr-defined]
+    assert read.metadata.component.type is ComponentType.MACHINE_LEARNING_MODEL
+    assert (read.metadata.component.name, read.metadata.component.version) == ("credit", "3")
+    assert {c.type for c in read.components} == {ComponentType.DATA}
+    assert len(read.components) == 2
+    assert f"urn:uuid:{read.serial_number}" == bom["serialNumber"]
+
+
+def test_figures_are_texts_with_their_intervals_and_what_has_no_place_stands_beside(bom: dict[str, Any]) -> None:
+    card = bom["metadata"]["component"]["modelCard"]
+    listed = card["quantitativeAnalysis"]["performanceMetrics"]
+    accuracy = next(i for i, m in enumerate(listed) if m["type"] == "accuracy")
+    stored = next(f for c in sample().checks for f in c.findings if f.metric == "accuracy")
+    assert stored.estimate is not None
+    assert float(listed[accuracy]["value"]) == stored.estimate.value
+    assert float(listed[accuracy]["confidenceInterval"]["lowerBound"]) == stored.estimate.low
+    assert props(card)[f"witnessmark:performanceMetrics[{accuracy}]"] == f"level 0.95; method wilson; n 1989; key {stored.key}"
+    assert {m["slice"] for m in listed} >= {"everybody", "black (race)"}
+
+
+def test_answers_are_claims_that_rest_on_evidence(bom: dict[str, Any]) -> None:
+    said = bom["declarations"]
+    claims = {c["bom-ref"]: c for c in said["claims"]}
+    evidence = {e["bom-ref"] for e in said["evidence"]}
+    asked = {r["bom-ref"]: r["identifier"] for r in bom["definitions"]["standards"][0]["requirements"]}
+    answers = {asked[m["requirement"]]: m for m in said["attestations"][0]["map"]}
+    assert set(answers) == {q.id for q in sample().questions}
+    assert claims[answers["baseline"]["claims"][0]]["predicate"] == "The evidence supports it: Is it better than guessing?"
+    against = claims[answers["selection"]["counterClaims"][0]]
+    assert against["predicate"].startswith("The evidence does not support it")
+    assert "refused 3.5 times as often" in against["reasoning"]
+    assert "claims" not in answers["opportunity"]
+    assert "score" not in answers["opportunity"]["conformance"]
+    assert {e for c in said["claims"] for e in c["evidence"]} == evidence
+    assert {c["target"] for c in said["claims"]} == {bom["metadata"]["component"]["bom-ref"]}
+    assert {d["ref"] for d in bom["metadata"]["component"]["modelCard"]["modelParameters"]["datasets"]} == {
+        c["bom-ref"] for c in bom["components"]
+    }
+    assert said["assessors"][0]["organization"]["name"] == "A. Example"
+
+
+def test_whom_a_failing_or_open_finding_puts_at_risk(bom: dict[str, Any]) -> None:
+    groups = {g["groupAtRisk"]: g for g in bom["metadata"]["component"]["modelCard"]["considerations"]["fairnessAssessments"]}
+    assert "female (sex)" not in groups
+    assert "refused 3.5 times as often" in groups["black (race)"]["harms"]
+    assert "R. Example" in groups["black (race)"]["mitigationStrategy"]
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_energy_is_stated_only_where_it_was_measured(*, measured: bool) -> None:
+    metric = "joules_per_1000" if measured else "joules_per_1000_estimated"
+    e = Estimate(value=7.2, low=6.0, high=9.0, level=0.95, method="student" if measured else "assumed_power", n=5)
+    info = CheckInfo(id="efficiency.energy", title="Energy", meaning="m", limits="l", unit="J", direction="lower")
+    check = CheckResult(
+        info=info, status="completed", summary="s", findings=[Finding(metric=metric, estimate=e, key="e" * 16, repeatable=False)]
+    )
+    card = drawn(sample(checks=[*sample().checks, check]))["metadata"]["component"]["modelCard"]
+    if measured:
+        used = card["considerations"]["environmentalConsiderations"]["energyConsumptions"][0]
+        assert used["activityEnergyCost"] == {"value": 0.000002, "unit": "kWh"}
+        assert used["energyProviders"][0]["energySource"] == "unknown"
+        assert props(used)["witnessmark:energyFor"] == "1000 predictions"
+    else:
+        assert "environmentalConsiderations" not in card["considerations"]
+        assert props(card)["witnessmark:joules_per_1000_estimated"] == "7.2"
+
+
+@pytest.mark.parametrize("name", NAMES[::3])
+def test_hostile_names_are_valid(name: str) -> None:
+    assert drawn(hostile(name))
+
+
+@pytest.mark.parametrize("kind", list(kinds())[1:])
+def test_other_kinds_of_model_are_valid(kind: str) -> None:
+    assert drawn(kinds()[kind], "zh")
+
+
+def test_nothing_is_claimed_where_nothing_was_asked() -> None:
+    record = drawn(sample(questions=[], checks=[]))
+    assert "definitions" not in record
+    assert "attestations" not in record["declarations"]
