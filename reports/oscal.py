@@ -14,7 +14,7 @@ from audit.result import AuditResult
 from reports.marked import text
 from reports.metrics import metric_name
 from reports.records import NAMESPACE, Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, token, told
-from reports.view import answered_text, pair_text, source_text, standing
+from reports.view import answered_text, pair_text, source_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean, mark
 
 VERSION = "1.2.2"
@@ -237,7 +237,7 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "observations": observations(document, items, say),
         "risks": [risk(document, item, say) for item in items if is_risk(item)],
         "findings": [finding(document, control, items) for control in asked if control.verdict is not None],
-        "remarks": text(standing(document, say)),
+        "remarks": text(what_intervals_say(document, say)),
     }
     about = {"audit": document.id, "digest": document.digest, "edition": edition, "language": lang}
     return dumps(pruned({

@@ -8,7 +8,7 @@ from __future__ import annotations
 from audit.result import AuditResult, CheckResult, Question
 from reports.metrics import metric_name
 from reports.records import Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, told
-from reports.view import answered_text, source_text, standing, waiver_text
+from reports.view import answered_text, source_text, waiver_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -118,7 +118,7 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "audit": document.id, "digest": document.digest, "verdict": document.verdict, "verdictInWords": say.t(LOOKS[document.verdict].word),
         "answered": answered_text(document, say), "why": say.stored(document.why, document.why_msg), "edition": edition,
         "validUntil": document.valid_until, "modelSha256": m.sha256, "dataSha256": d.sha256, "planSha256": document.plan_sha256,
-        "rows": d.rows, "whatTheIntervalsSay": standing(document, say),
+        "rows": d.rows, "whatTheIntervalsSay": what_intervals_say(document, say),
     }  # fmt: skip
     run = {
         "tool": {"driver": {"name": "Witnessmark", "language": LANGUAGES[lang], "rules": [rule(c, say) for c in document.checks]}},

@@ -321,7 +321,7 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
     return shown
 
 
-def standing(document: AuditResult, say: Speaker) -> str:
+def what_intervals_say(document: AuditResult, say: Speaker) -> str:
     """What stands under every verdict; rows with sensitive columns are people."""
     return say.t(STANDING if document.data.sensitive else STANDING_ROWS)
 
@@ -329,7 +329,7 @@ def standing(document: AuditResult, say: Speaker) -> str:
 def limits(document: AuditResult, say: Speaker) -> list[Said]:
     """What bounds all that this audit shows: the standing text, declared limits, what was not assessed, and notes."""
     context = context_of(document)
-    lines = [Said(standing(document, say))]
+    lines = [Said(what_intervals_say(document, say))]
     if context.get("known_limits") not in UNSTATED:
         lines.append(Said(say.t("Known limits, as declared: {limits}", limits=words_of(context["known_limits"])), "context.known_limits"))
     if document.history.models_on_this_data is not None:

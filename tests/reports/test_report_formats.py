@@ -67,7 +67,7 @@ def test_records_hold_hostile_names_as_text(name: str) -> None:
         assert any(first in s or plain in s for s in told) or format_ == "oscal"  # which escapes what it holds
 
 
-@pytest.mark.parametrize(("kind", "lang"), zip(kinds(), ("en", "zh", "zh", "en", "zh"), strict=True))
+@pytest.mark.parametrize(("kind", "lang"), list(zip(kinds(), ("en", "zh", "zh", "en", "zh"), strict=True)))
 def test_every_kind_of_model_has_every_format(kind: str, lang: str) -> None:
     document = kinds()[kind]
     for name in (*TEXTS, *RECORDS):
