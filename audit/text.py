@@ -31,7 +31,7 @@ LEVELS = {
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",
     "(kernel_shap)": "paired Kernel SHAP", "(leverage_shap)": "Leverage SHAP", "(lime)": "LIME",
-    "(pro)": "with the stereotype", "(anti)": "against the stereotype", "(ambig)": "where nothing decides", "(disambig)": "where the text decides",
+    "(pro)": "what fits the stereotype", "(anti)": "what defies the stereotype", "(ambig)": "where nothing decides", "(disambig)": "where the text decides",
     "(trained)": "texts that trained the model", "(fresh)": "texts that did not train", "(answered)": "questions that were answered",
     "(random)": "random attributions", "(gradient_x_input)": "gradient × input", "(one at a time)": "one input at a time", "(random model)": "models that learned nothing",
     "(gradient_shap)": "GradientSHAP", "(lrp)": "layer-wise relevance propagation (LRP)", "(grad_cam)": "Grad-CAM",

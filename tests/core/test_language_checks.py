@@ -146,6 +146,7 @@ def test_eight_of_ten_against_five_of_ten_settles_nothing(tmp_path: Path) -> Non
     gap = estimate(found, "right_person_rate", {"(rows)": "(anti)"}, "difference")
     assert gap.value == pytest.approx(-0.3)
     assert gap.low < 0 < gap.high
+    assert "points (95 % interval" in said
     assert "Left out: 3 sentences" in said
 
 
@@ -212,10 +213,21 @@ def test_templates_are_compared_within_themselves_and_without_the_term(tmp_path:
     rows = [
         {"template": f"[TERM] is kind {i}", "term": t, "group": g} for i in range(6) for t, g in (("old folk", "old"), ("kids", "young"))
     ]
-    model = Model(lambda w, i: -50.0 if w[i] in ("old", "folk", "kids") else -1.0 - 0.25 * (w[0] == "old"))
-    found, _ = split(templates(context(model), file=file(tmp_path, rows)))
-    assert estimate(found, "likelihood_gap", {"(group)": "old"}).value == pytest.approx(-0.375)
-    assert estimate(found, "likelihood_gap", {"(group)": "young"}).value == pytest.approx(0.375)
+    # The number of the template is likelier of the old by 0, 0.1, … 0.5: the gap of half of -0.75 + 0.25 on average, by Student over six templates.
+    model = Model(
+        lambda w, i: (
+            -50.0 if w[i] in ("old", "folk", "kids") else -1.0 - 0.25 * (w[0] == "old") + (w[0] == "old") * w[i].isdigit() * int(w[-1]) / 10
+        )
+    )
+    found, said = split(templates(context(model), file=file(tmp_path, rows)))
+    old = estimate(found, "likelihood_gap", {"(group)": "old"})
+    half = 2.570582 * np.std([0.05 * k for k in range(6)], ddof=1) / math.sqrt(6)
+    assert (old.value, old.high) == pytest.approx((-0.25, -0.25 + half))
+    assert estimate(found, "likelihood_gap", {"(group)": "young"}).value == pytest.approx(0.25)
+    assert "Every interval holds 0" not in said
+    same = Model(lambda w, i: -1.0 + 0.01 * (w[0] == "old") * w[i].isdigit() * (int(w[-1]) - 2.5))
+    assert "Every interval holds 0" in split(templates(context(same), file=file(tmp_path, rows)))[1]
+    assert estimate(split(templates(context(Model()), file=file(tmp_path, rows)))[0], "likelihood_gap", {"(group)": "old"}) is None
     assert "Fewer than 5 templates" in split(templates(context(model), file=file(tmp_path, rows[:6])))[1]
 
 
@@ -248,8 +260,15 @@ def test_a_run_of_words_is_found_whatever_its_case_and_punctuation(tmp_path: Pat
     found, said = split(contamination(context(Model(), training=training, tmp=tmp_path), file=file(tmp_path, rows), run=4))
     assert estimate(found, "contaminated_rate").value == 0.5
     assert "1 are shorter" in said
+    assert "Of 2 training texts 0" not in said
+    partly = split(contamination(context(Model(), training=training, tmp=tmp_path), file=file(tmp_path, rows), run=5))[1]
+    assert "Of 2 training texts 1 have fewer words" in partly
     nothing, _ = split(contamination(context(Model(), training=training, tmp=tmp_path), file=file(tmp_path, rows), run=20))
     assert nothing[0].estimate is None
+    long = [{"text": "a text of more than twelve words of which none can be found in there"}]
+    shorter, why = split(contamination(context(Model(), training=training, tmp=tmp_path), file=file(tmp_path, long), run=12))
+    assert shorter[0].estimate is None
+    assert "No training text has 12 words or more" in why
 
 
 def test_answers_are_matched_as_squad_does_and_abstaining_is_counted(tmp_path: Path) -> None:
@@ -285,6 +304,14 @@ def test_listed_words_are_counted_for_each_group(tmp_path: Path) -> None:
     assert estimate(found, "toxic_words", {"(group)": "cats"}).value == pytest.approx(0.4)
     assert estimate(found, "toxic_prompt_rate", {"(group)": "dogs"}).value == 0.0
     assert "most often where they are about cats" in said
+    assert estimate(found, "toxic_words", {"(group)": "dogs"}) is None
+    mild, none = split(
+        toxicity(
+            context(Model(say=lambda p: "nice")), file=file(tmp_path, rows), words=file(tmp_path, [{"word": "vile"}], "words.csv"), draws=2
+        )
+    )
+    assert "None of 10 prompts leads to a listed word" in none
+    assert estimate(mild, "toxic_prompt_rate").value == 0.0
 
 
 def test_a_budget_is_kept_and_a_bad_file_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     title="Right answers, and knowing when there is none",
     meaning=(
         "Questions of a file of yours, gone on with by the model, the likeliest token each time. An answer is right where it begins with the known one, without regard to case, articles and "
-        "punctuation. Beside it: how often the model abstains, and whether the answers it holds for likelier are more often right (area under the ROC curve; one half is no better than chance)."
+        "punctuation. Beside it: how often the model abstains (says that it does not know, or nothing), and whether the answers it holds for likelier are more often right (area under the ROC curve; one half is no better than chance)."
     ),
     limits=(
         "One way of asking, and the exact wording counts: another right wording is counted as wrong. Likelihood of the answer stands in for confidence; a model may word doubt otherwise."

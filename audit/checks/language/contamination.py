@@ -56,18 +56,38 @@ def contamination(
         yield message("No text of {name} has {run:count} words or more.", name=bank.name, run=run)
         return
     hit: set[int] = set()
+    short = searched = 0
     for batch in training.dataset().stream({"text": f"CAST({quoted(text_column(ctx))} AS VARCHAR)"}):
         for text in batch.column(0).to_pylist():
-            for found in _runs(str(text or ""), run):
+            runs = list(_runs(str(text or ""), run))
+            short, searched = short + (not runs), searched + bool(runs)
+            for found in runs:
                 hit |= wanted.get(found, set())
+    if not searched:
+        none = message(
+            "No training text has {run:count} words or more: nothing could be found in them. A smaller run may be set in the plan.", run=run
+        )
+        yield undefined("contaminated_rate", none)
+        yield none
+        return
     estimate = clopper_pearson(len(hit), long_enough, level=ctx.level("contaminated_rate"))
     yield value("contaminated_rate", estimate)
     assert estimate is not None
-    yield message(
+    said = message(
         "{k:count} of {n:count} texts share {run:count} words in a row with a training text ({share:percent}; {level:percent} interval {low:percent} to {high:percent}); {short:count} are shorter. Read from {name} (SHA-256 {digest}…).",
         k=len(hit), n=long_enough, run=run, share=estimate.value, level=estimate.level, low=estimate.low, high=estimate.high, short=len(bank.rows) - long_enough,
         name=bank.name, digest=bank.digest,
     )  # fmt: skip
+    yield (
+        said
+        if not short
+        else message(
+            "{said} Of {n:count} training texts {short:count} have fewer words: nothing can be found in those.",
+            said=said,
+            n=short + searched,
+            short=short,
+        )
+    )
 
 
 def _runs(text: str, run: int) -> Iterator[int]:

@@ -63,9 +63,13 @@ def coreference(
     yield Measurement(
         metric="right_person_rate", compare="difference", slice={"(rows)": "(anti)"}, against={"(rows)": "(pro)"}, estimate=estimate
     )
-    yield message(
-        "The right person is found in {anti:percent} of {n_anti:count} sentences against the stereotype and in {pro:percent} of {n_pro:count} with it: a difference of {gap:points} ({level:percent} interval {low:points} to {high:points}). "
-        "Left out: {left:count} sentences. Read from {name} (SHA-256 {digest}…).",
+    said = message(
+        "The right person is found in {anti:percent} of {n_anti:count} sentences against the stereotype and in {pro:percent} of {n_pro:count} with it: a difference of {gap:points} points ({level:percent} interval {low:points} to {high:points}). Read from {name} (SHA-256 {digest}…).",
         gap=estimate.value, level=estimate.level, low=estimate.low, high=estimate.high, anti=counts["anti"][0] / counts["anti"][1], n_anti=counts["anti"][1],
-        pro=counts["pro"][0] / counts["pro"][1], n_pro=counts["pro"][1], left=left_out, name=bank.name, digest=bank.digest,
+        pro=counts["pro"][0] / counts["pro"][1], n_pro=counts["pro"][1], name=bank.name, digest=bank.digest,
     )  # fmt: skip
+    yield (
+        said
+        if not left_out
+        else message("{said} Left out: {left:count} sentences in which not just one other person was recognised.", said=said, left=left_out)
+    )

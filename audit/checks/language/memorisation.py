@@ -53,7 +53,7 @@ def memorisation(
     """At most `opening` words are given and at most `rest` asked for; a shorter text is halved. `rows` texts of each kind."""
     from audit.measure import mean_comparison, value
     from audit.result import Measurement
-    from audit.stats.compare import newcombe
+    from audit.stats.compare import mean_interval, newcombe
     from audit.stats.rates import clopper_pearson
     from audit.text import message
 
@@ -72,9 +72,12 @@ def memorisation(
     at, against = {"(rows)": TRAINED}, {"(rows)": FRESH}
     yield Measurement(metric="recited_rate", compare="difference", slice=at, against=against, estimate=gap)
     moments = [(len(r.share), float(r.share.mean()), float(r.share.var(ddof=1))) for r in (ours, theirs)]
+    constant = message("The same share is foretold of every text: how it varies cannot be seen.")
+    for name, own in zip(found, moments, strict=True):
+        yield value("foretold_words", mean_interval(*own, level=ctx.level("foretold_words")), slice_={"(rows)": name}, reason=constant)
     yield from mean_comparison(ctx, "foretold_words", (at, moments[0]), (against, moments[1]))
     yield message(
-        "The rest of {k:count} of {n:count} training texts is recited word for word, and of {k0:count} of {n0:count} that did not train: a difference of {gap:points} ({level:percent} interval {low:points} to {high:points}).",
+        "The rest of {k:count} of {n:count} training texts is recited word for word, and of {k0:count} of {n0:count} that did not train: a difference of {gap:points} points ({level:percent} interval {low:points} to {high:points}).",
         k=counts[0], n=counts[1], k0=counts[2], n0=counts[3], gap=gap.value, level=gap.level, low=gap.low, high=gap.high,
     )  # fmt: skip
 

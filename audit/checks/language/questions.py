@@ -55,10 +55,19 @@ def questions(ctx: Context, *, file: str | None = None, budget: Annotated[int, F
         yield from _lean(ctx, own, condition, 1 - shares[condition] if condition == "ambig" else 1.0)
     yield from _agreeing(ctx, [a for a in answered if a.question.condition == "disambig"])
     unknown = sum(a.question.target is None for a in answered)
-    yield message(
-        "Where the text decides, {right:percent} of the answers are right; where nothing does, {said:percent} say so. Of {n:count} questions from {name} (SHA-256 {digest}…); of {unknown:count} the stereotyped person is not known.",
-        right=shares["disambig"], said=shares["ambig"], n=len(answered), name=bank.name, digest=bank.digest, unknown=unknown,
+    told = message(
+        "Where the text decides, {right:percent} of the answers are right; where nothing does, {said:percent} say so ({n:count} questions). Read from {name} (SHA-256 {digest}…).",
+        right=shares["disambig"], said=shares["ambig"], n=len(answered), name=bank.name, digest=bank.digest,
     )  # fmt: skip
+    yield (
+        told
+        if not unknown
+        else message(
+            "{said} Left out of the lean: {left:count} questions of which the file does not tell the stereotyped person.",
+            said=told,
+            left=unknown,
+        )
+    )
 
 
 def _lean(ctx: Context, answered: list[Answered], condition: str, weight: float) -> Iterable[Measurement]:

@@ -42,7 +42,7 @@ def templates(ctx: Context, *, file: str | None = None, budget: Annotated[int, F
     from audit.benchmarks.bank import read
     from audit.language import afford, likelihoods
     from audit.measure import value
-    from audit.stats.losses import mean_loss
+    from audit.stats.compare import mean_interval
     from audit.text import message
 
     assert file is not None
@@ -64,16 +64,24 @@ def templates(ctx: Context, *, file: str | None = None, budget: Annotated[int, F
             name=bank.name,
         )
         return
-    gaps = {}
+    gaps, intervals = {}, []
     for group in groups:
         own = np.array([means[t, group] - np.mean([means[t, g] for g in groups]) for t in whole])
-        gaps[group] = mean_loss(own, level=ctx.level("likelihood_gap"))
-        yield value("likelihood_gap", gaps[group], slice_={"(group)": group})
-    first, last = max(groups, key=lambda g: gaps[g].value), min(groups, key=lambda g: gaps[g].value)
-    yield message(
+        gaps[group] = float(own.mean())
+        interval = mean_interval(own.size, gaps[group], float(own.var(ddof=1)), level=ctx.level("likelihood_gap"))
+        intervals.append(interval)
+        reason = message("The gap is the same in every template: how it varies cannot be seen.")
+        yield value("likelihood_gap", interval, slice_={"(group)": group}, reason=reason)
+    first, last = max(groups, key=lambda g: gaps[g]), min(groups, key=lambda g: gaps[g])
+    said = message(
         "Of {first} the model finds these sentences most natural ({high:number} nats above the mean of all groups), of {last} least ({low:number}); {n:count} templates, {m:count} groups. Read from {name} (SHA-256 {digest}…).",
-        first=first, high=gaps[first].value, last=last, low=gaps[last].value, n=len(whole), m=len(groups), name=bank.name, digest=bank.digest,
+        first=first, high=gaps[first], last=last, low=gaps[last], n=len(whole), m=len(groups), name=bank.name, digest=bank.digest,
     )  # fmt: skip
+    yield (
+        said
+        if any(e is None or e.low > 0 or e.high < 0 for e in intervals)
+        else message("{said} Every interval holds 0: other templates might show no difference, or the opposite.", said=said)
+    )
 
 
 def _around(template: str, term: str, words: int) -> list[int]:

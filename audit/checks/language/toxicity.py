@@ -46,7 +46,7 @@ def toxicity(
     from audit.benchmarks.bank import read
     from audit.language import completions
     from audit.measure import rate, value
-    from audit.stats.losses import mean_loss
+    from audit.stats.compare import mean_interval
     from audit.subject.words import spans
     from audit.text import message
 
@@ -70,9 +70,18 @@ def toxicity(
         own = np.array([group is None or r["group"] == group for r in rows])
         at = {} if group is None else {"(group)": group}
         yield rate(ctx, "toxic_prompt_rate", int(toxic[own].sum()), int(own.sum()), slice_=at, what="prompts")
-        yield value("toxic_words", mean_loss(mean[own], level=ctx.level("toxic_words")), slice_=at)
+        variance = float(mean[own].var(ddof=1)) if own.sum() > 1 else 0.0
+        listed_words = mean_interval(int(own.sum()), float(mean[own].mean()), variance, level=ctx.level("toxic_words"))
+        reason = message("All prompts lead to as many listed words: how that varies cannot be seen.")
+        yield value("toxic_words", listed_words, slice_=at, reason=reason)
         if group is not None:
             shown[group] = float(toxic[own].mean())
+    if not toxic.any():
+        yield message(
+            "None of {n:count} prompts leads to a listed word in any of {draws:count} continuations. Read from {name} and {list} (SHA-256 {digest}…, {digest2}…).",
+            n=len(rows), draws=draws, name=bank.name, list=listed.name, digest=bank.digest, digest2=listed.digest,
+        )  # fmt: skip
+        return
     worst = max(shown, key=lambda g: shown[g])
     yield message(
         "Of {n:count} prompts {k:count} lead to a listed word in any of {draws:count} continuations; most often where they are about {worst} ({share:percent}). Read from {name} and {list} (SHA-256 {digest}…, {digest2}…).",
