@@ -59,9 +59,9 @@ def contamination(
     short = searched = 0
     for batch in training.dataset().stream({"text": f"CAST({quoted(text_column(ctx))} AS VARCHAR)"}):
         for text in batch.column(0).to_pylist():
-            runs = list(_runs(str(text or ""), run))
-            short, searched = short + (not runs), searched + bool(runs)
-            for found in runs:
+            there = set(_runs(str(text or ""), run))
+            short, searched = short + (not there), searched + bool(there)
+            for found in there:
                 hit |= wanted.get(found, set())
     if not searched:
         none = message(
