@@ -45,6 +45,8 @@ NEEDS: dict[str, str] = {
     "sigma": "Not declared: the plan does not name the noise (sigma) that the model was trained with.",
     "texts": "No input of the model is a text, and this check is for those.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
+    "lists": "Not declared: neither training logged nor the plan names the columns that say whose list a row is in (by).",
+    "ranked": "Nothing is ranked: the decision is no quota (top=K, top=P%), and no columns say whose list a row is in (by).",
     "rules": "Not declared: the plan has no rules that the model's answers must keep: write them as [rules.NAME].",
     "files": "Not declared: the plan names no file for this check to read.",
     "language": "The model is no language model that says how likely it holds a text.",
@@ -66,7 +68,9 @@ SINGLE = ("number", "category", "datetime")
 def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str, bool]:
     """Which of `NEEDS` model and data meet; `facts` and `settled` are `prepare.Facts` and `outputs.Settled` as JSON."""
     costs = isinstance(facts["roles"]["context"].get("cost_of_errors"), Mapping)  # prose is no number
+    lists = facts["roles"].get("ranking", {}).get("user") in facts["columns"]
     return {
+        "lists": lists, "ranked": lists or facts["decision"]["kind"] in ("top_count", "top_share"),
         "costs": costs, "labels": facts["target_sql"] is not None, "scores": settled["outputs"] in ("probability", "logit"), "classes": settled["task"] != "regression",
         "sensitive": bool(facts["groups"]), "model": facts.get("recorded") is None, "features": bool(facts["features"]), "table": all(f["kind"] in SINGLE for f in facts["features"]), "favourable": bool(settled["favourable"]),
         "factors": bool(facts["factors"]), "forecasts": settled["score_of"] == "outcome",
@@ -84,6 +88,7 @@ def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], pa
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
     given = {"columns": all(params.get(p) for p in check.columns or check.lists), "files": all(params.get(p) for p in check.files)}
     have = available(facts, settled) | given | {name: bool(params.get(name)) for name in ("rules", "sigma")}
+    have |= dict.fromkeys(("lists", "ranked"), True) if params.get("by") else {}
     missing = [need for need in check.info.needs if not have[need]]
     return NEEDS["model" if "model" in missing else missing[0]] if missing else None
 

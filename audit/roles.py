@@ -43,6 +43,7 @@ class Roles(BaseModel):
     outputs: Literal["label", "probability", "logit"] | None = None
     context: dict[str, Any] = {}
     columns: dict[str, dict[str, Any]] = {}
+    ranking: dict[str, Any] = {}
 
 
 def merge(logged: dict[str, Any] | None, given: dict[str, Any]) -> Roles:

@@ -40,6 +40,7 @@ def roles(
         "row_key": None,
         "cluster": cluster(dataset),
         "columns": dict(data.columns),
+        "ranking": {} if data.ranking is None else data.ranking.model_dump(mode="json"),
         "context": preset.context.model_dump(mode="json"),
         **({} if privacy is None else {"privacy": privacy}),
         **({} if references is None else {"references": references}),

@@ -125,6 +125,12 @@ METRICS = {
     "accuracy_change": mark("how much accuracy changes against the model before (accuracy change)"),
     "true_positive_rate_change": mark("how much the share of positives that are found changes (true positive rate change)"),
     "excess_accuracy_drop": mark("accuracy that a group loses beyond what everybody loses (excess drop)"),
+    "exposure": mark("attention that a row's place in its list gets (exposure)"),
+    "exposure_of_events": mark("attention that rows with the event get (exposure of events)"),
+    "ndcg_at_k": mark("how high what is wanted stands in a user's list (NDCG)"),
+    "ndcg_gain": mark("how much higher it stands than in a random order (NDCG above chance)"),
+    "recall_at_k": mark("what is wanted that stands at the top of a user's list (recall)"),
+    "user_error": mark("rows of a user that are decided wrongly (error per user)"),
     "peak_memory_bytes": mark("most memory of the model's process, in bytes"),
     "cpu_seconds_per_1000": mark("processor seconds for 1,000 predictions"),
     "joules_per_1000": mark("joules for 1,000 predictions, measured"),
@@ -333,6 +339,8 @@ RATES = {
     "consistency",
     "consistency_by_chance",
     "parted_twins",
+    "recall_at_k",
+    "user_error",
 }
 POINTS = {
     "shift_loss",
