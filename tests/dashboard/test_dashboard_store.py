@@ -49,7 +49,8 @@ def test_an_entry_says_what_the_document_says(home: Path) -> None:
     document = document_of(entry)
     assert document.checks
     assert not entry.head.checks
-    assert (entry.head.model, entry.head.data, entry.head.answered) == (document.model, document.data, document.answered)
+    assert entry.head.model == document.model.model_copy(update={"features": []})
+    assert (entry.head.data, entry.head.answered) == (document.data, document.answered)
     assert entry.families == {
         f.anchor.removeprefix("family-"): next(k for k, v in LOOKS.items() if v is f.look) for f in families(document, Speaker("en"))
     }
