@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Evidence, Measurement
+    from audit.result import Evidence, Measurement, Message
     from audit.table import Block
 
 #: Hundredths of the score for rows without the event, with it, and without outcome; the last code is for rows without a score.
@@ -148,3 +148,54 @@ CAPTIONS = {
     ("true_positive_rate", "difference"): "True positive rate minus that of {reference}, over all cutoffs of the score",
     ("true_negative_rate", "difference"): "True negative rate minus that of {reference}, over all cutoffs of the score",
 }
+
+
+def histograms(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
+    """Scores per group, all rows and, where outcomes are known, those of each outcome; `counts` (groups, 3, 100) as in `Bands`.
+
+    Hundredths are merged until each bin holds no row of a group, or enough of them (`min_group_size`); both outcomes have the same edges.
+    """
+    import numpy as np
+
+    from audit.result import Histogram
+    from audit.text import message, render
+
+    if not large.any():
+        return []
+    column = grouping.columns[0]
+    names = [next(iter(grouping.slices[i].values())) for i in np.flatnonzero(large)]
+
+    def one(kept: NDArray[np.int64], edges: list[int], caption: Message, outcome: Literal["event", "no_event"] | None) -> Histogram:
+        series = {name: kept[i].tolist() for i, name in enumerate(names)}
+        places = [e / 100 for e in edges]
+        return Histogram(caption=render(caption), caption_msg=caption, x_label="score", edges=places, series=series, outcome=outcome)
+
+    found: list[Evidence] = []
+    merged, edges = _merged(counts[large].sum(axis=1)[:, None], ctx.plan.disclosure.min_group_size)
+    if edges:
+        found.append(one(merged[:, 0], edges, message("Scores by {column}", column=column), None))
+    known = counts[large][:, :2]
+    if known.any() and not counts[large][:, 2].any():
+        merged, edges = _merged(known, ctx.plan.disclosure.min_group_size)
+        if edges:
+            found.append(one(merged[:, 1], edges, message("Scores by {column}, of rows with the event", column=column), "event"))
+            found.append(one(merged[:, 0], edges, message("Scores by {column}, of rows without the event", column=column), "no_event"))
+    return found
+
+
+def _merged(counts: NDArray[np.int64], smallest: int) -> tuple[NDArray[np.int64], list[int]]:
+    """(groups, kinds, 100) → counts over merged hundredths and their edges, 0 to 100; no edges where not even one bin is large enough."""
+    import numpy as np
+
+    edges, kept, running = [0], [], np.zeros(counts.shape[:2], dtype=np.int64)
+    for bin_ in range(100):
+        running += counts[:, :, bin_]
+        if ((running >= smallest) | (running == 0)).all() and running.any():
+            kept.append(running.copy())
+            edges.append(bin_ + 1)
+            running[:] = 0
+    if not kept:
+        return np.zeros((*counts.shape[:2], 0), np.int64), []
+    kept[-1] += running
+    edges[-1] = 100
+    return np.stack(kept, axis=2), edges

@@ -160,9 +160,13 @@ class Curve(Frozen):
 
 
 class Histogram(Frozen):
-    """Counts between edges, one list per series; len(edges) = len(counts) + 1."""
+    """Counts between edges, one list per series; len(edges) = len(counts) + 1.
+
+    `outcome` is set where only rows of one outcome are counted, with the event or without it: the two together give every rate at every edge.
+    """
 
     kind: Literal["histogram"] = "histogram"
+    outcome: Literal["event", "no_event"] | None = None
     caption: str
     caption_msg: Message | None = None
     x_label: str

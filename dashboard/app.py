@@ -17,6 +17,7 @@ st.navigation(
     [
         st.Page("views/models.py", title=say.t("Models"), default=True),
         st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
+        st.Page("views/fairness_page.py", title=say.t("Fairness"), url_path="fairness"),
         st.Page("views/compare_page.py", title=say.t("Compare"), url_path="compare"),
     ],
     position="top",

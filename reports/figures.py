@@ -254,6 +254,8 @@ def picture(e: Evidence, beside: Sequence[Evidence], path: str, palette: Palette
     if isinstance(e, Histogram) and e.series:
         if any(isinstance(b, Curve) and b.name == "reliability" for b in beside):
             return None  # drawn under the curve
+        if e.outcome is not None:
+            return None  # kept for whoever moves the cutoff
         labels = [say.pair(say.level(n), f"n {number(sum(c), 'count')}") for n, c in e.series.items()]
         spec = curves.histogram(e, palette.named(list(e.series)), labels, say.stored(e.x_label, None))
         return Chart(title, say.t("share of each group's rows in a bin"), brief(say.told(title, say.join(labels))), spec, path)

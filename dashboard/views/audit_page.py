@@ -4,25 +4,15 @@ import streamlit as st
 
 from audit.result import AuditResult, CheckResult
 from dashboard import show
+from dashboard.picking import picked
 from dashboard.store import Entry
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks
 from reports.tested import planted
 from reports.view import CROSSED_OUT, FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
-from reports.words import FAMILIES, LOOKS, Speaker, clean
+from reports.words import FAMILIES, LOOKS, Speaker
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
-
-
-def choose(entries: list[Entry], say: Speaker) -> Entry:
-    """The audit that the address names, else the newest; the choice goes into the address."""
-    keys = [e.key for e in entries]
-    asked = st.query_params.get("audit", "")
-    names = {e.key: f"{clean(e.head.model.name or e.head.model.uri, 80)} · {clean(e.head.started[:10], 10)}" for e in entries}
-    with st.container(width=420):
-        picked = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in keys else 0, format_func=names.__getitem__)
-    st.query_params["audit"] = picked
-    return entries[keys.index(picked)]
 
 
 def verdicts(items: list[Flagged], say: Speaker) -> None:
@@ -129,23 +119,10 @@ def family(document: AuditResult, say: Speaker) -> None:
             one_check(check, i, palette, say)
 
 
-def opened(entry: Entry, say: Speaker) -> AuditResult:
-    """The document, or a word on why it is not there any more, and the end of the page."""
-    try:
-        return show.document(entry)
-    except Exception as error:  # a store that went away says it in its own way
-        show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
-        st.stop()
-
-
 say = show.speaker()
-found = show.found_audits()
-if found.entries:
-    entry = choose(found.entries, say)
-    document = opened(entry, say)
+chosen = picked(say)
+if chosen is not None:
+    entry, document = chosen
     first(entry, first_screen(document, say), say)
     if document.checks:
         family(document, say)
-else:
-    show.problems(found, say)
-    show.plain(say.t("No audit was found. Audit a model with: python -m audit.run MODEL_URI"))

@@ -190,7 +190,7 @@ def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Score
         if over is not None:
             measured = over.of(measured, name, [i])
         if name == "selection_rate" and scores is not None and i == grouping.reference:
-            measured = measured.model_copy(update={"evidence": _shown(ctx, grouping, scores.counts.sum(axis=1), scores.current)})
+            measured = measured.model_copy(update={"evidence": _shown(ctx, grouping, scores)})
         yield measured
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue
@@ -307,38 +307,9 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
                 yield weighed(found, own[grouping.columns].side(name, [i]), None) if own else found
 
 
-def _shown(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], current: float | None) -> list[Evidence]:
-    """What is drawn of the scores in `counts` (groups, 100 bins): groups that are large enough to show."""
-    from audit.cutoffs import drawn, rates_over_cutoffs
+def _shown(ctx: Context, grouping: Grouping, scores: Scores) -> list[Evidence]:
+    """What is drawn of the scores: groups that are large enough to show."""
+    from audit.cutoffs import drawn, histograms, rates_over_cutoffs
 
-    return [*rates_over_cutoffs(ctx, grouping, counts, current), *_histogram(ctx, grouping, counts, drawn(ctx, counts))]
-
-
-def _histogram(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], large: NDArray[np.bool_]) -> list[Evidence]:
-    """Scores per group in 100 bins, merged until each holds enough rows of every group shown."""
-    import numpy as np
-
-    from audit.result import Histogram
-    from audit.text import message, render
-
-    if not large.any():
-        return []
-    edges, kept, smallest = [0], [], ctx.plan.disclosure.min_group_size
-    running = np.zeros(int(large.sum()), dtype=np.int64)
-    for bin_ in range(100):
-        running += counts[large][:, bin_]
-        if (running >= smallest).all() or (((running >= smallest) | (running == 0)).all() and running.any()):
-            kept.append(running.copy())
-            edges.append(bin_ + 1)
-            running[:] = 0
-    if running.any() and kept:
-        kept[-1] += running
-        edges[-1] = 100
-    if not kept:
-        return []
-    if edges[-1] != 100:
-        edges[-1] = 100
-    names = [next(iter(grouping.slices[i].values())) for i in np.flatnonzero(large)]
-    series = {name: [int(column[j]) for column in kept] for j, name in enumerate(names)}
-    caption = message("Scores by {column}", column=grouping.columns[0])
-    return [Histogram(caption=render(caption), caption_msg=caption, x_label="score", edges=[e / 100 for e in edges], series=series)]
+    counts = scores.counts.sum(axis=1)
+    return [*rates_over_cutoffs(ctx, grouping, counts, scores.current), *histograms(ctx, grouping, scores.counts, drawn(ctx, counts))]

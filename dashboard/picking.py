@@ -1,0 +1,37 @@
+"""Which audit a page is about: the one that the address names, else the newest."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from audit.result import AuditResult
+from dashboard import show
+from dashboard.store import Entry
+from reports.words import Speaker, clean
+
+
+def name(entry: Entry) -> str:
+    """An audit in a list of choices."""
+    head = entry.head
+    version = [clean(head.model.version, 20)] if head.model.version else []
+    return " · ".join([clean(head.model.name or head.model.uri, 80), *version, clean(head.started[:10], 10)])
+
+
+def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
+    """The chosen audit and its document; None, and why said on the page, where there is none. The choice goes into the address."""
+    found = show.found_audits()
+    if not found.entries:
+        show.problems(found, say)
+        if not found.looking:
+            show.plain(say.t("No audit was found. Audit a model with: python -m audit.run MODEL_URI"))
+        return None
+    by_key = {e.key: e for e in found.entries}
+    keys, asked = list(by_key), st.query_params.get("audit", "")
+    with st.container(width=420):
+        key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=lambda k: name(by_key[k]))
+    st.query_params["audit"] = key
+    try:
+        return by_key[key], show.document(by_key[key])
+    except Exception as error:  # a store that went away says it in its own way
+        show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
+        return None
