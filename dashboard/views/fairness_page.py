@@ -10,10 +10,13 @@ from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
 from reports.tables import blocks
-from reports.words import Speaker, number
+from reports.words import Speaker, mark, number
 
 CHECK = "fairness.group"
 MOST = 60
+NO_SCORES = mark(
+    "The scores by outcome are not in this document: it has none for several classes, for quantities, without outcomes, or where too few people would be shown."
+)
 
 
 def stored(document: AuditResult, check: CheckResult, place: int, say: Speaker) -> None:
@@ -95,7 +98,7 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
         (say.t("Of those with the event, how many are decided for it"), lambda g: g.true_positive),
         (say.t("Of those without the event, how many are decided for it"), lambda g: g.false_positive),
     ]
-    for k, (side, (title, rate)) in enumerate(zip(st.columns(3), titles, strict=True)):
+    for k, (side, (title, rate)) in enumerate(zip([*st.columns(2), *st.columns(2)], titles, strict=False)):
         with side:
             show.chart(drawing(title, [(say.level(g.group), rate(g)) for g in now], colours, level, say), f"moved-{k}")
     heads = [show.Head(say.t("For whom")), show.Head(say.t("Rows"), True), *(show.Head(title, True, wide=True) for title, _ in titles)]
@@ -129,15 +132,13 @@ if chosen is not None:
     if check is None or place is None or check.status != "completed":
         show.plain(say.stored(check.reason, check.reason_msg) if check else say.t("This audit did not compare groups."))
     else:
+        # The cutoff comes first: it is what one comes here to move, and the measured tables are long.
+        kept = scores(document)
+        with st.container(border=True):
+            st.subheader(say.t("Another cutoff"))
+            if kept:
+                moved(document, kept, say)
+            else:
+                show.plain(say.t(NO_SCORES))
         st.subheader(say.t("What was measured"))
         stored(document, check, place, say)
-        st.subheader(say.t("Another cutoff"))
-        kept = scores(document)
-        if kept:
-            moved(document, kept, say)
-        else:
-            show.plain(
-                say.t(
-                    "The scores by outcome are not in this document: it has none for several classes, without outcomes, or where too few people would be shown."
-                )
-            )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scene import Pick, Scene, set_scene
 
-from audit.result import Curve, Measurement
+from audit.result import Curve, Histogram, Measurement
 from audit.stats.compare import miettinen_nurminen, newcombe
 from reports.figures import Palette, over_cutoffs
 from reports.svg import svg
@@ -51,6 +51,21 @@ def test_each_point_is_a_count_at_that_cutoff(tmp_path: Path, favourable: str) -
         at = line.x.index(0.5)
         assert (line.y[at], line.low[at], line.high[at]) == (m.estimate.value, m.estimate.low, m.estimate.high)  # type: ignore[index]
         assert not found(metric, compare, g="tiny").evidence, "a group of few rows is not drawn"
+
+
+def test_scores_by_outcome_give_every_rate_at_every_edge(tmp_path: Path) -> None:
+    given = rows()
+    found = Pick(set_scene(tmp_path, **given, favourable=["1"]).measure("fairness.group", draws=25))
+    kept = {e.outcome: e for e in found("selection_rate", g="big").evidence if isinstance(e, Histogram)}
+    assert set(kept) == {None, "event", "no_event"}
+    assert kept["event"].edges == kept["no_event"].edges
+    group, y, score = np.array(given["groups"]["g"]), given["y"], given["score"]
+    for outcome, label in (("event", 1), ("no_event", 0)):
+        for name, counts in kept[outcome].series.items():
+            mine = score[(group == name) & (y == label)]
+            for i, edge in enumerate(kept[outcome].edges):
+                assert sum(counts[i:]) == (mine >= edge).sum()
+            assert all(c == 0 or c >= 10 for c in counts[:-1])
 
 
 def test_only_what_decides_has_a_curve(tmp_path: Path) -> None:

@@ -121,3 +121,47 @@ def test_escaped_text_is_only_text() -> None:
         shown: Any = escaped(text)
         assert "://" not in shown
         assert not [i for i, c in enumerate(shown) if c in "*[]<>#$!`_(" and shown[i - 1] != "\\"]
+
+
+def with_scores(home: Path) -> None:
+    """The first audit, with scores by outcome beside the selection rate of its reference group."""
+    import json
+
+    path = home / "audits" / "one" / "audit.json"
+    document = json.loads(path.read_text("utf-8"))
+    check = next(c for c in document["checks"] if c["info"]["id"] == "fairness.group")
+    finding = next(f for f in check["findings"] if f["compare"] == "value" and len(f["slice"]) == 1)
+    group = next(iter(finding["slice"].values()))
+    for outcome, counts in (("event", [5, 10, 85]), ("no_event", [60, 30, 10])):
+        finding["evidence"].append(
+            {
+                "kind": "histogram",
+                "outcome": outcome,
+                "caption": "Scores",
+                "x_label": "score",
+                "edges": [0, 0.4, 0.6, 1],
+                "series": {group: counts},
+            }
+        )
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def test_a_moved_cutoff_changes_every_rate(app: AppTest, home: Path) -> None:
+    with_scores(home)
+    at = app.run().switch_page("views/fairness_page.py").run()
+    assert not at.exception
+    (slider,) = at.select_slider
+    before = at.dataframe[0].value
+    slider.set_value(2).run()
+    after = at.dataframe[0].value
+    assert after.iloc[0, 3].startswith("85\xa0%"), "of 100 with the event, 85 have scores from 0.6 up"
+    assert after.iloc[0, 4].startswith("10\xa0%")
+    assert before.iloc[0, 3] != after.iloc[0, 3]
+
+
+def test_fairness_by_metric_and_without_scores(app: AppTest) -> None:
+    at = app.run().switch_page("views/fairness_page.py").run()
+    assert not at.exception
+    assert "The scores by outcome are not in this document" in read(at)
+    at.selectbox(key="metric").select_index(1).run()
+    assert not at.exception
