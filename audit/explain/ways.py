@@ -63,17 +63,23 @@ def main_way(ctx: Context, rows: int, background: int) -> tuple[Way, Frame]:
 
 
 def judged(way: Way, frame: Frame, main: PiecesBench, *, size: int, budget: int) -> Judged:
-    """A method before the five gates, and beside the main one."""
+    """A method before the five gates, and beside the main one. The first gate that rejects it is the last that it is asked: the others cost as much as
+    itself, several times over."""
     own = bench(
         way, frame, size=size, budget=budget, explanations=4, least=4, parts_of=2, masks=lambda d: MASKS + d + 2 + 5 * (min(d, STEPS) + 1)
     )
     gate = Gate(way.ctx, own)
     if (why := unfit(own)) is not None:
         return Judged(own, [gate.none("infidelity", why)], None)
-    found = [*_complete(own, gate), *_faithful(own, gate), *_ordered(own, gate), *_dependent(own, gate), *_steady(own, gate)]
-    agreed = measured.between(own, main.values, 5)
-    found.append(gate.mean("feature_agreement", agreed.feature))
-    return Judged(own, found, _rejection(judge_reported(way.ctx.check, found, way.ctx.plan, judgeable=True)))
+    found: list[Measurement] = []
+    rejected = None
+    for asked in (_complete, _faithful, _ordered, _dependent, _steady):
+        found += asked(own, gate)
+        rejected = _rejection(judge_reported(way.ctx.check, found, way.ctx.plan, judgeable=True))
+        if rejected is not None:
+            break
+    found.append(gate.mean("feature_agreement", measured.between(own, main.values, 5).feature))
+    return Judged(own, found, rejected)
 
 
 def _rejection(findings: list[Finding]) -> Message | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     meaning=(
         "Other methods that run beside a net explain the same answers of pictures or texts: Integrated Gradients pixel by pixel, Grad-CAM (where the last convolution looked), "
         "layer-wise relevance propagation and GradientSHAP, as far as its layers allow. Each goes through the gates of the explanation above: does it add up (where it claims to), "
-        "predict what the model does, put the parts in an order that matters, depend on the model and stay the same. What fails is crossed out."
+        "predict what the model does, put the parts in an order that matters, depend on the model and stay the same. What fails one is crossed out, and not asked the rest."
     ),
     limits=(
         "Methods answer different questions, and agreement is no proof of truth. Grad-CAM and relevance propagation claim no share of the answer, so that predicting what it does "
