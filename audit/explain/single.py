@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import rfc8785
+from numpy.typing import NDArray
 
 from audit.asking import complete
 from audit.context import Context
@@ -37,8 +38,8 @@ BACKGROUND = 200
 STABLE = 0.5
 #: So many of the random orders may do better than the attributions' own, when factors are taken away.
 CHANCE = 0.05
-#: Ways that are shown.
-WAYS = 3
+#: Ways that are shown, and that these are chosen from.
+WAYS, LOOKED_AT = 3, 9
 
 NO_ANSWER = "The model gives no answer for this row, so there is nothing to explain."
 NOT_THIS_VARIANT = "The model gives no answer for some variants of this row, so its answer cannot be divided among the inputs."
@@ -264,9 +265,9 @@ class Single:
             return Recourse(state=none[0], why=none[1])
         search = self.held.search(self.frame)
         fixed = [f.name for f in search.space.facts if f.fixed in ("immutable", "prohibited")]
-        (ways,) = search.ways(search.space.coding.matrix(self.frame), WAYS)
-        ways.sort(key=lambda way: (not way.plausible, way.changes, way.cost))  # for people, few changes are easier than many small ones
-        if ways:
+        own = search.space.coding.matrix(self.frame)
+        (found,) = search.ways(own, LOOKED_AT)
+        if ways := unlike(search, own, found)[:WAYS]:
             return Recourse(state="found", ways=[self._way(search, way) for way in ways], fixed=fixed, asked=search.asked)
         return self._binding(fixed, search.asked)
 
@@ -297,6 +298,17 @@ class Single:
         ]
         score = float(self.judge(after).score[0]) if self.ctx.settled.has_scores else None
         return Way(changes=changes, cost=found.cost, score=score, distance=found.distance, plausible=found.plausible)
+
+
+def unlike(search: Search, own: NDArray[np.float64], ways: list[Found]) -> list[Found]:
+    """Ways of one row (1, d), for people: few changes are easier than many small ones, and one that changes all that another changes and more is no
+    other way."""
+    kept: list[tuple[Found, NDArray[np.bool_]]] = []
+    for way in sorted(ways, key=lambda way: (not way.plausible, way.changes, way.cost)):
+        changed = search.space.changed(own, way.values[None])[0]
+        if not any(np.all(changed[before]) for _, before in kept):
+            kept.append((way, changed))
+    return [way for way, _ in kept]
 
 
 def _plain(value: Any) -> Any:

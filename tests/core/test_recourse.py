@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from written import asked
 
 from audit.columns import ColumnRule
-from audit.explain.recourse import Search
+from audit.explain.recourse import Search, Way
+from audit.explain.single import unlike
 from audit.explain.space import CATEGORY_COST, Space, space_of
 from audit.probe import collect
 from audit.stats.compare import mean_ratio
@@ -76,6 +77,14 @@ def test_ways_differ_in_what_they_change_and_the_cheapest_comes_first() -> None:
     changed = [tuple(way.values != [0, 1, 0]) for way in ways]
     assert len(set(changed)) == 3
     assert [way.cost for way in ways] == sorted(way.cost for way in ways)
+
+
+def test_what_changes_all_that_another_way_changes_and_more_is_no_other_way() -> None:
+    own = np.array([[0.0, 1.0, 0.0]])
+    tried, spread = search({}), Way(np.zeros(3), 0.0, 1, 0.0)
+    given = [((1.0, 1.0, 0.0), 0.3), ((0.9, 0.8, 0.0), 0.1), ((0.0, 0.5, 0.5), 0.4), ((0.5, 0.5, 0.5), 0.2)]
+    ways = [spread._replace(values=np.array(v), cost=cost, changes=int((np.array(v) != own[0]).sum())) for v, cost in given]
+    assert [way.values.tolist() for way in unlike(tried, own, ways)] == [[1.0, 1.0, 0.0], [0.0, 0.5, 0.5]]
 
 
 def test_where_nothing_helps_nothing_is_found() -> None:
