@@ -46,11 +46,14 @@ class Split(Settings):
 
 
 class Ranking(Settings):
-    """Rows are pairs of a `user` and an `item` (columns): evaluation also measures how well each user's items are ranked, at the top `at`."""
+    """Rows are pairs of a `user` and an `item` (columns): evaluation also measures how well each user's items are ranked, at the top `at`.
+
+    `groups` are columns that say what kind of item it is: an audit compares how much of the top each kind gets."""
 
     user: str
     item: str
     at: Count = 10
+    groups: tuple[str, ...] = ()
 
 
 class Signal(Settings):

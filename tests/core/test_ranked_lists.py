@@ -90,6 +90,15 @@ def test_exposure_is_the_mean_weight_of_the_rows(tmp_path: Path) -> None:
     assert pick.value("exposure", "ratio", kind="new") == pytest.approx(weight[kind == "new"].mean() / weight[kind == "old"].mean())
 
 
+def test_what_training_logged_of_its_lists_is_taken(tmp_path: Path) -> None:
+    scene = recommender(tmp_path)
+    named = Pick(scene.measure("fairness.exposure", by=["user"], groups=["kind"], at=5))
+    logged = scene.facts.roles.model_copy(update={"ranking": {"user": "user", "item": "film", "at": 5, "groups": ["kind", "gone"]}})
+    scene.facts = scene.facts.model_copy(update={"roles": logged})
+    assert scene.missing("fairness.exposure") is None
+    assert scene.measure("fairness.exposure") == list(named.found)
+
+
 def candidates(folder: Path, gap: float, decision: str = "top=20%") -> Scene:
     rng = np.random.default_rng(2)
     sex = rng.choice(["f", "m"], 1000, p=[0.3, 0.7])

@@ -41,7 +41,7 @@ def exposure(
     groups: list[str] | None = None,
     at: Annotated[int, Field(ge=1, le=10_000_000)] | None = None,
 ) -> Iterable[Measurement | Message]:
-    """Exposure of the groups that the columns `groups` make of the ranked rows, by default the sensitive columns by which rows of one list differ;
+    """Exposure of the groups that the columns `groups` make of the ranked rows, by default those that training logged, else the sensitive columns by which rows of one list differ;
     `by` are the columns that tell lists apart, `at` the places of a list that are seen (of a quota: as many as it takes)."""
     from audit.ranked_lists import columns_of, lists_of, within
     from audit.stats.lists import places
@@ -51,7 +51,8 @@ def exposure(
         yield message("Rows are ranked by the score of one event, and this model has none.")
         return
     lists = lists_of(ctx, by, at)
-    named = columns_of(ctx, lists, groups) if groups else within(ctx, lists)
+    kinds = groups or [name for name in ctx.facts.roles.ranking.get("groups") or () if name in ctx.facts.columns and not by]
+    named = columns_of(ctx, lists, kinds) if kinds else within(ctx, lists)
     if not len(lists.row) or not named:
         yield message("No column says which group a ranked row belongs to: name such columns as groups in the plan.")
         return
