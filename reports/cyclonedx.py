@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from audit.result import AuditResult, Finding, Question
+from reports.asked import ALONE, Asked, asked
+from reports.obligations.catalogue import Framework
 from reports.records import Json, Judged, digits, dumps, finished, identity, judged, line, moment, pruned, told
 from reports.view import UNSTATED, answered_text, context_of, family_of, limits, not_run, source_text, waiver_text, words_of
 from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
@@ -18,6 +20,8 @@ JOULES_PER_KWH = 3_600_000
 SHOWN = ("performance.overall", "performance.groups", "calibration.overall", "calibration.groups", "fairness.group")
 SUPPORTED = mark("The evidence supports it: {question}")
 NOT_SUPPORTED = mark("The evidence does not support it: {question}")
+CLEAR: dict[str, str] = {"supports": SUPPORTED, "does_not_support": NOT_SUPPORTED}
+PARAPHRASED = mark("Paraphrased; a section is exact to the version that is named.")
 STANDARD = mark("Deciding questions of the audit's plan")
 STANDARD_SAID = mark("What this audit's plan asks before it gives a verdict. It is no law and no standard of another body.")
 EVALUATION = mark("The data on which the model was audited.")
@@ -144,33 +148,48 @@ def components(document: AuditResult, say: Speaker) -> list[Json]:
     return made
 
 
-def declarations(document: AuditResult, items: list[Judged], say: Speaker) -> Json:
-    """Who says what of which question, and on which evidence."""
+Frameworks = list[tuple[Framework, list[Asked]]]
+
+
+def declarations(document: AuditResult, items: list[Judged], frameworks: Frameworks, say: Speaker) -> Json:
+    """Who says what of which question and of which control, and on which evidence."""
     by_key = {i.finding.key: i for i in items}
-    auditor, about = context_of(document).get("auditor"), document.questions
-    assessor = identity(document, "assessor")
+    auditor, questions = context_of(document).get("auditor"), document.questions
     known = auditor not in UNSTATED
-    used = [key for key in dict.fromkeys(key for q in about for key in q.findings) if key in by_key]
-    expires = moment(document.valid_until, end=True)
-    evidence = [
-        {
-            "bom-ref": identity(document, "evidence", key), "propertyName": line(by_key[key].finding.metric), "description": told(by_key[key], say),
-            "data": [{"name": by_key[key].path, "contents": {"url": "audit.json"}}], "created": finished(document), "expires": expires,
-        }
-        for key in used
-    ]  # fmt: skip
+    who = identity(document, "assessor") if known else None
+    attested = [{
+        "summary": say.told(say.t(LOOKS[document.verdict].word), answered_text(document, say)), "assessor": who,
+        "map": [answer(document, q, say) for q in questions],
+    }] if questions else []  # fmt: skip
+    attested += [
+        {"summary": say.told(framework.called(say.lang), say.t(ALONE)), "assessor": who, "map": [answer_to(document, a) for a in found]}
+        for framework, found in frameworks
+    ]
+    clear = [a for _, found in frameworks for a in found if a.statement.state in CLEAR]
     return {
-        "assessors": [{"bom-ref": assessor, "organization": {"name": words_of(auditor)}}] if known else [],
-        "attestations": [
-            {
-                "summary": say.told(say.t(LOOKS[document.verdict].word), answered_text(document, say)),
-                "assessor": assessor if known else None,
-                "map": [answer(document, q, say) for q in about],
-            }
-        ] if about else [],
-        "claims": [claim(document, q, by_key, say) for q in about if q.verdict in ("pass", "fail")],
-        "evidence": evidence,
+        "assessors": [{"bom-ref": who, "organization": {"name": words_of(auditor)}}] if known else [],
+        "attestations": attested,
+        "claims": [claim(document, q, by_key, say) for q in questions if q.verdict in ("pass", "fail")] + [claim_of(document, a, by_key, say) for a in clear],
+        "evidence": evidence(document, by_key, clear, say),
     }  # fmt: skip
+
+
+def evidence(document: AuditResult, by_key: dict[str, Judged], clear: list[Asked], say: Speaker) -> list[Json]:
+    """The findings and checks that claims rest on, each once, with its place in the document."""
+    keys = [*(key for q in document.questions for key in q.findings), *(key for a in clear for key in a.keys)]
+    wanted = {id_ for a in clear for id_ in a.checks}
+    shared = {"created": finished(document), "expires": moment(document.valid_until, end=True)}
+
+    def one(key: str, name: str, told_: str, path: str) -> Json:
+        data = [{"name": path, "contents": {"url": "audit.json"}}]
+        return {"bom-ref": identity(document, "evidence", key), "propertyName": name, "description": told_, "data": data} | shared
+
+    made = [one(k, line(by_key[k].finding.metric), told(by_key[k], say), by_key[k].path) for k in dict.fromkeys(keys) if k in by_key]
+    return made + [
+        one(c.info.id, c.info.id, say.told(say.stored(c.info.title, None), say.stored(c.summary, c.summary_msg)), f"checks[{i}]")
+        for i, c in enumerate(document.checks)
+        if c.info.id in wanted
+    ]
 
 
 def answer(document: AuditResult, q: Question, say: Speaker) -> Json:
@@ -198,20 +217,56 @@ def claim(document: AuditResult, q: Question, by_key: dict[str, Judged], say: Sp
     }  # fmt: skip
 
 
-def standard(document: AuditResult, say: Speaker) -> Json:
-    asked = [
+def answer_to(document: AuditResult, a: Asked) -> Json:
+    """A control of a framework with what the evidence says of it: a sentence, and never a score."""
+    state, ref = a.statement.state, identity(document, "claim", a.statement.control.id)
+    return {
+        "requirement": identity(document, "requirement", a.statement.control.id),
+        "claims": [ref] if state == "supports" else [],
+        "counterClaims": [ref] if state == "does_not_support" else [],
+        "conformance": {"rationale": a.told},
+    }
+
+
+def claim_of(document: AuditResult, a: Asked, by_key: dict[str, Judged], say: Speaker) -> Json:
+    rests = [*(key for key in a.keys if key in by_key), *a.checks]
+    return {
+        "bom-ref": identity(document, "claim", a.statement.control.id), "target": identity(document, "model"),
+        "predicate": say.t(CLEAR[a.statement.state], question=a.title), "reasoning": a.told,
+        "evidence": [identity(document, "evidence", key) for key in rests],
+    }  # fmt: skip
+
+
+def standards(document: AuditResult, frameworks: Frameworks, say: Speaker) -> list[Json]:
+    """What was asked: the questions of the plan, then the frameworks that apply."""
+    asked_ = [
         {"bom-ref": identity(document, "requirement", q.id), "identifier": line(q.id), "title": say.stored(q.title, q.title_msg)}
         for q in document.questions
     ]
-    return {
+    own = {
         "bom-ref": identity(document, "plan"), "name": say.t(STANDARD), "version": document.plan_sha256, "description": say.t(STANDARD_SAID),
-        "requirements": asked,
+        "requirements": asked_,
+    }  # fmt: skip
+    return [*([own] if asked_ else []), *(framework_of(document, framework, found, say) for framework, found in frameworks)]
+
+
+def framework_of(document: AuditResult, framework: Framework, found: list[Asked], say: Speaker) -> Json:
+    controls = [(a.statement.control, a) for a in found]
+    return {
+        "bom-ref": identity(document, "framework", framework.id), "name": framework.called(say.lang), "version": framework.version,
+        "description": say.t(PARAPHRASED), "owner": framework.jurisdiction,
+        "requirements": [
+            {"bom-ref": identity(document, "requirement", c.id), "identifier": c.id, "title": a.title, "text": a.requirement, "descriptions": [c.section]}
+            for c, a in controls
+        ],
     }  # fmt: skip
 
 
 def draw(document: AuditResult, lang: str, edition: str) -> bytes:
     """The bill of materials of a document that holds no more than this edition may show."""
     say, items, m = Speaker(lang), list(judged(document)), document.model
+    frameworks = asked(document, say, edition)
+    listed = standards(document, frameworks, say)
     about: dict[str, object] = {
         "uri": m.uri, "format": m.flavor, "loadRisk": m.load_risk, "sha256": m.sha256, "sha256Of": say.t(FILE_DIGEST) if m.sha256 else None,
         "audit": document.id, "auditDigest": document.digest, "auditVerdict": document.verdict, "edition": edition, "language": lang,
@@ -225,6 +280,6 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "serialNumber": f"urn:uuid:{identity(document, 'cyclonedx', document.id, lang, edition)}", "version": 1,
         "metadata": {"timestamp": finished(document), "tools": {"components": [{"type": "application", "name": "Witnessmark"}]}, "component": model},
         "components": components(document, say),
-        "declarations": declarations(document, items, say),
-        "definitions": {"standards": [standard(document, say)]} if document.questions else None,
+        "declarations": declarations(document, items, frameworks, say),
+        "definitions": {"standards": listed} if listed else None,
     }))  # fmt: skip

@@ -21,7 +21,13 @@ def parser() -> Parser:
     p = Parser(prog="python -m reports.generate", description=(__doc__ or "").split(": ", 1)[1])
     p.add_argument("audit_dir", metavar="AUDIT_DIR", type=Path, help="the folder that audit.run wrote")
     p.add_argument("--lang", choices=("en", "zh"), default="en", help="language of the report (default: en)")
-    p.add_argument("--format", action="append", metavar="FORMAT", dest="formats", help="html (default), pdf, junit, evidence, …")
+    p.add_argument(
+        "--format",
+        action="append",
+        metavar="FORMAT",
+        dest="formats",
+        help="html (default), pdf, markdown, model-card, datasheet, oscal, sarif, cyclonedx, junit, evidence; may be given again",
+    )
     p.add_argument(
         "--framework",
         action="append",

@@ -94,7 +94,7 @@ def pipeline(document: AuditResult) -> str | None:
     """Hugging Face's name of the task; None where no name fits."""
     kinds = {f.kind for f in document.model.features}
     kind = next((k for k in PIPELINES if k in kinds), None)
-    if kind is None or kinds - {kind, "number", "category"}:
+    if kind is None or (len(kinds) > 1 and not kinds <= {"number", "category"}):
         return None
     found = PIPELINES[kind][document.model.task == "regression"]
     return found if document.model.task in ("binary", "multiclass", "regression") and found != "other" else None

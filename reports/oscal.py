@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from audit.result import AuditResult
+from reports.asked import ALONE, Asked, asked
 from reports.marked import text
 from reports.metrics import metric_name
+from reports.obligations.catalogue import Framework
 from reports.records import NAMESPACE, Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, token, told
 from reports.view import answered_text, pair_text, source_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean, mark
 
 VERSION = "1.2.2"
 #: What a verdict is in OSCAL: state and reason.
-STATES = {"pass": ("satisfied", "pass"), "fail": ("not-satisfied", "fail")}
+SATISFIED, FAILED, OTHER = ("satisfied", "pass"), ("not-satisfied", "fail"), ("not-satisfied", "other")
+STATES = {"pass": SATISFIED, "supports": SATISFIED, "fail": FAILED, "does_not_support": FAILED}
 REVIEWED = mark(
     "The deciding questions of the audit's plan and its checks. Excluded are checks that were not run; they are neither satisfied nor not satisfied."
 )
@@ -46,7 +49,8 @@ class Control:
     told: str
     verdict: str | None
     keys: tuple[str, ...]  # of the findings that it rests on
-    check: str
+    checks: tuple[str, ...]
+    section: str = ""
 
 
 def props(pairs: Mapping[str, str | None]) -> list[Json]:
@@ -59,7 +63,7 @@ def controls(document: AuditResult, say: Speaker) -> list[Control]:
     made = [
         Control(
             f"question.{token(q.id)}", say.stored(q.title, q.title_msg), say.stored(q.reason, q.reason_msg) or say.t(LOOKS[q.verdict].word),
-            q.verdict, tuple(q.findings), q.check,
+            q.verdict, tuple(q.findings), (q.check,),
         )
         for q in document.questions
     ]  # fmt: skip
@@ -76,7 +80,7 @@ def controls(document: AuditResult, say: Speaker) -> list[Control]:
                 say.sentences([say.stored(c.summary, c.summary_msg), reason]),
                 verdict,
                 keys,
-                c.info.id,
+                (c.info.id,),
             )
         )
     return made
@@ -141,33 +145,50 @@ def risk(document: AuditResult, item: Judged, say: Speaker) -> Json:
 
 def finding(document: AuditResult, control: Control, items: list[Judged]) -> Json:
     """What came of a control; one that was only measured has none."""
-    state, reason = STATES.get(control.verdict or "", ("not-satisfied", "other"))
+    state, reason = STATES.get(control.verdict or "", OTHER)
     known = {item.finding.key for item in items}
     risky = {item.finding.key for item in items if is_risk(item)}
     ran = {c.info.id for c in document.checks if c.status == "completed"}
-    seen = [identity(document, "check", control.check)] if control.check in ran else []
+    seen = [identity(document, "check", id_) for id_ in control.checks if id_ in ran]
     seen += [identity(document, "finding", key) for key in control.keys if key in known]
     return {
         "uuid": identity(document, "control", control.id), "title": text(control.title), "description": text(control.told),
-        "props": props({"verdict": control.verdict}),
+        "props": props({"verdict": control.verdict, "section": control.section}),
         "target": {"type": "objective-id", "target-id": control.id, "title": text(control.title), "status": {"state": state, "reason": reason}},
         "related-observations": [{"observation-uuid": u} for u in seen],
         "related-risks": [{"risk-uuid": identity(document, "risk", key)} for key in control.keys if key in risky],
     }  # fmt: skip
 
 
-def reviewed(document: AuditResult, asked: list[Control], say: Speaker) -> Json:
+def of_framework(framework: Framework, found: list[Asked]) -> list[Control]:
+    """The controls of a framework; what the law of the day does not know is left out of them."""
+    return [
+        Control(
+            a.statement.control.id, a.title, a.told, a.statement.state, a.keys, a.checks, f"{framework.id} {a.statement.control.section}"
+        )
+        for a in found
+        if a.statement.state != "not_applicable"
+    ]
+
+
+def selected(included: list[str], excluded: list[str], told_of: str = "") -> Json:
+    named = [{"control-id": i} for i in [*included, *excluded]]
+    return {"description": told_of, "include-controls": named, "exclude-controls": [{"control-id": i} for i in excluded]}
+
+
+def reviewed(document: AuditResult, own: list[Control], frameworks: list[tuple[Framework, list[Asked]]], say: Speaker) -> Json:
+    """What was asked: the audit's own questions and checks, then each framework that applies; excluded is what was not run or is not in the law."""
     skipped = [c for c in document.checks if c.status == "skipped"]
-    named = [*(c.id for c in asked), *(c.info.id for c in skipped)]
-    selection = {
-        "include-controls": [{"control-id": i} for i in named],
-        "exclude-controls": [{"control-id": c.info.id} for c in skipped],
-    }
+    selections = [selected([c.id for c in own], [c.info.id for c in skipped], text(say.t(REVIEWED)))] if own or skipped else []
+    for framework, found in frameworks:
+        gone = [a.statement.control.id for a in found if a.statement.state == "not_applicable"]
+        kept = [a.statement.control.id for a in found if a.statement.state != "not_applicable"]
+        selections.append(selected(kept, gone, text(say.pair(framework.called(say.lang), framework.version))))
     why = [f"- {text(say.pair(c.info.id, say.stored(c.reason, c.reason_msg)))}" for c in skipped]
+    remarks = [say.t(STATES_SAID), *([say.t(ALONE)] if frameworks else [])]
     return {
-        "description": text(say.t(REVIEWED)),
-        "control-selections": [selection if named else {"include-all": {}}],
-        "remarks": "\n\n".join([text(say.t(STATES_SAID)), *(["\n".join(why)] if why else [])]),
+        "control-selections": selections or [{"include-all": {}}],
+        "remarks": "\n\n".join([*map(text, remarks), *(["\n".join(why)] if why else [])]),
     }
 
 
@@ -215,7 +236,8 @@ def resources(document: AuditResult, say: Speaker) -> list[Json]:
 def draw(document: AuditResult, lang: str, edition: str) -> bytes:
     """The assessment results of a document that holds no more than this edition may show."""
     say, items = Speaker(lang), list(judged(document))
-    asked, a = controls(document, say), document.answered
+    own, frameworks, a = controls(document, say), asked(document, say, edition), document.answered
+    concluded = [c for c in own if c.verdict is not None] + [c for framework, found in frameworks for c in of_framework(framework, found)]
     title = say.t("Audit of {name}", name=line(document.model.name or document.model.uri)[:120])
     counts = {"decide": a.decides, "passed": a.passed, "failed": a.fail, "inconclusive": a.inconclusive, "not-run": a.not_run}
     result = {
@@ -233,10 +255,10 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "end": finished(document),
         "props": props({"verdict": document.verdict} | {f"questions-{k}": str(v) for k, v in counts.items()}),
         "local-definitions": components(document, say),
-        "reviewed-controls": reviewed(document, asked, say),
+        "reviewed-controls": reviewed(document, own, frameworks, say),
         "observations": observations(document, items, say),
         "risks": [risk(document, item, say) for item in items if is_risk(item)],
-        "findings": [finding(document, control, items) for control in asked if control.verdict is not None],
+        "findings": [finding(document, control, items) for control in concluded],
         "remarks": text(what_intervals_say(document, say)),
     }
     about = {"audit": document.id, "digest": document.digest, "edition": edition, "language": lang}

@@ -19,7 +19,7 @@ NAMES = (
 def hostile(name: str) -> AuditResult:
     """The sample with `name` for its model, data, a column, a group, and in what people declared."""
     document = sample()
-    context = document.context | {"owner": name, "known_limits": [name, "plain"], name: "own key"}
+    context = document.context | {"jurisdictions": [name], "owner": name, "known_limits": [name, "plain"], name: "own key"}
     data = document.data.model_copy(
         update={"source": name, "sensitive": [name, "sex"], "reference": {name: name}, "columns": [name, "sex"], "decision": name}
     )
@@ -57,7 +57,7 @@ def _renamed(check: CheckResult, name: str) -> CheckResult:
 
 
 def kinds() -> dict[str, AuditResult]:
-    """Audits of each kind of model."""
+    """Audits of each kind of model, under no law."""
     made = {"binary": sample()}
     for name, task, kind in (
         ("multiclass", "multiclass", "number"),
@@ -65,7 +65,7 @@ def kinds() -> dict[str, AuditResult]:
         ("image", "multiclass", "image"),
         ("text", "binary", "text"),
     ):
-        document = sample()
+        document = sample(context={})
         model = document.model.model_copy(
             update={"task": task, "features": [Feature(name="x", kind=kind)], "outputs": None if task == "regression" else "probability"}
         )

@@ -56,8 +56,9 @@ def test_what_a_model_does_is_named_as_hugging_face_names_it(kind: str, task: st
 
 def test_a_model_of_texts_and_pictures_has_no_such_name() -> None:
     document = kinds()["image"]
-    features = [*document.model.features, *kinds()["text"].model.features]
-    assert pipeline(document.model_copy(update={"model": document.model.model_copy(update={"features": features})})) is None
+    for other in ("text", "binary"):
+        features = [*document.model.features, *kinds()[other].model.features]
+        assert pipeline(document.model_copy(update={"model": document.model.model_copy(update={"features": features})})) is None
 
 
 def test_the_card_has_every_section_and_says_what_is_not_known() -> None:

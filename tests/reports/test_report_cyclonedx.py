@@ -79,6 +79,25 @@ def test_answers_are_claims_that_rest_on_evidence(bom: dict[str, Any]) -> None:
     assert said["assessors"][0]["organization"]["name"] == "A. Example"
 
 
+def test_frameworks_that_apply_are_standards_whose_controls_are_answered_and_never_scored(bom: dict[str, Any]) -> None:
+    """The sample was declared as credit in Massachusetts: frameworks of the United States apply, for what is known generative none."""
+    frameworks = {s["bom-ref"]: s for s in bom["definitions"]["standards"][1:]}
+    assert len(frameworks) == len(bom["declarations"]["attestations"]) - 1 >= 2
+    assert any("Reg" in s["name"] for s in frameworks.values())
+    refs = {r["bom-ref"]: r["identifier"] for s in frameworks.values() for r in s["requirements"]}
+    answers = {refs[m["requirement"]]: m for a in bom["declarations"]["attestations"][1:] for m in a["map"]}
+    assert set(answers) == set(refs.values())
+    assert all("score" not in m["conformance"] for m in answers.values())
+    against = answers["regb.4a"]
+    assert "claims" not in against
+    claims = {c["bom-ref"]: c for c in bom["declarations"]["claims"]}
+    assert claims[against["counterClaims"][0]]["predicate"].startswith("The evidence does not support it")
+    assert answers["nist.GOVERN-1.1"]["conformance"]["rationale"].startswith("Gap. Only a named person can say it.")
+    assert not {"claims", "counterClaims"} & set(answers["nist.GOVERN-1.1"])
+    elsewhere = drawn(sample(context={"domain": "credit"}))
+    assert len(elsewhere["definitions"]["standards"]) == 1
+
+
 def test_whom_a_failing_or_open_finding_puts_at_risk(bom: dict[str, Any]) -> None:
     groups = {g["groupAtRisk"]: g for g in bom["metadata"]["component"]["modelCard"]["considerations"]["fairnessAssessments"]}
     assert "female (sex)" not in groups
@@ -105,17 +124,17 @@ def test_energy_is_stated_only_where_it_was_measured(*, measured: bool) -> None:
         assert props(card)["witnessmark:joules_per_1000_estimated"] == "7.2"
 
 
-@pytest.mark.parametrize("name", NAMES[::3])
+@pytest.mark.parametrize("name", NAMES[::5])
 def test_hostile_names_are_valid(name: str) -> None:
     assert drawn(hostile(name))
 
 
-@pytest.mark.parametrize("kind", list(kinds())[1:])
+@pytest.mark.parametrize("kind", ["regression", "image"])
 def test_other_kinds_of_model_are_valid(kind: str) -> None:
     assert drawn(kinds()[kind], "zh")
 
 
 def test_nothing_is_claimed_where_nothing_was_asked() -> None:
-    record = drawn(sample(questions=[], checks=[]))
+    record = drawn(sample(questions=[], checks=[], context={}))
     assert "definitions" not in record
     assert "attestations" not in record["declarations"]

@@ -92,6 +92,32 @@ def test_what_was_not_run_is_excluded_with_its_reason_and_has_no_finding(record:
     assert "exclude-controls" not in drawn(everything)["results"][0]["reviewed-controls"]["control-selections"][0]
 
 
+def test_controls_of_frameworks_that_apply_are_reviewed_with_what_the_evidence_says(record: dict[str, Any]) -> None:
+    """The sample was declared as credit in Massachusetts. Nothing says that anything complies."""
+    result = record["results"][0]
+    found = {f["target"]["target-id"]: f for f in result["findings"]}
+    assert found["regb.4a"]["target"]["status"] == {"state": "not-satisfied", "reason": "fail"}
+    assert {o["observation-uuid"] for o in found["regb.4a"]["related-observations"]} <= {o["uuid"] for o in result["observations"]}
+    assert {p["name"]: p["value"] for p in found["nist.GOVERN-1.1"]["props"]}["verdict"] == "gap"
+    assert found["nist.GOVERN-1.1"]["target"]["status"] == {"state": "not-satisfied", "reason": "other"}
+    named = [s["description"] for s in result["reviewed-controls"]["control-selections"]]
+    assert len(named) > 2
+    assert "never that anything complies" in result["reviewed-controls"]["remarks"]
+    included = {c["control-id"] for s in result["reviewed-controls"]["control-selections"] for c in s["include-controls"]}
+    assert set(found) <= included
+
+
+def test_what_the_law_of_the_day_does_not_know_is_excluded() -> None:
+    result = drawn(sample(started="2020-03-01T10:00:00Z"))["results"][0]
+    excluded = {c["control-id"] for s in result["reviewed-controls"]["control-selections"] for c in s.get("exclude-controls", [])}
+    assert "nist.GOVERN-1.1" in excluded
+    assert "nist.GOVERN-1.1" not in {f["target"]["target-id"] for f in result["findings"]}
+
+
+def test_no_framework_is_assumed_where_nothing_was_declared() -> None:
+    assert len(drawn(sample(context={}))["results"][0]["reviewed-controls"]["control-selections"]) == 1
+
+
 def test_numbers_stand_beside_what_was_observed(record: dict[str, Any]) -> None:
     document, result = sample(), record["results"][0]
     failing = next(f for c in document.checks for f in c.findings if f.slice == {"race": "black"} and f.criterion)
@@ -117,7 +143,7 @@ def test_what_fails_is_a_risk_and_what_somebody_accepts_says_who(record: dict[st
     assert all("until" not in r["statement"] for r in risks if r["status"] == "open")
 
 
-@pytest.mark.parametrize("name", NAMES[::3])
+@pytest.mark.parametrize("name", NAMES[::5])
 def test_hostile_names_are_valid_and_no_markup(name: str) -> None:
     """Titles and descriptions are Markdown in this format."""
     record = drawn(hostile(name))
@@ -127,7 +153,7 @@ def test_hostile_names_are_valid_and_no_markup(name: str) -> None:
     assert found <= {"paragraph_open", "inline", "paragraph_close", "text", "text_special"}
 
 
-@pytest.mark.parametrize("kind", list(kinds())[1:])
+@pytest.mark.parametrize("kind", ["regression", "image"])
 def test_other_kinds_of_model_are_valid(kind: str) -> None:
     assert drawn(kinds()[kind], "zh")
 

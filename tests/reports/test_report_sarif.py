@@ -98,7 +98,7 @@ def test_braces_and_links_stay_text(text: str, written: str) -> None:
     assert plain(text) == written
 
 
-@pytest.mark.parametrize("name", NAMES[::3])
+@pytest.mark.parametrize("name", NAMES[::5])
 def test_hostile_names_are_valid(name: str) -> None:
     for r in drawn(hostile(name))["results"]:
         bare = r["message"]["text"].replace("{{", "").replace("}}", "")
@@ -106,6 +106,6 @@ def test_hostile_names_are_valid(name: str) -> None:
         assert "](" not in bare.replace("\\](", "")
 
 
-@pytest.mark.parametrize("kind", list(kinds())[1:])
+@pytest.mark.parametrize("kind", ["regression", "image"])
 def test_other_kinds_of_model_are_valid(kind: str) -> None:
     assert drawn(kinds()[kind], "zh")["language"] == "zh-CN"
