@@ -135,6 +135,12 @@ class CheckPlan(Section):
     requires: list[str] = []
 
 
+class Frameworks(Section):
+    """[frameworks]: whose documents are made; none named: those that the declared context calls for."""
+
+    ids: list[str] = []
+
+
 class Plan(Section):
     """A whole plan file over the built-in one."""
 
@@ -148,11 +154,12 @@ class Plan(Section):
     bins: dict[str, list[float]] = {}
     columns: dict[str, ColumnRule] = {}
     rules: dict[str, DeclaredRule] = {}
+    frameworks: Frameworks = Frameworks()
     checks: dict[str, CheckPlan] = {}
 
 
 #: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
-LATER = ("slices", "frameworks")
+LATER = ("slices",)
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 
 
@@ -250,7 +257,7 @@ def parameters(plan: Plan, check: Check) -> dict[str, Any]:
 
 def fixed(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> dict[str, Any]:
     """What a plan decides without model, data or declarations, every default written out; `asked_for` as `asked` gives it."""
-    written = plan.model_dump(mode="json", exclude={"checks"})
+    written = plan.model_dump(mode="json", exclude={"checks"} if plan.frameworks.ids else {"checks", "frameworks"})
     written["audit"] |= {"sample": sample, "seed": seed}
     written["checks"] = {
         id_: {

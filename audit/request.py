@@ -26,6 +26,7 @@ class Request(Frozen):
     out: str
     lang: Literal["en", "zh"]
     formats: tuple[str, ...] = ("html",)
+    frameworks: tuple[str, ...] = ()
     edition: Literal["internal", "public"]
     log: bool
     check_timeout: float

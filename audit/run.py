@@ -55,7 +55,12 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--resume", metavar="DIR", help="go on with an interrupted audit; given alone")
     out.add_argument("--lang", choices=("en", "zh"), default="en")
     out.add_argument("--format", action="append", metavar="F", help="html (always), pdf, junit, evidence, …: as in reports.generate")
-    out.add_argument("--framework", action="append", metavar="ID", help="comes with a later version")
+    out.add_argument(
+        "--framework",
+        action="append",
+        metavar="ID",
+        help="documents of laws and standards (default: those that the declared context calls for)",
+    )
     out.add_argument("--edition", choices=("internal", "public"), help="what small numbers may be printed (default: internal)")
     out.add_argument("--json", action="store_true", help="print the document on stdout and nothing else")
     out.add_argument("--gate", nargs="?", const="fail", choices=("fail", "strict"), help="exit status follows the verdict")
@@ -71,21 +76,30 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-LATER = {
-    "framework": "--framework",
-}
-
-
 def _refuse_later(options: argparse.Namespace) -> None:
-    for name, option in LATER.items():
-        if getattr(options, name):
-            raise AuditError(f"{option} comes with a later version", "leave it out")
+    if options.framework:
+        from reports.obligations.catalogue import find
+
+        for name in options.framework:
+            find(name)
     if options.engine != "local":
         raise AuditError("--engine ray comes with a later version", "use --engine local")
     if options.format:
         from reports.formats import refuse_unknown
 
         refuse_unknown(options.format)
+
+
+def _known(ids: list[str]) -> None:
+    """A plan names frameworks of ours by id; a file of one's own has no place in a plan, which holds no paths."""
+    if ids:
+        from reports.obligations.catalogue import built_in, near, parts
+
+        known = built_in() | parts()
+        if strange := next((name for name in ids if name not in known), None):
+            raise AuditError(
+                f"the plan's [frameworks] names {strange[:80]!r}, which is none of ours", f"use {near(strange, known)}, or --framework PATH"
+            )
 
 
 def list_checks(names: str | None = None) -> str:
@@ -122,6 +136,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         chosen = {"tier": tier, "chosen_by": str(given["context"].get("tier_chosen_by", "the context file"))}
         plan = plan.model_copy(update={"materiality": plans.Materiality.model_validate(chosen)})
     given["reference"] = dict(plan.reference) | given["reference"]
+    _known(plan.frameworks.ids)
     waivers = [w.model_dump(mode="json") for w in read_waivers(Path(options.waivers))] if options.waivers else []
     audit_id = uuid.uuid4().hex
     name = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model"
@@ -136,6 +151,7 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         lang=options.lang, formats=tuple(dict.fromkeys(["html", *(options.format or [])])), edition=options.edition or plan.disclosure.edition, log=not options.no_log, check_timeout=options.check_timeout,
         trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=str(Path(options.scored_dir).absolute()) if options.scored_dir else None,
         forget=options.forget, started=now, command=command, plan_given=options.plan is not None, waivers=waivers, sign_key=absolute(options.sign_key),
+        frameworks=tuple(str(Path(f).absolute()) if Path(f).is_file() else f for f in options.framework or plan.frameworks.ids),
     )  # fmt: skip
 
 
@@ -248,6 +264,7 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
             views = _render(audit, folder, request)
             audit.write(folder, document, views, key)
+            _documents(audit, folder, request)
             _pack(audit, folder, request)
             if request.log:
                 _log(audit, folder, document, request)
@@ -305,6 +322,26 @@ def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
 
     path = write_view(Path(arguments["folder"]), arguments["format"], arguments["lang"], arguments["edition"], listed=False)
     return {"file": path.name}
+
+
+def _documents(audit: Any, folder: Path, request: Any) -> None:
+    """The documents of laws and standards, which are views: they change when somebody attests."""
+    audit.progress.step("documents of frameworks")
+    arguments = {"folder": str(folder), "frameworks": list(request.frameworks), "formats": list(request.formats), "lang": request.lang,
+                 "edition": request.edition, "sign_key": request.sign_key}  # fmt: skip
+    audit.jobs.run("audit.run:documents", arguments, limit=request.check_timeout)
+
+
+def documents(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
+    """Job: the documents of the frameworks that were named, or of those that the context calls for."""
+    from audit.signing import read_private
+    from reports.obligations.render import SUFFIXES, plan_documents, write_document
+    from reports.write import load
+
+    folder, key = Path(arguments["folder"]), arguments["sign_key"]
+    sign = read_private(Path(key)) if key else None
+    wanted = plan_documents(load(folder), arguments["frameworks"], [f for f in arguments["formats"] if f in SUFFIXES], None)
+    return {"files": [write_document(folder, w, arguments["lang"], arguments["edition"], None, sign=sign).name for w in wanted]}
 
 
 def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> None:

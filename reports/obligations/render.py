@@ -34,13 +34,15 @@ class Wanted:
 
 
 def plan_documents(document: AuditResult, named: list[str], formats: list[str], as_of: str | None) -> list[Wanted]:
-    """The documents that were asked for, or, where no framework is named, those that the declared context calls for.
+    """The documents that were asked for, or that the plan names, or, where none is named, those that the declared context calls for.
 
     The day defaults to the audit's own, never the clock's. A format that a framework's document has not is an error where one was named.
     """
     on = day(as_of) if as_of is not None else datetime.date.fromisoformat(document.started[:10])
-    frameworks = list({f.id: f for f in (find(name) for name in named)}.values())
-    if not named:
+    planned = document.plan.get("frameworks")
+    ids = named or (list(planned.get("ids", [])) if isinstance(planned, dict) else [])
+    frameworks = list({f.id: f for f in (find(name) for name in ids)}.values())
+    if not ids:
         frameworks = [f for f in built_in().values() if applies(f, document)]
     for format_ in formats:
         if format_ not in SUFFIXES:

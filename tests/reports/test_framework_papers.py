@@ -165,3 +165,16 @@ def test_what_the_context_calls_for_is_made_unasked() -> None:
     assert {w.as_of for w in wanted} == {DAY}  # the audit's own day
     assert file_name(wanted[0], "zh", "public") == "nist.public.zh.html"
     assert plan_documents(sample(context={}), [], ["html"], None) == []
+
+
+def test_a_plan_names_frameworks_and_leaves_no_trace_where_it_names_none(tmp_path: Path) -> None:
+    from audit import plan as plans
+
+    path = tmp_path / "plan.toml"
+    path.write_text('[frameworks]\nids = ["nycll144"]\n')
+    asked = plans.asked(plans.load(path), set(), None)
+    assert plans.fixed(plans.load(path), asked, sample=1, seed=0)["frameworks"] == {"ids": ["nycll144"]}
+    assert "frameworks" not in plans.fixed(plans.load(None), asked, sample=1, seed=0)
+    planned = sample(plan=sample().plan | {"frameworks": {"ids": ["nycll144"]}})
+    assert [w.framework.id for w in plan_documents(planned, [], ["html"], None)] == ["nycll144"]
+    assert [w.framework.id for w in plan_documents(planned, ["gdpr"], ["html"], None)] == ["gdpr"]
