@@ -340,9 +340,21 @@ class Audit:
         results: dict[str, Json] = {}
         for id_, check in checks().items():
             results[id_] = self._result(id_, check, scoring, journal)
+        return self.assembled(results, scoring)
+
+    def again(self, history: Json, wanted: set[str]) -> Json:
+        """The document of these checks alone, measured anew and kept nowhere, with the levels that another audit's history gave it."""
+        self.history, self.written = history, self.resolved_plan()
+        self.judged_by = plans.divided(self.plan, history["models_on_this_data"])
+        self.request = self.request.model_copy(update={"checks": {id_: id_ in wanted for id_ in checks()}})
+        scoring = None if self.failure else self.score_aside()
+        return self.assembled({id_: self._result(id_, check, scoring, None) for id_, check in checks().items()}, scoring)
+
+    def assembled(self, results: dict[str, Json], scoring: Json | None) -> Json:
+        """The document that these results of checks give; `history` and `written` are what it was judged with."""
         arguments = {
             "request": self.request.model_dump(mode="json"), "facts": self.facts, "settled": self.settled, "resolved": self.resolved,
-            "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": digest, "results": results,
+            "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": plans.digest(self.written), "results": results,
             "history": self.history, "waivers": self.request.waivers, "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
             "resumed": self.resumed, "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
@@ -448,7 +460,7 @@ class Audit:
                     return None, reason
         return None, reason
 
-    def _result(self, id_: str, check: Check, scoring: Json | None, journal: Journal) -> Json:
+    def _result(self, id_: str, check: Check, scoring: Json | None, journal: Journal | None) -> Json:
         """One check: asked for, possible, finished before, or run now."""
         if not self.request.checks[id_]:
             return {"status": "skipped", "reason": "Not asked for.", "params": {}, "seconds": 0.0}
@@ -459,7 +471,7 @@ class Audit:
         missing = unmet(check, self.facts, self.settled, params)
         if missing:
             return {"status": "skipped", "reason": missing, "params": params, "seconds": 0.0}
-        kept: Json | None = journal.read(id_)
+        kept: Json | None = journal.read(id_) if journal else None
         if kept is not None:
             return kept
         self.progress.step(id_)
@@ -473,7 +485,8 @@ class Audit:
             result = {"status": "errored", "reason": reason, "params": params, "seconds": 0.0}
         else:
             result |= {"params": params}
-        journal.write(id_, result)
+        if journal:
+            journal.write(id_, result)
         self.progress.finished(id_, result["status"])
         return result
 

@@ -154,10 +154,30 @@ def test_skipped_checks_cannot_turn_the_verdict(user: User, trees: Done) -> None
     assert {c["reason"] for c in others} == {"Not asked for."}
 
 
-def test_json_prints_the_document_and_nothing_else(user: User, trees: Done) -> None:
-    name = trees.document["model"]["name"]
-    done = user.audit(f"models:/{name}@demo", "--json", "--checks", "data.profile", "--no-log", "--out", f"json-{name}")
-    assert json.loads(done.out)["schema_version"] == 1
+@pytest.fixture(scope="module")
+def short(user: User, trees: Done) -> Done:
+    """Two checks, as --json prints them, in the folder `short`."""
+    checks = ("--checks", "data.profile,performance.overall", "--sample", "60")
+    return user.audit(trees.document["model"]["uri"], "--json", *checks, "--no-log", "--out", "short")
+
+
+def test_json_prints_the_document_and_nothing_else(short: Done) -> None:
+    assert json.loads(short.out)["schema_version"] == 1
+
+
+def test_somebody_else_measures_every_finding_again_and_finds_the_one_that_was_changed(user: User, short: Done) -> None:
+    folder, document = user.folder / "short", json.loads(short.out)
+    findings = [f for c in document["checks"] for f in c["findings"] if f["repeatable"] and f["estimate"]]
+    findings[-1]["estimate"]["value"] += 1e-9
+    (folder / "audit.json").write_text(json.dumps(document), encoding="utf-8")
+    done = user.run("audit.verify", str(folder), "--recompute", "100000", "--model", document["model"]["uri"], "--seed", "4")
+    assert done.status == 1, done.err
+    again = [line for line in done.out.splitlines() if " finding " in line]
+    assert len(again) >= len(findings) > 5
+    assert [line for line in again if not line.startswith("OK ")] == [
+        line for line in again if f"finding {findings[-1]['key']}, " in line and "estimate.value: " in line
+    ]  # fmt: skip
+    assert "--seed 4 draws these findings again" in done.out
 
 
 def test_the_same_audit_gives_the_same_digest(user: User, trees: Done) -> None:
