@@ -8,11 +8,12 @@ tables and pictures by group) goes too. Positions stay, so that paths into `audi
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from audit.result import AuditResult, Evidence, Finding, Message
 from audit.text import message
-from reports.suppress import Cell, Counts, protect
+from reports.suppress import Cell, Counts, common_sums, protect
 
 LEAST_COUNT = 3
 DEFAULT_GROUP = 10
@@ -62,14 +63,13 @@ def small(rows: int, count: int | None, least: int) -> bool:
 
 
 def withheld_cells(document: AuditResult) -> dict[str, set[Cell]]:
-    """Which slices may not be printed, per family of metrics; one that is too small at all is withheld everywhere."""
+    """Which slices may not be printed, per family of metrics; one that has too few rows is withheld everywhere, with what would give it back.
+
+    What one check prints tells of what another withholds: margins, cells and rows of all checks are held against each other.
+    """
     least, found = group_size(document), sizes(document)
-    rows: dict[Cell, int] = defaultdict(int)
-    for cells in (cells for tables in found.values() for cells in tables.values()):
-        for c, pairs in cells.items():
-            rows[c] = max(rows[c], *(n for n, _ in pairs))
-    tiny = {c for c, n in rows.items() if c and 0 < n < least}
     gone: dict[str, set[Cell]] = {}
+    tiny = _common(tuple(cells for tables in found.values() for cells in tables.values()), None, least, document.data.rows)
     for name, tables in found.items():
         lost = tiny | {c for cells in tables.values() for c, pairs in cells.items() if c and any(small(n, k, least) for n, k in pairs)}
         before: set[Cell] = set()
@@ -77,8 +77,20 @@ def withheld_cells(document: AuditResult) -> dict[str, set[Cell]]:
             before = lost
             for cells in tables.values():
                 lost = lost | protect({c: pairs[0] for c, pairs in cells.items()}, lost, lambda n, k: small(n, k, least))
+            lost = lost | _common(tuple(tables.values()), lost, least, document.data.rows)
         gone[name] = lost
     return gone
+
+
+def _common(tables: Sequence[dict[Cell, list[Counts]]], lost: set[Cell] | None, least: int, total: int) -> set[Cell]:
+    """What must go so that the rows of no slice can be found by adding up several tables; `lost` are by default those with too few rows."""
+    rows: dict[Cell, int] = defaultdict(int)
+    for cells in tables:
+        for c, pairs in cells.items():
+            rows[c] = max(rows[c], *(n for n, _ in pairs))
+    rows[()] = max(rows[()], total)
+    gone = {c for c, n in rows.items() if c and 0 < n < least} if lost is None else lost
+    return protect({c: (n, None) for c, n in rows.items()}, gone, lambda n, k: small(n, k, least), common_sums(tables, rows))
 
 
 def safe_evidence(e: Evidence, least: int, *, lost: bool) -> Evidence | None:

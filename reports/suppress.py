@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 Cell = tuple[tuple[str, str], ...]
 Counts = tuple[int, int | None]  # rows, and those counted among them where the metric counts
+Sum = tuple[Cell, list[Cell]]  # a cell, and those that add up to it
 EVERYBODY: Cell = ()
 
 
-def relations(cells: Iterable[Cell]) -> list[tuple[Cell, list[Cell]]]:
+def relations(cells: Iterable[Cell]) -> list[Sum]:
     """Each cell with the cells that add up to it: everybody by each column, and each group by the columns that divide it further."""
     by_columns: dict[frozenset[str], list[Cell]] = defaultdict(list)
     for cell in sorted(cells):
@@ -32,9 +33,38 @@ def relations(cells: Iterable[Cell]) -> list[tuple[Cell, list[Cell]]]:
     return sums
 
 
-def protect(cells: Mapping[Cell, Counts], gone: set[Cell], small: Callable[[int, int | None], bool]) -> set[Cell]:
-    """`gone` with what must go too; `cells` are the (rows, counted) of one metric, `small` says what may not be printed."""
-    sums = relations(cells)
+def common_sums(tables: Iterable[Iterable[Cell]], rows: Mapping[Cell, int]) -> list[Sum]:
+    """The sums that hold between cells of several tables: each table's cells, and all together, against everything that they may add up to.
+
+    `rows` has every cell with its number of rows, and everybody. What does not add up to the row, such as slices that overlap, is no sum.
+    """
+    coarse: dict[frozenset[str], list[Cell]] = defaultdict(list)
+    for cell in rows:
+        coarse[frozenset(column for column, _ in cell)].append(cell)
+    found: dict[tuple[Cell, frozenset[Cell]], Sum] = {}
+    for table in (*tables, rows):
+        by_columns: dict[frozenset[str], list[Cell]] = defaultdict(list)
+        for cell in sorted(set(table)):
+            by_columns[frozenset(column for column, _ in cell)].append(cell)
+        for columns, members in by_columns.items():
+            for fewer in (c for c in coarse if c < columns):
+                parts: dict[Cell, list[Cell]] = defaultdict(list)
+                for cell in members:
+                    parts[tuple(pair for pair in cell if pair[0] in fewer)].append(cell)
+                for whole, some in parts.items():
+                    if whole in rows and sum(rows[c] for c in some) == rows[whole]:
+                        found[whole, frozenset(some)] = (whole, some)
+    return list(found.values())
+
+
+def protect(
+    cells: Mapping[Cell, Counts], gone: set[Cell], small: Callable[[int, int | None], bool], sums: list[Sum] | None = None
+) -> set[Cell]:
+    """`gone` with what must go too; `cells` are the (rows, counted) of one metric, `small` says what may not be printed.
+
+    `sums` are what is known to add up; by default everybody by each column, and each group by the columns that divide it further.
+    """
+    sums = relations(cells) if sums is None else sums
     gone = gone & set(cells)
     while True:
         opened = _too_thin(cells, sums, gone, small) or _computable(sums, gone)
@@ -50,9 +80,7 @@ def protect(cells: Mapping[Cell, Counts], gone: set[Cell], small: Callable[[int,
             return gone | {c for c in cells if set(whole) <= set(c) and c}
 
 
-def _too_thin(
-    cells: Mapping[Cell, Counts], sums: list[tuple[Cell, list[Cell]]], gone: set[Cell], small: Callable[[int, int | None], bool]
-) -> tuple[Cell, list[Cell]] | None:
+def _too_thin(cells: Mapping[Cell, Counts], sums: list[Sum], gone: set[Cell], small: Callable[[int, int | None], bool]) -> Sum | None:
     """A sum of which the withheld cells, which anyone gets together by subtraction, are still too small to be printed."""
     for whole, members in sums:
         hidden = [cells[c] for c in members if c in gone]
@@ -64,7 +92,7 @@ def _too_thin(
     return None
 
 
-def _computable(sums: list[tuple[Cell, list[Cell]]], gone: set[Cell]) -> tuple[Cell, list[Cell]] | None:
+def _computable(sums: list[Sum], gone: set[Cell]) -> Sum | None:
     """Of the sums with a withheld cell that some combination of all sums determines, the one with the fewest withheld cells."""
     import numpy as np
 

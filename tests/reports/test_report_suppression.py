@@ -7,13 +7,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pieces import check, finding, wilson
 from sample import sample
 from scipy.optimize import linprog
 
-from audit.result import Part
+from audit.result import AuditResult, Finding, Part
 from reports.disclose import public, small
 from reports.suppress import Cell, Counts, protect, relations
 
@@ -121,3 +121,42 @@ def test_an_extreme_over_groups_goes_with_a_group_that_it_may_be_of() -> None:
     shown = public(document).checks[0].findings
     assert shown[3].estimate is None
     assert shown[4].estimate is not None
+
+
+def published(rows: list[list[int]]) -> AuditResult:
+    """A public document of a two-way table: margins in one check, cells in another, the same groups under another metric in a third."""
+    cells = {cell: n for cell, (n, _) in two_way(rows).items() if n}
+
+    def rate(check_: str, metric: str, cell: Cell) -> Finding:
+        n = cells[cell]
+        return finding(check_, metric, wilson(n // 2, n), dict(cell), parts=[Part(slice=dict(cell), k=n // 2, n=n)])
+
+    single, double = ([c for c in cells if len(c) == size] for size in (1, 2))
+    races = [c for c in single if c[0][0] == "race"]
+    found = {
+        "fairness.group": [rate("fairness.group", "selection_rate", c) for c in single],
+        "fairness.subgroups": [rate("fairness.subgroups", "adverse_selection_rate", c) for c in double],
+        "performance.groups": [rate("performance.groups", "accuracy", c) for c in [*reversed(races), *double[:1]]],
+        "performance.overall": [rate("performance.overall", "accuracy", ())],
+    }
+    return public(sample(checks=[check(id_, "t", "s", findings) for id_, findings in found.items()], questions=[]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(2, 3).flatmap(lambda width: st.lists(st.lists(st.integers(0, 60), min_size=width, max_size=width), min_size=2, max_size=3)).filter(
+        lambda rows: sum(map(sum, rows)) >= LEAST
+    )
+)  # fmt: skip
+@example([[4, 50, 60], [70, 80, 90]])
+def test_no_check_gives_back_what_another_withholds(rows: list[list[int]]) -> None:
+    """Whoever adds up margins of one check, cells of another and rows of a third finds no group that is too small."""
+    cells = {cell: counts for cell, counts in two_way(rows).items() if counts[0]}
+    findings = [f for c in published(rows).checks for f in c.findings]
+    known = {tuple(sorted(f.slice.items())) for f in findings if f.estimate is not None} | {()}
+    gone = set(cells) - known
+    small_ones = {cell for cell, (n, _) in cells.items() if cell and n < LEAST}
+    assert small_ones <= gone
+    for cell, (low, high) in ranges(cells, gone).items():
+        if cell in small_ones:
+            assert high - low > 0.5, (cell, cells[cell], low, high)
