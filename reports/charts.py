@@ -47,7 +47,7 @@ CONFIG: Spec = {
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure: the finding as its title, what it shows and at which level, its numbers in words, and the drawing; `wide` where it needs a line for itself."""
+    """A figure: the finding as its title, what it shows and at which level, its numbers in words, the drawing, and the places of its numbers; `wide` where it needs a line for itself."""
 
     title: str
     subtitle: str

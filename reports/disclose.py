@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audit.result import AuditResult, Evidence, Finding, Message
-from audit.text import message
+from audit.text import message, render
 from reports.suppress import Cell, Counts, common_sums, protect
 
 LEAST_COUNT = 3
@@ -177,6 +177,6 @@ def public_sentences(document: AuditResult, keys: set[str]) -> dict[str, Any]:
         "questions": questions,
         "notes": [NOTE.id if m is NOTE else said for m, said in zip(notes, document.notes, strict=True)],
         "notes_msg": notes,
-        "not_assessed": [told.id] if document.not_assessed else [],
+        "not_assessed": [render(told)] if document.not_assessed else [],
         "not_assessed_msg": [told] if document.not_assessed else [],
     }

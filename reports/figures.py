@@ -10,6 +10,7 @@ from audit.text import speaks
 from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
+from reports.said import places
 from reports.tables import limit_text, line_name, rows_of
 from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
@@ -186,19 +187,31 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
         k: 2 if len(m[0][1].slice) > 1 and REST not in k else 0 if k[1] == "everybody" or any(f.criterion for _, f in m) else 1
         for k, m in shown.items()
     }
-    own = rows_of(check)
+    rows = rows_of(check)
+    own = {key: n for key, (n, _) in rows.items()}
     return [
-        (ranks[k], forest_chart([f for _, f in m], f"{path}.findings[{m[0][0]}]", palette, say, own, by_metric=k[1] == "everybody"))
+        (
+            ranks[k],
+            forest_chart([f for _, f in m], _drawn_from(m[:MOST_DOTS], rows, path), palette, say, own, by_metric=k[1] == "everybody"),
+        )
         for k, m in shown.items()
     ]
+
+
+def _drawn_from(found: Sequence[tuple[int, Finding]], rows: Mapping[str, tuple[int, str]], path: str) -> str:
+    """The places of findings and of their numbers of rows."""
+    own = [rows[f.key][1] for _, f in found if f.key in rows]
+    here = [f"findings[{i}]" for i, _ in found]
+    return places(f"{path}.{at}" for at in [*here, *(at for at in own if at.split(".")[0] not in here)])
 
 
 def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> list[Chart]:
     """Per column: all its groups on one scale, a row per rate; only where there are two rates or more to set side by side."""
     columns: dict[str, dict[str, dict[str, float]]] = {}
     left_out: set[str] = set()
-    own = rows_of(check)
-    for f in check.findings:
+    own = {key: n for key, (n, _) in rows_of(check).items()}
+    drawn_from: dict[str, list[str]] = {}
+    for i, f in enumerate(check.findings):
         if f.metric == "group_share":
             continue  # how large groups are is nothing that happens to their people
         if (
@@ -213,6 +226,7 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
                 left_out.add(column)
                 continue
             columns.setdefault(column, {}).setdefault(f.metric, {})[group] = f.estimate.value
+            drawn_from.setdefault(column, []).append(f"{path}.findings[{i}]")
     made = []
     for column, metrics in columns.items():
         groups = list(dict.fromkeys(g for cells in metrics.values() for g in cells))[:6]
@@ -232,7 +246,7 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
                 parts.append(say.t("{shown:count} of {all:count} groups", shown=len(groups), all=len(known)))
             if column in left_out:
                 parts.append(say.t("without rates from fewer than {n:count} rows", n=SMALL))
-            made.append(Chart(title, say.join(parts), brief(say.told(title, told)), spec, path))
+            made.append(Chart(title, say.join(parts), brief(say.told(title, told)), spec, places(drawn_from[column])))
     return made
 
 
@@ -374,7 +388,10 @@ def over_cutoffs(check: CheckResult, path: str, palette: Palette, say: Speaker) 
                 sets.setdefault((f.metric, f.compare, next(iter(f.slice), "")), []).append((f"{path}.findings[{i}].evidence[{j}]", f, e))
     made = []
     for members in sorted(sets.values(), key=lambda m: not any(f.criterion for _, f, _ in m)):
-        where, f, e = members[0]
+        _, f, e = members[0]
+        where = places(
+            [*(at for at, _, _ in members[:6]), *(f"{at.rpartition('.evidence')[0]}.criterion" for at, g, _ in members if g.criterion)]
+        )
         whole = e.model_copy(update={"series": [s for _, _, other in members[:6] for s in other.series]})
         criterion = next((f.criterion for _, f, _ in members if f.criterion), None)
         made.append(curve_chart(whole, None, say.stored(e.caption, e.caption_msg), where, palette.within(f.slice), say, criterion))

@@ -37,6 +37,7 @@ def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
         css=css,
         style_hash=digest,
         said=caps.said,
+        edition_id=edition,
         **vars(content(document, say, edition, caps)),
     )
 

@@ -45,7 +45,7 @@ def draw(document: AuditResult, lang: str, edition: str, paper: str = "a4") -> b
     fonts()  # before the work, whether it can be done
     say = Speaker(lang)
     whole = content(document, say, edition, CAPS)
-    keywords = ["witnessmark", lang, edition, document.digest or ""]
+    keywords = ["witnessmark", "report", lang, edition, document.digest or ""]
     return typeset(
         "report.typ", page_data(whole, CAPS.said, say), say, title=whole.title, date=document.finished, paper=paper, keywords=keywords
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from reports.words import clean, number
+
+JOIN = " + "  # between the places of a text that was drawn from several
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Said:
     def __html__(self) -> str:
         tag = Markup('<data class="n" data-path="{1}">{0}</data>') if self.numeric else Markup('<bdi data-path="{1}">{0}</bdi>')
         return str(tag.format(self.text, self.path)) if self.path else str(Markup("<bdi>{0}</bdi>").format(self.text))
+
+
+def places(paths: Iterable[str]) -> str:
+    """Several places as one: what is drawn from all of them."""
+    return JOIN.join(dict.fromkeys(p for p in paths if p))
 
 
 def figure(value: float | None, kind: str, path: str, missing: str = "–") -> Said:

@@ -62,20 +62,27 @@ OF_BOTH = {"xauc", "xauc_reversed", "detectable_difference"}
 OF_NONE = {"parameters", "bytes_on_disk", "flops_per_row"}
 
 
-def rows_of(check: CheckResult) -> dict[str, int]:
-    """By key, the rows that each finding has of its own slice, those of the group that it is compared with not counted; only where they are known."""
-    values = {(f.metric, repr(f.slice)): f.estimate.n for f in check.findings if f.against is None and f.estimate}
+def rows_of(check: CheckResult) -> dict[str, tuple[int, str]]:
+    """By key, the rows that each finding has of its own slice, those of the group that it is compared with not counted; only where they are known.
 
-    def own(f: Finding) -> int | None:
+    Beside the number stands its place below the check.
+    """
+    values = {(f.metric, repr(f.slice)): (f.estimate.n, i) for i, f in enumerate(check.findings) if f.against is None and f.estimate}
+
+    def own(f: Finding, i: int) -> tuple[int | None, str]:
         if f.metric in OF_BOTH | OF_NONE:
-            return None
-        if part := next((part for part in f.parts if part.slice == f.slice), None):
-            return part.n
-        if f.against is None or (f.slice and all(column in PARTS for column in f.slice)):  # the same rows, asked otherwise
-            return values.get((f.metric, repr(f.slice)), f.estimate.n if f.estimate else None)
-        return values.get((SAME_ROWS.get(f.metric, f.metric), repr(f.slice)))
+            return None, ""
+        for k, part in enumerate(f.parts):
+            if part.slice == f.slice:
+                return part.n, f"findings[{i}].parts[{k}].n"
+        same = f.against is None or (f.slice and all(column in PARTS for column in f.slice))  # the same rows, asked otherwise
+        n, at = values.get((f.metric if same else SAME_ROWS.get(f.metric, f.metric), repr(f.slice)), (None, i))
+        if n is None and same and f.estimate:
+            n = f.estimate.n
+        return n, f"findings[{at}].estimate.n"
 
-    return {f.key: n for f in check.findings if (n := own(f)) is not None}
+    found = {f.key: own(f, i) for i, f in enumerate(check.findings)}
+    return {key: (n, at) for key, (n, at) in found.items() if n is not None}
 
 
 def limit_text(c: Criterion, kind: str, say: Speaker) -> str:
@@ -101,7 +108,7 @@ def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
     return Said(text, path)
 
 
-def row_of(f: Finding, path: str, say: Speaker, *, n: int | None, alone: bool, by_metric: bool) -> Row:
+def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metric: bool) -> Row:
     """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
     exact = e is not None and e.method == "exact"
@@ -111,14 +118,14 @@ def row_of(f: Finding, path: str, say: Speaker, *, n: int | None, alone: bool, b
     )
     return Row(
         who=Said(capital(metric_name(f.metric, say)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
-        n=figure(n, "count", f"{path}.parts" if f.parts else f"{path}.estimate.n"),
+        n=n,
         estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
         low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
         high=figure(e.high if e and not exact else None, kind, f"{path}.estimate.high", ""),
-        note=Said(note, f"{path}.estimate.method" if note else ""),
+        note=Said(note, f"{path}.estimate" if note else ""),
         p=figure(p, "p", f"{path}.test.{p_path}"),
         look=LOOKS[state_of_finding(f)],
-        reason=Said(reason_text(f, say), f"{path}.reason" if f.reason else ""),
+        reason=Said(reason_text(f, say), path if f.reason else ""),
     )
 
 
@@ -136,7 +143,7 @@ def is_plain(f: Finding) -> bool:
     return not f.slice and f.compare == "value" and f.criterion is None
 
 
-def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int, own: Mapping[str, int]) -> Block:
+def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int, own: Mapping[str, tuple[int, str]]) -> Block:
     first_index, first = members[0]
     kind, here = kind_of(first.metric, first.compare), f"{path}.findings[{first_index}]"
     notes = [criterion_note(first.criterion, kind, f"{here}.criterion", say)] if first.criterion else []
@@ -163,9 +170,15 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         )
         notes.append(Said(text, f"{here}.test"))
     by_metric = is_plain(first)
-    rows = [row_of(f, f"{path}.findings[{i}]", say, n=own.get(f.key), alone=len(ways) < 2, by_metric=by_metric) for i, f in members[:most]]
+
+    def rows(f: Finding, i: int) -> Said:
+        n, at = own.get(f.key, (None, f"findings[{i}]"))
+        return figure(n, "count", f"{path}.{at}")
+
+    alone = len(ways) < 2
+    shown = [row_of(f, f"{path}.findings[{i}]", say, n=rows(f, i), alone=alone, by_metric=by_metric) for i, f in members[:most]]
     title = capital(say.t("everybody")) if by_metric else block_title(first, say)
-    return Block(title, notes, rows, bool(measured), bool(tests), max(0, len(members) - most))
+    return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - most))
 
 
 def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block]:
@@ -255,8 +268,8 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
             rows.append(
                 ends
                 + [
-                    figure(c[j] if j < len(c) else None, "count", f"{path}.series[{k}][{j}]")
-                    for k, c in enumerate(evidence.series.values())
+                    figure(c[j] if j < len(c) else None, "count", f"{path}.series.{clean(name, 80)}[{j}]")
+                    for name, c in evidence.series.items()
                 ]
             )
     elif evidence.kind == "heatmap" and len(evidence.columns) > MOST_COLUMNS:  # too many for a table: the largest first
@@ -280,7 +293,7 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
         for j, node in enumerate(evidence.nodes):
             here = f"{path}.nodes[{j}]"
             ends = [figure(b, kind, f"{here}.{k}") for k, b in (("low", node.low), ("high", node.high))]
-            part = Said(trees.INDENT * deep[j] + trees.part_name(evidence.nodes, j, say), f"{here}.levels")
+            part = Said(trees.INDENT * deep[j] + trees.part_name(evidence.nodes, j, say), f"{path}.nodes")
             rows.append([part, figure(node.n, "count", f"{here}.n"), figure(node.value, kind, f"{here}.value"), *ends])
     else:
         heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]
@@ -290,5 +303,9 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
             rows.append([quoted(name, f"{path}.features[{j}]"), figure(v, kind, f"{path}.values[{j}]"), *bounds])
     first_text = evidence.kind != "histogram"
     return Grid(
-        caption, [Said(h) for h in heads], [not (first_text and k == 0) for k in range(len(heads))], rows[:most], max(0, len(rows) - most)
+        caption,
+        [Said(h, path) for h in heads],
+        [not (first_text and k == 0) for k in range(len(heads))],
+        rows[:most],
+        max(0, len(rows) - most),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
@@ -38,14 +39,28 @@ def fonts() -> Any:
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(package.sans_path().parent)])
 
 
+#: Where the second font helps out: accented Latin, Greek, Cyrillic, Arabic, raised and lowered digits, arrows; and the signs of verdicts.
+HELPED = (
+    (0xA1, 0x17F), (0x386, 0x3CE), (0x400, 0x45F), (0x490, 0x491), (0x621, 0x63A), (0x640, 0x64A), (0x660, 0x669), (0x1E00, 0x1E99), (0x1EA0, 0x1EF9),
+    (0x2070, 0x209C), (0x20A0, 0x20B5), (0x2190, 0x21FF),
+)  # fmt: skip
+
+
+def helped() -> set[int]:
+    """Code points that the second font draws."""
+    return {c for low, high in HELPED for c in range(low, high + 1) if unicodedata.category(chr(c)) not in ("Cn", "Cf", "Mn")} | set(
+        map(ord, "✕✓⊘")
+    )
+
+
 @cache
 def drawable() -> frozenset[int]:
-    """Code points that the page's font can draw, and the few signs for which Typst's own stand in."""
+    """Code points that the fonts of a page can draw."""
     import pylopdf_fonts_zh_cn as package
     from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
     with TTFont(package.sans_path(), lazy=True) as font:
-        return frozenset(font.getBestCmap()) | {ord(c) for c in "✕✓⊘⁰¹²³⁴⁵⁶⁷⁸⁹⁻\u200b\n\t"}
+        return frozenset(font.getBestCmap()) | helped() | set(map(ord, "\u200b\n\t"))
 
 
 def inked(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from audit.result import AuditResult, CheckResult, Commitment, Finding, Question, Waiver
 from audit.text import PARTS, speaks
 from reports.metrics import kind_of, metric_name
-from reports.said import Said, figure
+from reports.said import Said, figure, places
 from reports.words import (
     COMPARE,
     CONTEXT,
@@ -235,11 +235,14 @@ def deciding(document: AuditResult, say: Speaker, most: int = 3, said: str = "")
             own = f.sentence and state_of_finding(f) == "size_open"  # its sentence says so itself
             detail = "" if f.verdict in ("pass", "fail") or f.estimate is None or own else reason_text(f, say)
             detail = say.sentences([detail, accepted(document, f.key, say)])
+            waived = [f"waivers[{k}]" for k, w in enumerate(document.waivers) if w.key == f.key]
             told = sentence(f, say)
             if told == said:
                 told = say.t("{metric}, {who}: as said above.", metric=capital(metric_name(f.metric, say)), who=pair_text(f, say))
-            text = Said(told, f"{path}.sentence" if f.sentence else path)
-            flagged = Flagged(LOOKS[state_of_finding(f)], text, Said(detail, f"{path}.reason" if detail else ""), anchor(check.info.id))
+            text = Said(told, path)
+            flagged = Flagged(
+                LOOKS[state_of_finding(f)], text, Said(detail, places([path, *waived]) if detail else ""), anchor(check.info.id)
+            )
             shown.append(((rank, small, asked[check.info.id, f.metric]), flagged))
             asked[check.info.id, f.metric] += 1
     return [flagged for _, flagged in sorted(shown, key=lambda row: row[0])[:most]]
@@ -306,7 +309,7 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
         open_ = [
             Said(
                 say.pair(say.stored(c.info.title, None), say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)),
-                f"checks[{j}].reason",
+                f"checks[{j}].{'reason' if c.reason else 'summary'}",
             )
             for j, c in members
             if c is not worst and (c.status == "errored" or c.verdict == "inconclusive")

@@ -131,3 +131,12 @@ def test_letter_is_another_paper() -> None:
     data = draw(sample(checks=[], questions=[]), "en", "internal", "letter")
     box = PdfReader(io.BytesIO(data)).pages[0].mediabox
     assert (round(box.width), round(box.height)) == (612, 792)
+
+
+def test_the_second_font_draws_what_is_left_to_it() -> None:
+    text = "".join(chr(c) for c in sorted(typeset.helped()))
+    say = Speaker("en")
+    data = typeset.typeset(
+        "paper.typ", {"band": ["", ""], "blocks": [{"kind": "note", "runs": text, "alert": False}]}, say, title="T", date="2026-11-21", paper="a4", keywords=[]
+    )  # fmt: skip
+    assert "ł" in read(PdfReader(io.BytesIO(data)))
