@@ -11,6 +11,8 @@ from audit.result import Frozen
 
 #: The check that compares with the model before fine-tuning, which the plan may name.
 FORGETTING = "robustness.forgetting"
+#: The check that asks reference models, which the plan may name too.
+MEMBERSHIP = "privacy.membership"
 
 
 class Base(Frozen):

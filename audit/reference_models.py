@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from audit.dataset import data_digest, open_dataset
 from audit.errors import AuditError
 from audit.result import Frozen, Message
+from audit.subject.inspect import inspect_model
 from audit.text import message
 from audit.training import LOGGED, Training
 
@@ -60,6 +61,7 @@ def find_references(
         return None, []
     try:
         found = _read(Path(folder), training, rows, named=named is not None)
+        _of_one_kind(found, arguments.get("flavor"))
         if named is None:
             _same_rows(arguments.get("evaluation"), training, sha256)
         return found, []
@@ -67,6 +69,17 @@ def find_references(
         if named is not None:
             raise
         return None, [message("The reference models logged with the model were left aside: {why}.", why=error.what)]
+
+
+def _of_one_kind(found: References, flavor: str | None) -> None:
+    """AuditError where a reference is another kind of model than the audited one; graphs are compared by their weights once they are loaded."""
+    for name in found.files:
+        path = Path(found.folder, "references", name)
+        if path.is_dir() and flavor is not None and (own := inspect_model(path).flavor) != flavor:
+            raise AuditError(
+                f"the reference model {name} is of flavor {own}, and the audited one of {flavor}",
+                "train references as the audited model was trained",
+            )
 
 
 def _same_rows(evaluation: str | None, training: Training | None, sha256: str) -> None:
@@ -193,11 +206,9 @@ def ask(ctx: Context, found: References, frames: list[Frame]) -> Beside:
 
     from audit.outputs import interpret
     from audit.subject.client import Prediction
-    from audit.subject.inspect import Inspection
 
     assert ctx.launching is not None, "a probing check knows how the audited model was launched"
-    inspection = Inspection.model_validate(ctx.launching["inspection"])
-    members = described(Path(found.folder, "references"), found.files, inspection, trust_pickle=ctx.launching["trust_pickle"])
+    members = described(Path(found.folder, "references"), found.files, trust_pickle=ctx.launching["trust_pickle"])
     classes, out = ctx.settled.classes, []
     with beside(ctx, members, classes) as client:
         parameters = client.describe(timeout=None).parameters
@@ -210,10 +221,10 @@ def ask(ctx: Context, found: References, frames: list[Frame]) -> Beside:
     return Beside(out, parameters)
 
 
-def described(folder: Path, files: list[str], audited: Any, *, trust_pickle: bool) -> list[dict[str, Any]]:
+def described(folder: Path, files: list[str], *, trust_pickle: bool) -> list[dict[str, Any]]:
     """How the worker loads each reference; one that would run code is refused as the audited model would be."""
     from audit.subject import evidence
-    from audit.subject.inspect import check_loadable, inspect_model
+    from audit.subject.inspect import check_loadable
 
     said: list[dict[str, Any]] = []
     for name in files:
@@ -228,10 +239,5 @@ def described(folder: Path, files: list[str], audited: Any, *, trust_pickle: boo
             continue
         inspected = inspect_model(path)
         check_loadable(inspected, trust_pickle=trust_pickle)
-        if inspected.flavor != audited.flavor:
-            raise AuditError(
-                f"the reference model {name} is of flavor {inspected.flavor}, and the audited one of {audited.flavor}",
-                "train references as the audited model was trained",
-            )
         said.append({"root": str(path), **inspected.model_dump(mode="json")})
     return said

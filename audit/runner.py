@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from audit import plan as plans
 from audit import scratch
-from audit.bases import FORGETTING, before_tuning
+from audit.bases import FORGETTING, MEMBERSHIP, before_tuning
 from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
@@ -114,7 +114,7 @@ class Audit:
             "given": request.given | {"columns": request.plan["columns"]},
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
-            "privacy": self.resolved["privacy"], "references": request.references, "evaluation": self.resolved["evaluation"],
+            "privacy": self.resolved["privacy"], "references": self._references(), "evaluation": self.resolved["evaluation"],
             "source_task": self._source_task(),
         }  # fmt: skip
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
@@ -144,6 +144,11 @@ class Audit:
         inspection = inspect_model(Path(resolved["path"]))
         check_loadable(inspection, trust_pickle=self.request.trust_pickle)
         return resolved, inspection
+
+    def _references(self) -> str | None:
+        """The folder of reference models that --references or else the plan names."""
+        named = plans.parameters(self.plan, checks()[MEMBERSHIP])["references"]
+        return self.request.references or (None if named is None else str(Path(named).absolute()))
 
     def _source_task(self) -> Json:
         """The model before fine-tuning, copied here, and the rows of its task, where the plan names one; else what training logged."""

@@ -83,12 +83,9 @@ class Tuned:
         monkeypatch.setattr(reference_models, "described", lambda *_, **__: [{}])
         monkeypatch.setattr(Context, "interpreted", interpreted)
         context = self.scene().context(CHECK)
-        context.launching = {"inspection": INSPECTION, "trust_pickle": False}
+        context.launching = {"trust_pickle": False}
         found, summary = collect(context, params)
         return Pick(found), render(summary)
-
-
-INSPECTION = {"flavor": "sklearn", "loader": "sklearn", "serialization": "skops", "model_file": "m", "files": [], "sha256": "0" * 64}
 
 
 def model(folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from scene import Pick, Scene, completed, set_scene
 from scipy.special import expit
 
+from audit import plan as plans
 from audit import reference_models
 from audit.attacks import Attack
 from audit.context import Context
@@ -21,6 +23,7 @@ from audit.errors import AuditError
 from audit.probe import collect
 from audit.reference_models import Beside, References, find_references, kept
 from audit.registry import checks
+from audit.runner import Audit
 from audit.stats.rates import clopper_pearson
 from audit.text import render
 from audit.training import LOGGED
@@ -152,6 +155,35 @@ def test_a_record_that_does_not_fit_is_refused_or_left_aside(tmp_path: Path, spo
     found, notes = find_references(logged, facts.training, facts.sha256, 100)
     assert found is None
     assert "left aside" in render(notes[0])
+
+
+def test_references_of_another_kind_of_model_are_refused_or_left_aside(tmp_path: Path) -> None:
+    facts = Planted(tmp_path, heart=0.0, count=4, n=100).scene.facts
+    graph = tmp_path / "references" / "003.pt2"
+    graph.unlink()
+    folder = tmp_path / "references" / "003"
+    folder.mkdir()
+    (folder / "MLmodel").write_text("flavors:\n  sklearn: {pickled_model: model.skops, serialization_format: skops}\n")
+    (folder / "model.skops").write_bytes(b"")
+    named = {"references": str(tmp_path), "flavor": "pytorch"}
+    with pytest.raises(AuditError, match="003 is of flavor sklearn, and the audited one of pytorch"):
+        find_references(named, facts.training, facts.sha256, 100)
+    assert find_references(named | {"flavor": "sklearn"}, facts.training, facts.sha256, 100)[0] is not None
+    found, notes = find_references({"privacy": {"folder": str(tmp_path)}, "flavor": "pytorch"}, facts.training, facts.sha256, 100)
+    assert found is None
+    assert "of flavor sklearn" in render(notes[0])
+
+
+def test_the_plan_may_name_the_references_and_the_option_goes_before_it(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text('[checks."privacy.membership".params]\nreferences = "/of/the/plan"\n')
+
+    def folder(plan: Path | None, option: str | None) -> str | None:
+        asked: Any = SimpleNamespace(plan=plans.load(plan), request=SimpleNamespace(references=option))
+        return Audit._references(asked)
+
+    assert folder(tmp_path / "plan.toml", None) == "/of/the/plan"
+    assert folder(tmp_path / "plan.toml", "/of/the/option") == "/of/the/option"
+    assert folder(None, None) is None
 
 
 def test_logged_references_speak_of_the_logged_rows_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from scipy.special import expit, ndtri
 from scipy.stats import binom, norm
 
 from audit.stats.privacy import exposure, gaussian, manyruns, membership, onerun, pld, rdp, references, regression, sampling
+from audit.stats.rates import clopper_pearson
 
 # --- Gaussian privacy -----------------------------------------------------------------------------------------------------------------
 
@@ -105,12 +106,17 @@ def test_what_many_runs_can_show_at_most(n: int, most: float) -> None:
     assert manyruns.attainable(n, n, beta=0.05) == pytest.approx(most, abs=1e-3)
 
 
-def test_the_gaussian_form_shows_more_of_a_gaussian_mechanism() -> None:
-    """μ = 1 and the threshold ½, expected counts of 10,000 runs: 4.12 by the Gaussian form of the true 4.377, .77 by the plain one."""
-    n, hits = 10_000, round(10_000 * norm.cdf(0.5))
+@pytest.mark.parametrize(("n", "gaussian_form", "plain"), [(500, 3.23, 0.62), (10_000, 4.12, 0.77)])
+def test_the_gaussian_form_shows_more_of_a_gaussian_mechanism(n: int, gaussian_form: float, plain: float) -> None:
+    """μ = 1 (true 4.377) and the threshold ½, expected counts: of 10,000 runs 4.12 by the Gaussian form and .77 by the plain one."""
+    hits = round(n * norm.cdf(0.5))
     counts = (hits, n, n - hits, n)
-    assert manyruns.gaussian_epsilon_at_least(*counts, delta=1e-5, beta=0.05) == pytest.approx(4.12, abs=0.02)
-    assert manyruns.epsilon_at_least(*counts, delta=1e-5, beta=0.05) == pytest.approx(0.77, abs=0.01)
+    assert manyruns.gaussian_epsilon_at_least(*counts, delta=1e-5, beta=0.05) == pytest.approx(gaussian_form, abs=0.02)
+    assert manyruns.epsilon_at_least(*counts, delta=1e-5, beta=0.05) == pytest.approx(plain, abs=0.012)
+
+
+def test_one_false_alarm_in_a_thousand_is_no_rate_of_one_in_a_thousand() -> None:
+    assert clopper_pearson(1, 1000, level=0.95).high == pytest.approx(0.0056, abs=5e-5)
 
 
 # --- exposure -------------------------------------------------------------------------------------------------------------------------

@@ -253,3 +253,9 @@ def test_means_by_hand_and_by_scipy():
         compare.mean_difference((5, math.nan, 1.0), (5, 1.0, 0.0), level=0.95)
     with pytest.raises(ValueError, match="variance"):
         compare.mean_interval(5, 1.0, -1.0, level=0.95)
+
+
+def test_the_sampling_error_of_1508_pairs_is_published():
+    """1.29 points (Nangia et al. 2020, CrowS-Pairs): half of the interval at one half, in standard deviations."""
+    e = wilson(754, 1508, level=0.95)
+    assert (e.high - e.low) / 2 / 1.959964 == pytest.approx(0.0129, abs=5e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from audit.subject.client import Client
+from audit.subject.client import Client, WorkerError
 from audit.subject.flavors.language import LEAST, Speaker
 from audit.subject.frame import Categories, Frame
 from audit.subject.inspect import inspect_model
@@ -93,6 +94,19 @@ def test_a_causal_model_speaks_as_the_library_does(gpt: Any, folder: Path, start
     with torch.no_grad():
         layer = gpt(tokens, output_hidden_states=True).hidden_states[-1][0, 1:]
     assert client.speak(frame(TEXTS[:1]), method="embedding", columns=None)[0] == pytest.approx(layer.mean(0).numpy(), abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_tokenizer_without_a_mask_token_cannot_ask_a_masked_model(
+    bert: Any, tmp_path: Path, start: Callable[..., tuple[Client, Worker]]
+) -> None:
+    path = save(bert, "fill-mask", tmp_path / "maskless")
+    config = path / "components" / "tokenizer" / "tokenizer_config.json"
+    said = json.loads(config.read_text())
+    del said["mask_token"]
+    config.write_text(json.dumps(said))
+    with pytest.raises(WorkerError, match="the tokenizer has no mask token"):
+        start(path)[0].describe(timeout=120)
 
 
 @pytest.mark.filterwarnings("ignore")

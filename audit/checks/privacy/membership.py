@@ -49,8 +49,11 @@ ATTACKS = {
     ],
     probing=True,
 )
-def membership(ctx: Context, *, rows: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000) -> Iterable[Measurement | Message]:
-    """Attacks on at most `rows` members and as many others, overall and for each group that is large enough."""
+def membership(
+    ctx: Context, *, rows: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000, references: str | None = None
+) -> Iterable[Measurement | Message]:
+    """Attacks on at most `rows` members and as many others, overall and for each group that is large enough; `references` is a folder of reference
+    models, where --references names none and training logged none."""
     from audit.attacks import attacks, sides, why_not
     from audit.text import message
 

@@ -88,7 +88,7 @@ def _answers(ctx: Context, task: SourceTask, classes: list[str], found: Rows) ->
     from audit.outputs import interpret
     from audit.reference_models import beside, described, in_parts
     from audit.subject.client import Prediction
-    from audit.subject.inspect import Inspection, inspect_model
+    from audit.subject.inspect import inspect_model
 
     assert ctx.launching is not None, "a probing check knows how the audited model was launched"
     settled = ctx.settled
@@ -101,9 +101,8 @@ def _answers(ctx: Context, task: SourceTask, classes: list[str], found: Rows) ->
         own = inspect_model(Path(task.path)).metadata.get("classes")
         if own and [str(c) for c in own] != classes:
             return None
-        inspection = Inspection.model_validate(ctx.launching["inspection"])
         folder = Path(task.path)
-        members = described(folder.parent, [folder.name], inspection, trust_pickle=ctx.launching["trust_pickle"])
+        members = described(folder.parent, [folder.name], trust_pickle=ctx.launching["trust_pickle"])
     parts: list[list[NDArray[Any]]] = []
     with beside(ctx, members, classes) as client:
         for each in in_parts(client, found.frame, len(members), len(classes)):
