@@ -143,5 +143,26 @@ def test_what_moves_by_rounding_alone_is_not_taken_for_a_move() -> None:
     assert not lines.due()[1]
     found.owner[0] = -1
     assert lines.due()[1]  # it moves for good
-    lines.features[:, 0] = 1e-7 * (torch.arange(len(lines.line)) % 2)
+    lines.features.all[:, 0] = 1e-7 * (torch.arange(len(lines.line)) % 2)
     assert not lines.due()[1]
+
+
+def test_a_layer_that_takes_the_row_itself_is_worked_out_at_both_ends_only() -> None:
+    """The same values and the same nodes as where it is asked at every node."""
+    torch.manual_seed(2)
+    module = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 8), nn.Tanh(), nn.Linear(8, 2)).eval()
+    x, references = torch.randn(30, 5), [r.expand(30, 5) for r in torch.randn(3, 1, 5)]
+    net, target = Net(module, [[]]), torch.ones(30, dtype=torch.long)
+    found = stem(net, x, torch.cat([r[:1] for r in references]))
+    assert found is not None
+    assert found.plain
+    straight = paths.along(net, found, x, references, target, steps=50, max_steps=1600)
+    found.plain = False
+    asked = paths.along(net, found, x, references, target, steps=50, max_steps=1600)
+    assert straight is not None
+    assert asked is not None
+    assert straight.values == pytest.approx(asked.values, abs=1e-5 * np.abs(asked.values).max())
+    assert straight.gradients == pytest.approx(asked.gradients, rel=0.02)
+    gap = np.abs(straight.values.sum(axis=1) + straight.base - straight.explained) / np.abs(straight.explained - straight.base)
+    assert np.median(gap) <= 0.001
+    assert np.quantile(gap, 0.95) <= 0.01

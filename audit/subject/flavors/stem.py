@@ -28,11 +28,13 @@ class Stem:
 
     def __init__(self, net: Net, layer: Any, owner: Any, columns: int, probe: Any) -> None:
         self.net, self.layer, self.owner, self.columns = net, layer, owner, columns
-        self._one, self._plain = probe[:1], bool(len(owner) == columns) and layer_takes(net, layer, probe) is probe
+        #: Whether the layer takes the rows themselves.
+        self.plain = bool(len(owner) == columns) and layer_takes(net, layer, probe) is probe
+        self._one = probe[:1]
 
     def features(self, x: Any) -> Any:
         """What the layer takes (n, features) of rows (n, columns)."""
-        return x if self._plain else layer_takes(self.net, self.layer, x)
+        return x if self.plain else layer_takes(self.net, self.layer, x)
 
     def behind(self, answers: Any) -> Any:
         """The net's outputs (n, k) where the layer gives `answers` (n, width)."""
