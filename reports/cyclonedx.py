@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from audit.result import AuditResult, Finding, Question
 from reports.asked import ALONE, Asked, asked
 from reports.obligations.catalogue import Framework
-from reports.records import Json, Judged, digits, dumps, finished, identity, judged, line, moment, pruned, told
+from reports.records import Json, Judged, digits, dumps, explained, finished, identity, judged, line, moment, outcome, pruned
 from reports.view import UNSTATED, answered_text, context_of, family_of, limits, not_run, source_text, waiver_text, words_of
 from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
 
@@ -85,7 +85,7 @@ def considerations(document: AuditResult, items: list[Judged], powered: list[Jso
     groups = [
         {
             "groupAtRisk": say.slice(i.finding.slice),
-            "harms": told(i, say),
+            "harms": explained(i.finding, say),
             "mitigationStrategy": waiver_text(i.waiver, document, say) if i.waiver else None,
         }
         for i in bad
@@ -94,7 +94,9 @@ def considerations(document: AuditResult, items: list[Judged], powered: list[Jso
     return {
         "useCases": [] if use in UNSTATED else [words_of(use)],
         "technicalLimitations": [*map(str, limits(document, say)), *not_run(document, say)],
-        "ethicalConsiderations": [{"name": told(i, say)} for i in bad if family_of(i.check.info.id) in ("fairness", "privacy")],
+        "ethicalConsiderations": [
+            {"name": explained(i.finding, say)} for i in bad if family_of(i.check.info.id) in ("fairness", "privacy")
+        ],
         "fairnessAssessments": groups,
         "environmentalConsiderations": {"energyConsumptions": powered} if powered else None,
     }
@@ -184,9 +186,13 @@ def evidence(document: AuditResult, by_key: dict[str, Judged], clear: list[Asked
         data = [{"name": path, "contents": {"url": "audit.json"}}]
         return {"bom-ref": identity(document, "evidence", key), "propertyName": name, "description": told_, "data": data} | shared
 
-    made = [one(k, line(by_key[k].finding.metric), told(by_key[k], say), by_key[k].path) for k in dict.fromkeys(keys) if k in by_key]
+    made = [
+        one(k, line(by_key[k].finding.metric), explained(by_key[k].finding, say), by_key[k].path)
+        for k in dict.fromkeys(keys)
+        if k in by_key
+    ]
     return made + [
-        one(c.info.id, c.info.id, say.told(say.stored(c.info.title, None), say.stored(c.summary, c.summary_msg)), f"checks[{i}]")
+        one(c.info.id, c.info.id, say.told(say.stored(c.info.title, None), outcome(c, say)), f"checks[{i}]")
         for i, c in enumerate(document.checks)
         if c.info.id in wanted
     ]
@@ -212,7 +218,7 @@ def claim(document: AuditResult, q: Question, by_key: dict[str, Judged], say: Sp
     return {
         "bom-ref": identity(document, "claim", q.id), "target": identity(document, "model"),
         "predicate": say.t(SUPPORTED if q.verdict == "pass" else NOT_SUPPORTED, question=say.stored(q.title, q.title_msg)),
-        "reasoning": say.sentences(told(by_key[key], say) for key in (failing if q.verdict == "fail" else rests)),
+        "reasoning": say.sentences(explained(by_key[key].finding, say) for key in (failing if q.verdict == "fail" else rests)),
         "evidence": [identity(document, "evidence", key) for key in rests],
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from audit.result import AuditResult, CheckResult
 from reports.content import about_digests
 from reports.markdown import edition_text, facts, grid, within
 from reports.marked import Page
+from reports.records import outcome
 from reports.tables import behind
 from reports.view import UNSTATED, capital, context_of, limits, source_text, words_of
 from reports.words import CONTEXT, LABEL_SOURCES, SOURCES, Speaker, clean, mark
@@ -70,7 +71,7 @@ def told(check: CheckResult, say: Speaker) -> str:
     title = say.stored(check.info.title, None)
     if check.status != "completed":
         return say.t(NOT_MEASURED, check=title, reason=say.stored(check.reason, check.reason_msg))
-    return say.pair(title, say.stored(check.summary, check.summary_msg))
+    return say.pair(title, outcome(check, say))
 
 
 def both(*asks: Ask) -> Ask:

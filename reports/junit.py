@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 from audit.compared import Comparison
 from audit.result import AuditResult, CheckResult
 from reports.comparison import GATES, STATES, answers, finding_text, held, metric_text, side_text, who_text
-from reports.view import pair_text, reason_text, sentence, waiver_text
+from reports.records import explained
+from reports.view import pair_text, sentence, waiver_text
 from reports.words import LOOKS, Speaker, clean
 
 Result = Literal["passed", "failure", "error", "skipped"]
@@ -67,8 +68,7 @@ def _of_check(check: CheckResult, say: Speaker, waived: dict[str, str]) -> Itera
         yield Case(check.info.id, say.stored(check.info.title, None), result, say.stored(check.reason, check.reason_msg), check.status)
     for i, f in enumerate(judged):
         name = say.pair(metric_text(f.metric, "value", say), pair_text(f, say))
-        text = sentence(f, say) if f.verdict == "fail" else say.join([sentence(f, say), reason_text(f, say)])
-        text = say.join([text, waived.get(f.key, "")])
+        text = say.join([explained(f, say), waived.get(f.key, "")])
         seconds = check.seconds if i == 0 else 0.0
         yield Case(check.info.id, f"{name} [{f.compare}] {f.key}", VERDICTS.get(f.verdict, "skipped"), text, f.verdict, seconds)
 

@@ -99,7 +99,10 @@ def one_check(page: Page, check: CheckResult, view: CheckView, say: Speaker, cap
     page.heading(3, view.title)
     page.paragraph(flag(view.look, say))
     page.note(view.rejected)
-    page.paragraph(view.summary)
+    if view.rejected:
+        page.struck(view.summary)
+    else:
+        page.paragraph(view.summary)
     page.paragraph(say.pair(say.t("Reason"), str(view.reason)) if view.reason else "")
     page.items(
         [

@@ -40,6 +40,11 @@ class Page:
         if told:
             self._blocks.append(" ".join(told))
 
+    def struck(self, plain: object) -> None:
+        """A paragraph that is crossed out, where the reader knows GitHub's marks; elsewhere between two tildes."""
+        if told := text(plain):
+            self._blocks.append(f"~~{told}~~")
+
     def note(self, *parts: object) -> None:
         """A paragraph set apart."""
         told = [text(part) for part in parts if str(part)]

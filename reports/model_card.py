@@ -14,7 +14,7 @@ from reports.content import about_data, about_digests, about_model
 from reports.markdown import block, edition_text, facts, flag, within
 from reports.marked import Page
 from reports.metrics import metric_name
-from reports.records import Json, judged, line, pruned, told
+from reports.records import Json, explained, judged, line, outcome, pruned
 from reports.tables import blocks
 from reports.view import (
     UNSTATED,
@@ -156,7 +156,7 @@ def summaries(document: AuditResult, wanted: Callable[[CheckResult], bool], say:
     return [
         say.told(
             f"{flag(LOOKS[state_of(c)], say)}{say.pair('', say.stored(c.info.title, None))}",
-            say.stored(c.rejected or c.summary, c.rejected_msg if c.rejected else c.summary_msg),
+            outcome(c, say),
         )
         for c in document.checks
         if c.status == "completed" and wanted(c)
@@ -244,7 +244,7 @@ def results(page: Page, document: AuditResult, say: Speaker, most: int) -> None:
     held = list(judged(document))
     if held:
         page.heading(3, say.t(HELD))
-        page.items(say.pair(flag(LOOKS[state_of_finding(i.finding)], say), told(i, say)) for i in held[:most])
+        page.items(say.pair(flag(LOOKS[state_of_finding(i.finding)], say), explained(i.finding, say)) for i in held[:most])
         if len(held) > most:
             page.note(say.t("{n:count} more findings are in audit.json.", n=len(held) - most))
     kinds: list[tuple[str, Callable[[Finding], bool]]] = [

@@ -15,7 +15,22 @@ from reports.asked import ALONE, Asked, asked
 from reports.marked import text
 from reports.metrics import metric_name
 from reports.obligations.catalogue import Framework
-from reports.records import NAMESPACE, Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, token, told
+from reports.records import (
+    NAMESPACE,
+    Json,
+    Judged,
+    dumps,
+    explained,
+    finished,
+    identity,
+    judged,
+    line,
+    moment,
+    numbers,
+    outcome,
+    pruned,
+    token,
+)
 from reports.view import answered_text, pair_text, source_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean, mark
 
@@ -72,17 +87,8 @@ def controls(document: AuditResult, say: Speaker) -> list[Control]:
             continue
         keys = tuple(f.key for f in c.findings if f.criterion is not None and f.criterion.role != "reports")
         verdict = "error" if c.status == "errored" else None if c.verdict == "not_judged" else c.verdict
-        reason = say.stored(c.reason, c.reason_msg) if c.status == "errored" else say.stored(c.rejected, c.rejected_msg)
-        made.append(
-            Control(
-                c.info.id,
-                say.stored(c.info.title, None),
-                say.sentences([say.stored(c.summary, c.summary_msg), reason]),
-                verdict,
-                keys,
-                (c.info.id,),
-            )
-        )
+        told_of = outcome(c, say) if c.status == "completed" else say.stored(c.reason, c.reason_msg)
+        made.append(Control(c.info.id, say.stored(c.info.title, None), told_of, verdict, keys, (c.info.id,)))
     return made
 
 
@@ -104,14 +110,14 @@ def observations(document: AuditResult, items: list[Judged], say: Speaker) -> li
             about = {"check": c.info.id, "verdict": c.verdict, "about": c.about, "findings": str(len(c.findings))}
             made.append({
                 "uuid": identity(document, "check", c.info.id), "title": text(say.stored(c.info.title, None)),
-                "description": text(say.stored(c.summary, c.summary_msg)), "props": props(about), "types": ["control-objective"], **shared,
+                "description": text(outcome(c, say)), "props": props(about), "types": ["control-objective"], **shared,
                 "relevant-evidence": evidence(f"checks[{i}]"), **dates, "remarks": text(say.stored(c.info.limits, None)),
             })  # fmt: skip
     for item in items:
         f = item.finding
         title = say.pair(metric_name(f.metric, say), pair_text(f, say))
         made.append({
-            "uuid": identity(document, "finding", f.key), "title": text(title), "description": text(told(item, say)),
+            "uuid": identity(document, "finding", f.key), "title": text(title), "description": text(explained(item.finding, say)),
             "props": props(numbers(f)), "types": ["finding"], **shared,
             "relevant-evidence": evidence(item.path), **dates,
         })  # fmt: skip
@@ -136,7 +142,7 @@ def risk(document: AuditResult, item: Judged, say: Speaker) -> Json:
         ]
     return {
         "uuid": identity(document, "risk", f.key), "title": text(say.pair(metric_name(f.metric, say), pair_text(f, say))),
-        "description": text(told(item, say)), "statement": text(say.sentences([say.stored(item.check.info.limits, None), *accepted])), "props": props(about),
+        "description": text(explained(item.finding, say)), "statement": text(say.sentences([say.stored(item.check.info.limits, None), *accepted])), "props": props(about),
         "status": "open" if waiver is None else "deviation-approved",
         "deadline": moment(waiver.expires, end=True) if waiver else None,
         "related-observations": [{"observation-uuid": identity(document, "finding", f.key)}],

@@ -39,12 +39,16 @@ def judged(document: AuditResult) -> Iterator[Judged]:
                 yield Judged(check, f, f"checks[{i}].findings[{j}]", accepted.get(f.key))
 
 
-def told(item: Judged, say: Speaker) -> str:
+def explained(f: Finding, say: Speaker) -> str:
     """A judged finding in words; why it is open where its sentence does not say so."""
-    f = item.finding
     # A sentence of its own about an established difference says so itself; so does one about what was not measured.
     itself = f.verdict in ("pass", "fail") or f.estimate is None or (f.sentence and state_of_finding(f) == "size_open")
     return say.sentences([sentence(f, say), "" if itself else _closed(reason_text(f, say), say)])
+
+
+def outcome(check: CheckResult, say: Speaker) -> str:
+    """What a check found, in its own sentence; of evidence that is rejected only that it is, and why."""
+    return say.stored(check.rejected, check.rejected_msg) if check.rejected else say.stored(check.summary, check.summary_msg)
 
 
 def _closed(text: str, say: Speaker) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from audit.result import AuditResult, CheckResult, Question
 from reports.metrics import metric_name
-from reports.records import Json, Judged, dumps, finished, identity, judged, line, moment, numbers, pruned, told
+from reports.records import Json, Judged, dumps, explained, finished, identity, judged, line, moment, numbers, pruned
 from reports.view import answered_text, source_text, waiver_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean
 
@@ -67,7 +67,7 @@ def result(document: AuditResult, item: Judged, index: dict[str, int], say: Spea
         suppressions = [{"kind": "external", "status": "accepted", "justification": why, "guid": identity(document, "waiver", f.key)}]
     return {
         "ruleId": item.check.info.id, "ruleIndex": index[item.check.info.id], "kind": kind, "level": level(kind, role),
-        "message": message(told(item, say)), "locations": locations(document, f.slice, say),
+        "message": message(explained(f, say)), "locations": locations(document, f.slice, say),
         "guid": identity(document, "sarif", f.key), "partialFingerprints": {"findingKey/v1": f.key}, "suppressions": suppressions,
         "properties": numbers(f) | {"metricName": metric_name(f.metric, say), "path": item.path, "about": item.check.about},
     }  # fmt: skip

@@ -161,3 +161,11 @@ def test_other_kinds_of_model_are_valid(kind: str) -> None:
 def test_a_document_without_a_date_is_refused() -> None:
     with pytest.raises(AuditError, match="no time"):
         drawn(sample(finished="yesterday"))
+
+
+def test_of_rejected_evidence_only_the_rejection_is_told(record: dict[str, Any]) -> None:
+    seen = next(
+        o for o in record["results"][0]["observations"] if {"name": "check", "ns": NAMESPACE, "value": "explanation.global"} in o["props"]
+    )
+    assert seen["description"].startswith("Evidence rejected")
+    assert "Credit history moves the score most" not in json.dumps(record)

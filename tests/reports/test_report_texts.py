@@ -14,7 +14,7 @@ from sample import sample
 from audit.result import CheckResult, Finding
 from audit.text import catalogue
 from reports.metrics import kind_of
-from reports.view import SIZE_OPEN, deciding, first_screen, reason_text, state_of
+from reports.view import SIZE_OPEN, deciding, first_screen, reason_text, sentence, state_of
 from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
@@ -193,3 +193,18 @@ def test_of_several_methods_one_that_fails_rejects_itself_alone() -> None:
     gate = judged(gradient_shap="fail", grad_cam="pass")
     gate = gate.model_copy(update={"info": gate.info.model_copy(update={"id": "explanation.deletion"})})
     assert state_of(gate) == "rejected", "a gate speaks of one explanation"
+
+
+@pytest.mark.parametrize(("lang", "said"), [("en", "not measured, Too few people."), ("zh", "未测得，Too few people。")])
+def test_a_sentence_about_what_was_not_measured_ends_once_and_names_no_column_of_ours(lang: str, said: str) -> None:
+    known = next(f for c in sample().checks for f in c.findings if f.against)
+    ours = {
+        "slice": {"(rows)": "(training)"},
+        "against": {"(rows)": "(audited)"},
+        "estimate": None,
+        "sentence": None,
+        "reason": "Too few people.",
+    }
+    text = sentence(known.model_copy(update=ours | {"reason_msg": None}), Speaker(lang))
+    assert text.endswith(said)
+    assert "(rows)" not in text
