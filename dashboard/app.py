@@ -19,6 +19,8 @@ st.navigation(
         st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
         st.Page("views/fairness_page.py", title=say.t("Fairness"), url_path="fairness"),
         st.Page("views/compare_page.py", title=say.t("Compare"), url_path="compare"),
+        st.Page("views/compliance_page.py", title=say.t("Compliance"), url_path="compliance"),
+        st.Page("views/checks_page.py", title=say.t("About the checks"), url_path="checks"),
     ],
     position="top",
 ).run()

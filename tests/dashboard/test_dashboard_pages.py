@@ -165,3 +165,31 @@ def test_fairness_by_metric_and_without_scores(app: AppTest) -> None:
     assert "The scores by outcome are not in this document" in read(at)
     at.selectbox(key="metric").select_index(1).run()
     assert not at.exception
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_an_audit_is_held_against_the_law_of_a_day(app: AppTest, lang: str) -> None:
+    import datetime
+
+    at = app.run().switch_page("views/compliance_page.py")
+    at.session_state["lang"] = lang
+    at.run()
+    assert not at.exception
+    law = at.selectbox[1]
+    law.select_index(next(i for i, name in enumerate(law.options) if ("AI Act" if lang == "en" else "人工智能法") in name)).run()
+    now = read(at)
+    at.date_input[0].set_value(datetime.date(2026, 1, 1)).run()
+    assert not at.exception
+    assert read(at) != now, "the law of another day"
+    assert ("Draft" if lang == "en" else "草稿") in read(at)
+
+
+def test_each_check_says_what_it_does_not_show_and_how_reliable_it_is(app: AppTest) -> None:
+    at = app.run().switch_page("views/checks_page.py").run()
+    assert not at.exception
+    text = read(at)
+    for words in ("What it does not show", "How reliable this check is", "Not measured: nothing was planted for it."):
+        assert words in text
+    whole = len(at.expander)
+    at.text_input[0].set_value("fairness.group").run()
+    assert 0 < len(at.expander) < whole

@@ -1,0 +1,75 @@
+"""An audit held against laws, standards and practices, as they stood on a day: what the evidence supports, what it does not, and what nobody measured."""
+
+import datetime
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import paper, show
+from dashboard.picking import picked
+from dashboard.store import Entry
+from reports.obligations.attestations import Attestation, attestations
+from reports.obligations.catalogue import Framework, built_in
+from reports.obligations.dossier import Dossier
+from reports.obligations.draw import item, overview, warnings
+from reports.obligations.statements import LOOKS, Statement, applies, tally
+from reports.words import Speaker, clean
+
+
+def attested(entry: Entry, say: Speaker) -> tuple[Attestation, ...]:
+    """What named persons said of an audit in a folder; those of a store are in its folder there."""
+    if entry.run is not None:
+        return ()
+    try:
+        return attestations(Path(entry.where))
+    except Exception as error:  # an altered file is told, and nothing in it is believed
+        show.plain(clean(error, 300))
+        return ()
+
+
+def choice(entry: Entry, say: Speaker) -> tuple[Framework, datetime.date]:
+    """Framework and day: those that the declared context calls for come first."""
+    known = sorted(built_in().values(), key=lambda f: (not applies(f, document), f.id))
+    left, right = st.columns([3, 1])
+    with left:
+        one = st.selectbox(
+            say.t("Law, standard or practice"),
+            known,
+            format_func=lambda f: clean(f.called(say.lang), 120) + ("" if applies(f, document) else f" · {say.t('not shown to apply')}"),
+        )
+    with right:
+        day = st.date_input(say.t("As of"), datetime.date.fromisoformat(entry.head.started[:10]))
+    return one, day if isinstance(day, datetime.date) else datetime.date.fromisoformat(entry.head.started[:10])
+
+
+def controls(dossier: Dossier, say: Speaker) -> None:
+    """Each control that stands as asked for, opened for its evidence."""
+    counts = tally(dossier.statements)
+    state = st.segmented_control(
+        say.t("State"),
+        list(counts),
+        format_func=lambda s: f"{show.flag_text(LOOKS[s], say)} ({counts[s]:,})",
+        default=next(iter(counts)),
+        key="state",
+    )
+    for number, s in enumerate(x for x in dossier.statements if x.state == state):
+        with st.expander(f"{LOOKS[s.state].sign} {show.escaped(_name(s, say))}"):
+            paper.draw(item(dossier, s)[1:], say, f"item-{number}")
+
+
+def _name(s: Statement, say: Speaker) -> str:
+    return say.pair(s.control.section, s.control.called(say.lang))
+
+
+say = show.speaker()
+chosen = picked(say)
+if chosen is not None:
+    entry, document = chosen
+    st.header(say.t("Compliance"))
+    framework, day = choice(entry, say)
+    dossier = Dossier(document, framework, day, attested(entry, say), say)
+    paper.draw(warnings(dossier), say, "warnings")
+    controls(dossier, say)
+    with st.expander(say.t("All controls at a glance")):
+        paper.draw(overview(dossier)[1:], say, "overview")
+    show.plain(say.t("The document of this framework: python -m reports.generate AUDIT_DIR --framework {id}", id=framework.id))
