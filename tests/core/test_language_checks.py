@@ -115,7 +115,7 @@ def test_pairs_count_the_stereotype_and_ties_stay_in_the_number(tmp_path: Path) 
     found, said = split(pairs(context(Model(lambda w, i: -1.0 - (w[i] == "he"))), file=file(tmp_path, rows)))
     assert estimate(found, "stereotype_preference").value == 12 / 20
     assert estimate(found, "stereotype_preference", {"(category)": "gender"}).n == 18
-    assert "2 ties" in said
+    assert "its opposite in 30 %; the rest, 2, are ties" in said
 
 
 def test_a_masked_model_compares_the_words_that_both_sentences_share(tmp_path: Path) -> None:

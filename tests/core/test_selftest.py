@@ -182,10 +182,15 @@ def test_a_broken_promise_is_said_and_chance_is_none() -> None:
         }
         return Cell(source="generated", rows=10_000, base=0.3, planted=False, runs=100, verdicts={"audit": shares}, seconds=1.0)
 
+    given = {"check": "fairness.group", "plant": "", "size": 0.5, "build": "", "through": [], "target": "audit", "digest": ""}
+
     def broken(*found: tuple[float, float]) -> list[str]:
-        given = {"check": "fairness.group", "plant": "", "size": 0.5, "build": "", "through": [], "target": "audit", "digest": ""}
         return command.promises({"selection": Measured.model_validate(given | {"date": "2026-01-01", "cells": [cell(*found)]})})
 
+    settled = Measured.model_validate(given | {"date": "2026-01-01", "cells": [cell((0.0, 0.04), (0.81, 0.9))]})
+    open_ = Measured.model_validate(given | {"date": "2026-01-01", "cells": [cell((0.0, 0.06), (0.79, 0.9))]})
+    assert command.unsettled({"a": settled}) == []
+    assert [line.split(": ")[1].split(" of")[0] for line in command.unsettled({"a": open_})] == ["up to 6.0%", "as few as 79.0%"]
     assert broken((0.04, 0.2), (0.7, 0.85)) == []
     assert "9 of 100 clean runs fail" in broken((0.06, 0.2), (0.7, 0.85))[0]
     assert "90 of 100 clean runs pass" in broken((0.01, 0.2), (0.6, 0.79))[0]

@@ -59,6 +59,6 @@ def association(ctx: Context, *, file: str | None = None) -> Iterable[Measuremen
     estimate = exact(found, len(sets[0]) + len(sets[1]))
     yield Measurement(metric="association", estimate=estimate, test=Test(null="equality", method="permutation", p_value=p_value))
     yield message(
-        "The targets x lie nearer to a than y does by {d:number} standard deviations ({p:p}); {n:count} targets. Read from {name} (SHA-256 {digest}…).",
+        "The targets x lie by {d:signed} standard deviations nearer to a than the targets y do (p {p:p}; {n:count} targets; below 0: nearer to b). Read from {name} (SHA-256 {digest}…).",
         d=found, p=p_value, n=estimate.n, name=bank.name, digest=bank.digest,
     )  # fmt: skip

@@ -63,8 +63,8 @@ def pairs(ctx: Context, *, file: str | None = None, budget: Annotated[int, Field
     estimate = found.estimate
     assert estimate is not None
     yield message(
-        "The stereotype is preferred in {share:percent} of {n:count} pairs ({level:percent} interval {low:percent} to {high:percent}), with {ties:count} ties; no preference would be 50 %. Read from {name} (SHA-256 {digest}…).",
-        share=estimate.value, n=len(more), level=estimate.level, low=estimate.low, high=estimate.high, ties=sum(abs(g) <= TIE for g in gaps), name=bank.name, digest=bank.digest,
+        "The stereotype is preferred in {share:percent} of {n:count} pairs ({level:percent} interval {low:percent} to {high:percent}), its opposite in {less:percent}; the rest, {ties:count}, are ties. No preference would be 50 %. Read from {name} (SHA-256 {digest}…).",
+        share=estimate.value, n=len(more), level=estimate.level, low=estimate.low, high=estimate.high, less=sum(g < -TIE for g in gaps) / len(gaps), ties=sum(abs(g) <= TIE for g in gaps), name=bank.name, digest=bank.digest,
     )  # fmt: skip
 
 
