@@ -1,4 +1,4 @@
-"""A paper of blocks as one HTML file or as PDF, in the style of the report: no script, nothing loaded, the same bytes for the same paper."""
+"""A paper of blocks as one HTML file, as PDF or as Markdown, in the style of the report: no script, nothing loaded, the same bytes for the same paper."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import base64
 import hashlib
 from typing import Any
 
-from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Runs, Table
+from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Paragraph, Runs, Table
 from reports.html import TEMPLATES, style
+from reports.marked import Page
 from reports.typeset import inked, plain, typeset
 from reports.words import Look, Speaker
 
@@ -54,3 +55,31 @@ def pdf(paper: Paper, size: str = "a4") -> bytes:
     say = Speaker(paper.lang)
     data = {"band": plain(paper.band, say), "blocks": [printed(block, say) for block in paper.blocks]}
     return typeset("paper.typ", data, say, title=paper.title, date=paper.date, paper=size, keywords=["witnessmark", paper.lang])
+
+
+def markdown(paper: Paper) -> str:
+    """The paper as Markdown: every text stays text; a picture is its words."""
+    say, page = Speaker(paper.lang), Page()
+
+    def said(content: Runs | Look) -> str:
+        return f"{content.sign} {say.t(content.word)}" if isinstance(content, Look) else "".join(run.text for run in content)
+
+    page.paragraph(" · ".join(paper.band))
+    for block in paper.blocks:
+        match block:
+            case Heading(level, text, _):
+                page.heading(level, text.text)
+            case Paragraph(runs, lead, look):
+                page.paragraph(said(look) if look else "", lead.text if lead else "", said(runs))
+            case Note(runs, _):
+                page.note(said(runs))
+            case Items(items, _):
+                page.items([said(item) for item in items])
+            case Table(rows, heads, numeric, caption):
+                page.paragraph(said(caption))
+                width = max((len(row) for row in rows), default=0)
+                page.table([head.text for head in heads] or [""] * width, [[said(cell) for cell in row] for row in rows], numeric)
+            case Drawing(_, alt, title, subtitle, _, _):
+                page.paragraph(title, subtitle)
+                page.note(alt)
+    return str(page)

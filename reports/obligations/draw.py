@@ -110,7 +110,7 @@ def about(d: Dossier) -> Table:
         (plain(capital(say.t("source of the data"))), fact(document, "data.source", say) or plain("–")),
         (plain(capital(say.t("rows"))), (figure(document.data.rows, "count", "data.rows"),)),
         (plain(capital(say.t("date of the audit"))), (quoted(document.started[:10], "started"),)),
-        (plain(say.t("Verdict of the audit")), (Said(f"{say.t(VERDICTS[state_of_audit(document)].word)} ({answered_text(document, say)})", "verdict"),)),
+        (plain(say.t("Verdict of the audit")), (Said(say.t("{name} ({kind})", name=say.t(VERDICTS[state_of_audit(document)].word), kind=answered_text(document, say)), "verdict"),)),
         (plain(say.t("SHA-256 of the document")), (quoted(document.digest, "digest"),)),
         (plain(say.t("Jurisdiction")), (d.law(framework.jurisdiction),)),
         (plain(say.t("Legal force")), plain(say.t(FORCE[framework.legal_force]))),

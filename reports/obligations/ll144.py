@@ -130,6 +130,8 @@ def rates(d: Dossier, found: list[Found]) -> list[Block]:
 def left_out(d: Dossier, found: list[Found]) -> list[Block]:
     """Categories under 2 % that somebody left out of the ratios: the justification, their number and their rate."""
     say, lines = d.say, list[Runs]()
+    if not found:
+        return []
     for one in found:
         for place, row in one.rows():
             if row.get("note") == EXCLUDED:

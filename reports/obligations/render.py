@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 #: Formats that a framework's document has, and the suffix of its file.
-SUFFIXES = {"html": "html", "pdf": "pdf"}
+SUFFIXES = {"html": "html", "pdf": "pdf", "markdown": "md"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def draw(paper: Paper, format_: str, size: str) -> bytes:
     """A paper in a format; `size` is the paper's where it is printed."""
     import reports.paper
 
-    return reports.paper.pdf(paper, size) if format_ == "pdf" else reports.paper.html(paper).encode()
+    if format_ == "pdf":
+        return reports.paper.pdf(paper, size)
+    return (reports.paper.markdown(paper) if format_ == "markdown" else reports.paper.html(paper)).encode()
 
 
 def file_name(wanted: Wanted, lang: str, edition: str) -> str:

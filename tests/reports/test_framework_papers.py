@@ -20,7 +20,7 @@ from reports.obligations.dossier import Dossier
 from reports.obligations.draw import paper
 from reports.obligations.render import file_name, plan_documents
 from reports.obligations.statements import LOOKS
-from reports.paper import html
+from reports.paper import html, markdown
 from reports.words import Speaker
 
 DAY = datetime.date(2026, 11, 21)
@@ -178,3 +178,12 @@ def test_a_plan_names_frameworks_and_leaves_no_trace_where_it_names_none(tmp_pat
     planned = sample(plan=sample().plan | {"frameworks": {"ids": ["nycll144"]}})
     assert [w.framework.id for w in plan_documents(planned, [], ["html"], None)] == ["nycll144"]
     assert [w.framework.id for w in plan_documents(planned, ["gdpr"], ["html"], None)] == ["gdpr"]
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_markdown_says_the_same_and_stays_text(lang: str) -> None:
+    made = drawn("coadmt", lang, word("coadmt.1704-8"))
+    told = markdown(made)
+    assert "<b>" not in told.replace("\\<b\\>", "")
+    assert all(c.called(lang) in told for c in find("coadmt").controls)
+    assert f"| {Speaker(lang).t('State')} | {Speaker(lang).t('Controls')} |\n| --- | ---: |" in told
