@@ -70,7 +70,7 @@ SOURCES: dict[EvidenceKind, Source] = {
         ("fairness.group",),
         (
             "fairness.inputs", "fairness.conditional", "fairness.impact", "fairness.ll144", "fairness.metrics", "fairness.score", "fairness.flip",
-            "fairness.consistency", "fairness.proxy", "fairness.unknown", "fairness.terms", "language.pairs", "language.association", "language.toxicity",
+            "fairness.consistency", "fairness.exposure", "fairness.ranking", "fairness.proxy", "fairness.unknown", "fairness.terms", "language.pairs", "language.association", "language.toxicity",
         ),
     ),
     "fairness_intersectional": Source(("fairness.subgroups",), ("fairness.group", "fairness.ll144"), _crossed),
@@ -89,7 +89,7 @@ SOURCES: dict[EvidenceKind, Source] = {
         ("robustness.noise", "robustness.corruptions", "robustness.text"), ("robustness.rules", "robustness.outliers", "language.templates")
     ),
     "robustness_adversarial": Source(("robustness.adversarial",), ("robustness.certified", "robustness.feasible", "language.refusals")),
-    "robustness_shift": Source(("robustness.shift",), ("robustness.mix", "performance.period", "robustness.outliers")),
+    "robustness_shift": Source(("robustness.shift",), ("robustness.mix", "performance.period", "robustness.outliers", "robustness.forgetting")),
     "efficiency": Source(("efficiency.cost", "efficiency.latency"), ("efficiency.energy",)),
     "compression": Source(("efficiency.compression",)),
     "data_profile": Source(
