@@ -219,7 +219,8 @@ def differences(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
     for j in shown:
         share = rate(ctx, "top_reason_share", int(wins[j]), len(with_parts), slice_={kinds[j]: names[j]})
         yield share.model_copy(update={"computed_in": seen.where})
-    yield from runner_up(ctx, seen)
+    led = list(runner_up(ctx, seen))
+    yield from led
     for measured in believed(ctx, [found]):
         yield measured.model_copy(update={"computed_in": seen.where})
     if shown:
@@ -231,6 +232,12 @@ def differences(ctx: Context, seen: Seen) -> Iterator[Measurement | Message]:
         )  # fmt: skip
     else:
         said = message("No part is the strongest reason in {least:count} of {n:count} rows or more.", least=least, n=len(with_parts))
+    for lead in (measured.estimate.value for measured in led if measured.estimate is not None):
+        more = message(
+            "The answered class leads over the runner-up by {lead:number} on average (unit: {unit}); the map shows where pictures speak for the runner-up.",
+            lead=lead, unit=message(found.unit),
+        )  # fmt: skip
+        said = message("{first} {rest}", first=said, rest=more)
     yield _with_notes(said, seen)
 
 

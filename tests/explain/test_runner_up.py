@@ -10,8 +10,11 @@ from pieced import IMAGE, scene
 
 from audit.explain.of_pieces import explain_ways
 from audit.explain.runner_up import FEWEST, SHARE, runner_up
+from audit.explain.shown import differences
+from audit.result import Message
 from audit.subject.client import Attributions
 from audit.subject.frame import Frame
+from audit.text import render
 
 WEIGHTS = np.random.default_rng(3).normal(size=(16, 3))
 
@@ -51,6 +54,9 @@ def test_of_a_linear_model_the_map_is_known() -> None:
     assert found.estimate.value == pytest.approx(np.mean(leads), rel=1e-6)
     (shown,) = found.evidence
     assert np.asarray(shown.values) == pytest.approx(expected.reshape(4, 4), rel=1e-4)  # type: ignore[union-attr]
+    *_, said = differences(ctx, seen)
+    assert isinstance(said, Message)
+    assert f"leads over the runner-up by {np.mean(leads):.2f} on average (unit: logit)" in render(said)
 
 
 def test_of_two_classes_and_from_answers_alone_there_is_none() -> None:
