@@ -72,3 +72,18 @@ def test_the_mortgage_presets_say_of_every_input_what_it_is_called_in_both_langu
             assert rule.called(column, "zh") != rule.called(column, "en")
             assert all(rule.value(v, "zh") != v for v in rule.values)
         assert {"approve", "obrat", "cons"} <= set(data.columns)
+
+
+def test_what_the_mortgage_presets_let_change_agrees_with_what_derives_from_it() -> None:
+    """The loan over the price moves with the loan; what is made of fixed costs and incomes is fixed; all debts hold those of the home."""
+    from models.config import load_preset
+
+    for name in ("credit", "credit-trees"):
+        declared = load_preset(name).data.columns
+        rule = columns.rules(declared)
+        kinds = {c: "category" if c in ("occ", "prop", "mortg", "cons") else "number" for c in declared if c != "approve"}
+        columns.refuse(declared, [], declared, list(declared), kinds)
+        assert rule["loanprc"].ratio == ["loanamt", "price"]
+        assert (rule["loanamt"].monotone, rule["price"].immutable) == ("decreasing", True)
+        assert all(rule[c].immutable for c in ("hexp", "atotinc", "cototinc", "hrat"))
+        assert (rule["obrat"].monotone, rule["obrat"].at_least) == ("decreasing", "hrat")

@@ -11,8 +11,9 @@ import pytest
 from pieces import check, finding, wilson
 from sample import sample
 
-from audit.result import CheckResult, Finding
+from audit.result import Attribution, CheckResult, Finding
 from audit.text import catalogue
+from reports.figures import _moving
 from reports.metrics import kind_of
 from reports.view import SIZE_OPEN, deciding, first_screen, reason_text, sentence, state_of
 from reports.words import Speaker, clean, number
@@ -208,3 +209,14 @@ def test_a_sentence_about_what_was_not_measured_ends_once_and_names_no_column_of
     text = sentence(known.model_copy(update=ours | {"reason_msg": None}), Speaker(lang))
     assert text.endswith(said)
     assert "(rows)" not in text
+
+
+def test_a_chart_calls_words_events_and_fields_so() -> None:
+    for caption, said in (
+        ("Mean attribution of words, where they occur", "Of the words, “t” moves the output most (0.500)"),
+        ("Mean size of attributions by event", "Of the events, t moves the output most (0.500)"),
+        ("Mean size of attributions by field of the events", "Of the fields, t moves the output most (0.500)"),
+        ("Mean size of attributions", "t moves the output most (0.500)"),
+    ):
+        e = Attribution(caption=caption, unit="logit", features=["t", "u"], values=[0.5, 0.2])
+        assert _moving(e, {"feature": "t", "value": "0.500"}, Speaker("en")) == said
