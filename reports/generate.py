@@ -52,12 +52,15 @@ def generate(arguments: list[str]) -> list[Path]:
     """Render what the command line asks for; nothing is written where any part of the request cannot be carried out."""
     from audit.signing import read_private
     from reports.formats import FORMATS, refuse_unknown
-    from reports.obligations.render import plan_documents, write_document
+    from reports.obligations.adverse import FRAMEWORK, NAME
+    from reports.obligations.render import plan_documents, write_document, write_notice
     from reports.write import load, write_view
 
     asked = parser().parse_args(arguments)
     formats = list(dict.fromkeys(asked.formats or ["html"]))
     refuse_unknown(formats)
+    if FRAMEWORK in asked.framework and not (asked.audit_dir / "audit.json").exists() and (asked.audit_dir / NAME).exists():
+        return write_notice(asked.audit_dir, formats, asked.lang, asked.out, asked.paper)
     document = load(asked.audit_dir)
     sign = read_private(asked.sign_key) if asked.sign_key else None
     whole, drawn = ([name for name in formats if FORMATS[name].whole is kind] for kind in (True, False))

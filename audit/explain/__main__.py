@@ -25,7 +25,7 @@ Json = dict[str, Any]
 #: How long a page may be relied on, as an audit: twelve months, or until the next version of the model.
 VALID = timedelta(days=365)
 #: Of the context, what the person concerned must know.
-CONTEXT = ("owner", "contact", "intended_use", "human_role", "domain", "period", "population")
+CONTEXT = ("owner", "contact", "address", "agency", "intended_use", "human_role", "domain", "period", "population")
 
 
 class _Parser(argparse.ArgumentParser):

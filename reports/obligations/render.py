@@ -87,3 +87,22 @@ def write_document(
         "as_of": wanted.as_of.isoformat(),
     }  # fmt: skip
     return put(audit_dir, file_name(wanted, lang, edition), data, entry, out, listed=True, sign=sign)
+
+
+def write_notice(folder: Path, formats: list[str], lang: str, out: Path | None, paper: str) -> list[Path]:
+    """The notice of the adverse decision that `audit.explain` wrote into a folder: `regb.html` beside `explanation.json`, or in `out`."""
+    from reports.obligations import adverse
+    from reports.write import write_atomically
+
+    if strange := next((f for f in formats if f not in SUFFIXES), None):
+        raise AuditError(f"--format {strange} is no format of a framework's document", f"use --format {' or '.join(SUFFIXES)}")
+    made, place, written = adverse.notice(adverse.load(folder), lang), out or folder, []
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AuditError(f"cannot create {place}: {error.strerror}", "choose another folder with --out DIR") from None
+    for format_ in formats:
+        path = place / ".".join([adverse.FRAMEWORK, *([lang] if lang != "en" else []), SUFFIXES[format_]])
+        write_atomically(path, draw(made, format_, paper))
+        written.append(path)
+    return written
