@@ -108,7 +108,7 @@ def clean(raw: pd.DataFrame, settings: DataSettings) -> tuple[pd.DataFrame, dict
     named = {settings.target, *settings.exclude, *settings.missing, *settings.categories, *settings.signals, *own}
     named |= {column for parts in settings.sensitive.values() for column in parts}
     named |= {name for name in (settings.split.group, settings.split.history, settings.split.time) if name}
-    named |= {settings.ranking.user, settings.ranking.item, *settings.ranking.groups} if settings.ranking else set()
+    named |= {settings.ranking.user, settings.ranking.item} if settings.ranking else set()
     if absent := sorted(named - set(raw.columns)):
         have = f"; it has {', '.join(map(str, raw.columns[:30]))}"
         raise TrainingError(f"source {settings.source} has no columns {', '.join(absent)}{have}", "name columns that are there")

@@ -48,7 +48,7 @@ class Split(Settings):
 class Ranking(Settings):
     """Rows are pairs of a `user` and an `item` (columns): evaluation also measures how well each user's items are ranked, at the top `at`.
 
-    `groups` are columns that say what kind of item it is: an audit compares how much of the top each kind gets."""
+    `groups` are columns that say what kind of item it is, where the data have them: an audit compares how much of the top each kind gets."""
 
     user: str
     item: str

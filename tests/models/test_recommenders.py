@@ -260,6 +260,7 @@ def test_the_audit_scores_what_training_scored(name: str, planted: str, audited:
     arguments = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
     found = audited(name, "--data", planted, *arguments, cwd=tmp_path)
     assert (found.roles["cluster"], found.roles["sensitive"]) == ("user", ["gender", "age", "occupation"])
+    assert (found.roles["ranking"]["user"], found.roles["ranking"]["at"]) == ("user", 10)
     expected = trained(name, planted, epochs=5)[2].scores("evaluation")[:, 1]  # type: ignore[attr-defined]
     assert np.ptp(expected) > 0.5
     assert found.scores == pytest.approx(expected, abs=1e-6)
