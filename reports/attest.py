@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import sys
 import unicodedata
 from datetime import UTC, datetime
@@ -106,6 +107,8 @@ def append(audit_dir: Path, entry: Entry, key: Ed25519PrivateKey | None) -> Path
     """Put an entry after those that stand there, which must be as they were written; two at once wait for each other."""
     from reports.write import write_atomically
 
+    if not os.access(audit_dir, os.W_OK):
+        raise AuditError(f"{audit_dir} cannot be written to", "attest a copy of the folder that can")
     with (audit_dir / "audit.json").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         read(audit_dir)

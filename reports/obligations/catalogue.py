@@ -171,8 +171,9 @@ class Framework(Part):
         return self.name_zh if lang == "zh" else self.name
 
     def part(self, document: Document) -> Framework:
-        """This framework narrowed to one of its documents."""
-        kept = [c for c in self.controls if c.id in document.controls]
+        """This framework narrowed to one of its documents, in the order of that document."""
+        own = {c.id: c for c in self.controls}
+        kept = [own[id_] for id_ in document.controls]
         return self.model_copy(
             update={"id": document.id, "name": document.name, "name_zh": document.name_zh, "controls": kept, "parts": []}
         )

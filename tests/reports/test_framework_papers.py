@@ -125,6 +125,13 @@ def test_parts_of_a_framework_are_documents_of_their_own() -> None:
     ]  # fmt: skip
 
 
+def test_the_self_assessment_of_the_filing_goes_from_the_algorithm_to_its_risks_to_what_is_done() -> None:
+    """In the order of the form: the algorithm, the service, the risks, what is done against them, the conclusion."""
+    found = find("cnalgo24")
+    assert (found.controls[0].section, found.controls[-1].section) == ("第十六条", "第二十七条")
+    assert {c.id for c in found.controls} == {c.id for c in find("cnalgo").controls}
+
+
 def test_annex_iv_has_every_numbered_point() -> None:
     sections = " ".join(c.section for c in find("euaia4").controls)
     wanted = [f"1({x})" for x in "abcdefgh"] + [f"2({x})" for x in "abcdefgh"] + [str(i) for i in range(3, 10)]
