@@ -37,7 +37,7 @@ FORMS: dict[str, Callable[[Dossier], list[Block]]] = {"nycll144": ll144.summary}
 def paper(d: Dossier) -> Paper:
     """The whole document. Where a law gives it a form, the public edition holds that and nothing else."""
     form = FORMS.get(d.framework.id)
-    blocks: list[Block] = [Heading(1, d.law(d.framework.called(d.say.lang))), *warnings(d)]
+    blocks: list[Block] = [Heading(1, d.law(title(d))), *warnings(d)]
     if form is not None:
         blocks += form(d)
     if form is None or d.edition == "internal":

@@ -8,7 +8,7 @@ from audit.result import AuditResult
 from reports.blocks import Runs
 from reports.said import Said, figure, quoted
 from reports.view import UNSTATED, context_of, source_text, words_of
-from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, Speaker, clean, mark
+from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, TASKS, Speaker, clean, mark
 
 #: What a control can be answered with that was declared and not measured: its label and its place in `audit.json`.
 FACTS = {
@@ -53,6 +53,8 @@ def fact(document: AuditResult, name: str, say: Speaker) -> Runs | None:
         return (quoted(", ".join(f"{k} {v}" for k, v in found.items()), name),)
     if name == "started":
         return (quoted(found[:10], name),)
+    if name == "model.task":
+        return (Said(say.name(found, TASKS), name),)
     if name == "data.label_source":
         return None if found == "undeclared" else (Said(say.name(found, LABEL_SOURCES), name),)
     return (quoted(say.list(map(str, found)) if isinstance(found, list | tuple) else found, name),)
