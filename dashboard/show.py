@@ -141,7 +141,7 @@ def block(item: Block, say: Speaker, key: str) -> None:
     for note in item.notes:
         plain(note)
     heads = [
-        Head(say.t("For whom")), Head(say.t("n (reference not counted)"), True), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
+        Head(say.t("For whom or what")), Head(say.t("n (reference not counted)"), True), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
         Head(say.t("p"), True), Head(say.t("Verdict")), Head(say.t("Reason")),
     ]  # fmt: skip
     rows = [
