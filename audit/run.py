@@ -264,7 +264,7 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
             write_whole(folder / "audit.json", json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False).encode())
             views = _render(audit, folder, request)
             audit.write(folder, document, views, key)
-            _documents(audit, folder, request)
+            _documents(audit, folder, request, key)
             _pack(audit, folder, request)
             if request.log:
                 _log(audit, folder, document, request)
@@ -324,24 +324,28 @@ def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
     return {"file": path.name}
 
 
-def _documents(audit: Any, folder: Path, request: Any) -> None:
-    """The documents of laws and standards, which are views: they change when somebody attests."""
+def _documents(audit: Any, folder: Path, request: Any, key: Ed25519PrivateKey | None) -> None:
+    """The documents of laws and standards, which are views: they change when somebody attests. They are drawn in a child, and signed here."""
+    from audit import entries
+    from audit.jobs import write_whole
+
     audit.progress.step("documents of frameworks")
     arguments = {"folder": str(folder), "frameworks": list(request.frameworks), "formats": list(request.formats), "lang": request.lang,
-                 "edition": request.edition, "sign_key": request.sign_key}  # fmt: skip
+                 "edition": request.edition}  # fmt: skip
     audit.jobs.run("audit.run:documents", arguments, limit=request.check_timeout)
+    if key and (views := entries.read_views(folder)):
+        signed = [entries.seal(entries.body(v), {v["file"]: v["sha256"]}, entries.VIEW_TYPE, key) for v in views]
+        write_whole(folder / entries.VIEWS, entries.write_views(signed))
 
 
 def documents(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
     """Job: the documents of the frameworks that were named, or of those that the context calls for."""
-    from audit.signing import read_private
     from reports.obligations.render import SUFFIXES, plan_documents, write_document
     from reports.write import load
 
-    folder, key = Path(arguments["folder"]), arguments["sign_key"]
-    sign = read_private(Path(key)) if key else None
+    folder = Path(arguments["folder"])
     wanted = plan_documents(load(folder), arguments["frameworks"], [f for f in arguments["formats"] if f in SUFFIXES], None)
-    return {"files": [write_document(folder, w, arguments["lang"], arguments["edition"], None, sign=sign).name for w in wanted]}
+    return {"files": [write_document(folder, w, arguments["lang"], arguments["edition"], None).name for w in wanted]}
 
 
 def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audit.result import AuditResult, Evidence, Finding, Message
-from audit.text import message, render
+from audit.text import message, render, who
 from reports.suppress import Cell, Counts, common_sums, protect
 
 LEAST_COUNT = 3
@@ -21,6 +21,10 @@ WITHHELD = message("withheld in the public edition: the group is too small to be
 WHY = message("What decides rests on groups that are withheld in the public edition.")
 SUMMARY = message("Some groups are withheld in the public edition; what can be printed is in the table.")
 NOTE = message("A note about few people is left out of the public edition.")
+LISTED = message(
+    "Withheld in the public edition, because they are few or would give few away: {names}. Figures withheld: {n:count}.", names="", n=0
+)
+MOST_NAMES = 60
 #: Rates of decisions alone. All other rates share the counts of decisions by outcome, from which one gives another.
 DECISIONS = {
     "selection_rate", "adverse_selection_rate", "prediction_rate", "mean_prediction", "highest_selection_rate", "impact_ratio", "rechosen_impact_ratio",
@@ -148,7 +152,24 @@ def public(document: AuditResult) -> AuditResult:
         checks.append(check.model_copy(update={"findings": findings, **said}))
     # What somebody wrote about a finding that is withheld could tell what the page withholds.
     waivers = [w.model_copy(update={"reason": WITHHELD.id}) if w.key in keys else w for w in document.waivers]
-    return document.model_copy(update={"checks": checks, "waivers": waivers} | public_sentences(document, keys))
+    said_of_all = public_sentences(document, keys)
+    listed = withheld_list([f for c in document.checks for f in c.findings if f.key in keys], gone)
+    said_of_all["notes"] += [render(m) for m in listed]
+    said_of_all["notes_msg"] += listed
+    return document.model_copy(update={"checks": checks, "waivers": waivers} | said_of_all)
+
+
+def withheld_list(hidden: list[Finding], gone: dict[str, set[Cell]]) -> list[Message]:
+    """Whose figures are withheld, one sentence for slices of one column and one for those of several; never which of them are the small ones."""
+    told = []
+    for several in (False, True):
+        own = [(s, gone.get(family(f.metric), set())) for f in hidden for s in (f.slice, f.against or {}) if (len(s) > 1) == several]
+        found = {cell(s): s for s, cells in own if cell(s) in cells}
+        if found:
+            names = [who(found[c]) for c in sorted(found)]
+            more = [message("{n:count} more", n=len(names) - MOST_NAMES)] if len(names) > MOST_NAMES else []
+            told.append(message(LISTED.id, names=[*names[:MOST_NAMES], *more], n=sum((len(f.slice) > 1) == several for f in hidden)))
+    return told
 
 
 def _rests_on(f: Finding, cells: set[Cell]) -> bool:

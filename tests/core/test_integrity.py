@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -251,3 +252,26 @@ def test_the_command_says_each_claim_on_a_line_of_its_own(folder: Path, tmp_path
     assert len(capsys.readouterr().out.splitlines()) == len(lines) + 1
     assert verify.main([str(folder), "--key", str(folder / "views.json")]) == 2
     assert "no public key" in capsys.readouterr().err
+
+
+def test_a_registry_s_word_is_not_taken_for_the_auditor_s(folder: Path, tmp_path: Path) -> None:
+    """`examples/take_into_service.py`: tags that anybody may edit, against what was signed."""
+    script = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "take_into_service.py"))
+    document = load(folder)
+    public = tmp_path / "auditor.pub"
+    public.write_bytes(signing.public_pem(KEY.public_key()))
+
+    def refusal(**tags: str) -> str:
+        told = {"witnessmark.digest": document.digest, "witnessmark.verdict": document.verdict} | {
+            f"witnessmark.{k}": v for k, v in tags.items()
+        }
+        return str(script["refusal"](told, folder, public, None))
+
+    assert document.verdict == "fail"
+    assert refusal() == "its audit says 'fail'"
+    assert refusal(verdict="pass") == "the registry says witnessmark.verdict = 'pass', and the auditor signed 'fail'"
+    assert "the registry says witnessmark.digest" in refusal(digest="0" * 64)
+    seal(folder, OTHER)
+    assert "does not verify (signature: signed by another key" in refusal(verdict="pass")
+    seal(folder, None)
+    assert "does not verify (signature: this audit is not signed)" in refusal()

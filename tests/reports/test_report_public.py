@@ -74,3 +74,24 @@ def test_the_page_says_which_edition_it_is() -> None:
 
 def test_positions_stay() -> None:
     assert [[f.key for f in c.findings] for c in public(sample()).checks] == [[f.key for f in c.findings] for c in sample().checks]
+
+
+def test_what_is_withheld_is_listed_without_telling_which_are_small() -> None:
+    found = rates({"a": (300, 412), "b": (200, 377), "c": (2, 4)})
+    parts = [Part(slice={"g": "c"}, k=2, n=4), Part(slice={"g": "a"}, k=300, n=412)]
+    against = finding(
+        "performance.groups", "accuracy", wilson(2, 4), {"g": "c"}, compare="difference", against={"g": "a"}, parts=parts
+    )  # withheld too, and says nothing of "a"
+    document = public(sample(checks=[found.model_copy(update={"findings": [*found.findings, against]})], questions=[]))
+    assert (
+        "Withheld in the public edition, because they are few or would give few away: b (g), c (g). Figures withheld: 3." in document.notes
+    )
+    assert len(document.notes) == len(document.notes_msg)
+    assert not any("Withheld" in note for note in shown({"a": (300, 412), "b": (200, 377)}).notes)
+    many = shown({f"g{i:03}": (1, 5) for i in range(90)})
+    assert "g059 (g), 30 more" in many.notes[-1]
+
+
+def test_the_list_stands_in_the_page() -> None:
+    page = render_html(sample(checks=[rates({"a": (300, 412), "b": (200, 377), "c": (2, 4)})], questions=[]), edition="public")
+    assert "Figures withheld: 2" in page
