@@ -248,6 +248,8 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
     rows: list[list[Said]] = []
     if evidence.kind == "curve":
         heads = [say.t("Line"), say.stored(evidence.x_label, None), say.stored(evidence.y_label, None), say.t("Low"), say.t("High")]
+        whole = evidence.x_kind == "number" and all(x == int(x) for line in evidence.series for x in line.x)
+        x_kind = "count" if whole else evidence.x_kind  # steps are counted: 1, not 1.00
         for s, line in enumerate(evidence.series):
             here = f"{path}.series[{s}]"
             for j, (x, y) in enumerate(zip(line.x, line.y, strict=False)):
@@ -255,7 +257,7 @@ def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
                 rows.append(
                     [
                         Said(line_name(evidence.name, line.name, say), f"{here}.name"),
-                        figure(x, evidence.x_kind, f"{here}.x[{j}]"),
+                        figure(x, x_kind, f"{here}.x[{j}]"),
                         figure(y, evidence.y_kind, f"{here}.y[{j}]"),
                         figure(low, evidence.y_kind, f"{here}.low[{j}]"),
                         figure(high, evidence.y_kind, f"{here}.high[{j}]"),

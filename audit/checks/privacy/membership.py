@@ -150,17 +150,14 @@ def _with_references(told: Message, both: Sides, best: tuple[Attack, Attack]) ->
     from audit.text import message
 
     area, rare = (message(ATTACKS[a.name]) for a in best)
-    if not both.references:
-        used = message(
-            "Members were found by this score: {rare}; the area is that of: {area}. No reference models were at hand.", rare=rare, area=area
-        )
-        return message("{first} {rest}", first=told, rest=used)
-    used = message(
-        "Members were found by this score: {rare}; the area is that of: {area}. Reference models: {n:count}.",
-        rare=rare,
-        area=area,
-        n=both.references,
+    by = (
+        message("Members were found by this score: {rare}.", rare=rare)
+        if best[0].name == best[1].name
+        else message("Members were found by this score: {rare}; the area is that of: {area}.", rare=rare, area=area)
     )
+    if not both.references:
+        return message("{first} {rest}", first=told, rest=message("{by} No reference models were at hand.", by=by))
+    used = message("{by} Reference models: {n:count}.", by=by, n=both.references)
     if both.alike is False:
         other = message(
             "They have another number of weights than the audited model, so that they show less than models of its own kind would."
