@@ -90,18 +90,6 @@ def _refuse_later(options: argparse.Namespace) -> None:
         refuse_unknown(options.format)
 
 
-def _known(ids: list[str]) -> None:
-    """A plan names frameworks of ours by id; a file of one's own has no place in a plan, which holds no paths."""
-    if ids:
-        from reports.obligations.catalogue import built_in, near, parts
-
-        known = built_in() | parts()
-        if strange := next((name for name in ids if name not in known), None):
-            raise AuditError(
-                f"the plan's [frameworks] names {strange[:80]!r}, which is none of ours", f"use {near(strange, known)}, or --framework PATH"
-            )
-
-
 def list_checks(names: str | None = None) -> str:
     """The checks, one a line: id, needs, title; of those in `names` everything that they say of themselves."""
     from audit.registry import checks
@@ -136,7 +124,10 @@ def build(options: argparse.Namespace, command: list[str]) -> Any:
         chosen = {"tier": tier, "chosen_by": str(given["context"].get("tier_chosen_by", "the context file"))}
         plan = plan.model_copy(update={"materiality": plans.Materiality.model_validate(chosen)})
     given["reference"] = dict(plan.reference) | given["reference"]
-    _known(plan.frameworks.ids)
+    if plan.frameworks.ids:
+        from reports.obligations.catalogue import planned
+
+        planned(plan.frameworks.ids)
     waivers = [w.model_dump(mode="json") for w in read_waivers(Path(options.waivers))] if options.waivers else []
     audit_id = uuid.uuid4().hex
     name = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model"

@@ -242,6 +242,15 @@ def find(name: str) -> Framework:
     raise AuditError(f"--framework {name[:80]} is not known", f"use {near(name, known)}, or the path of a YAML file")
 
 
+def planned(ids: list[str]) -> None:
+    """A plan names frameworks of ours by id, else an `AuditError`; a file of one's own has no place in a plan, which holds no paths."""
+    known = built_in() | parts()
+    if strange := next((name for name in ids if name not in known), None):
+        raise AuditError(
+            f"the plan's [frameworks] names {strange[:80]!r}, which is none of ours", f"use {near(strange, known)}, or --framework PATH"
+        )
+
+
 def near(name: str, known: object) -> str:
     """Names like this one, for a message; the first few where none is."""
     names = sorted(map(str, known))  # type: ignore[call-overload]

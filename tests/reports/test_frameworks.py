@@ -10,7 +10,7 @@ import yaml
 
 from audit.errors import AuditError
 from audit.registry import checks
-from reports.obligations.catalogue import FOLDER, Framework, Step, built_in, controls, find, read
+from reports.obligations.catalogue import FOLDER, Framework, Step, built_in, controls, find, planned, read
 from reports.obligations.evidence import SOURCES
 from reports.obligations.timing import day, timing, timing_text
 from reports.words import Speaker
@@ -90,6 +90,14 @@ def test_no_yaml_makes_objects(tmp_path: Path) -> None:
 def test_unknown_framework_names_near_ones() -> None:
     with pytest.raises(AuditError, match=r"nyc144 is not known — use nycll144"):
         find("nyc144")
+
+
+def test_a_plan_names_only_ours(tmp_path: Path) -> None:
+    planned(["nycll144", "euaia27"])
+    (tmp_path / "house.yaml").write_text(OWN)
+    for name in ("nyc144", str(tmp_path / "house.yaml")):
+        with pytest.raises(AuditError, match="none of ours"):
+            planned([name])
 
 
 # --- the law of a day -------------------------------------------------------------------------------------------------------------------
