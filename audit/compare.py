@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "--gate", action="store_true", help="exit status 0 where it may replace it, 1 where it is worse, 3 where the rows cannot tell"
     )
     p.add_argument("--junit", type=Path, metavar="FILE", help="write the gate and the findings as JUnit XML")
+    p.add_argument("--sarif", type=Path, metavar="FILE", help="the same as SARIF 2.1.0, the older audit as the baseline")
     p.add_argument("--scored-dir", type=Path, metavar="DIR", help="where scored tables are kept (default: the private cache)")
     p.add_argument("--lang", choices=("en", "zh"), default="en")
     return p
@@ -74,6 +75,11 @@ def main(argv: list[str] | None = None) -> int:
             from reports.write import write_atomically
 
             write_atomically(options.junit, comparison_xml(found, options.lang))
+        if options.sarif:
+            from reports.sarif import comparison_log
+            from reports.write import write_atomically
+
+            write_atomically(options.sarif, comparison_log(found, options.lang))
     except AuditError as error:
         print(error, file=sys.stderr)
         return EXIT_REFUSED

@@ -5,9 +5,13 @@ A model has no source lines: a result stands at logical locations (model, data, 
 
 from __future__ import annotations
 
+from uuid import NAMESPACE_URL, uuid5
+
+from audit.compared import Comparison
 from audit.result import AuditResult, CheckResult, Question
+from reports.comparison import GATES, STATES, finding_text, held, side_text
 from reports.metrics import metric_name
-from reports.records import Json, Judged, dumps, explained, finished, identity, judged, line, moment, numbers, pruned
+from reports.records import NAMESPACE, Json, Judged, dumps, explained, finished, identity, judged, line, moment, numbers, pruned
 from reports.view import answered_text, source_text, waiver_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean
 
@@ -127,4 +131,44 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "properties": about,
     }  # fmt: skip
     # An empty list of results says that there are none; without the list it would say that nobody looked.
+    return dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [pruned(run) | {"results": pruned(results)}]})
+
+
+#: What became of a finding, as a result is held against a baseline; one that was not tested again has no such state.
+BASELINE = {"new": "new", "persisting": "unchanged", "resolved": "absent"}
+#: How a requirement of the release gate turned out.
+GATE_KINDS = {"non_inferior": "pass", "worse": "fail", "open": "open", "not_assessed": "notApplicable"}
+GATE_RULE = "gate"
+
+
+def comparison_log(found: Comparison, lang: str) -> bytes:
+    """A comparison of two audits: the gate's requirements, and every finding that fails in one of them, against the older audit as the baseline."""
+    say = Speaker(lang)
+    base = uuid5(NAMESPACE_URL, "\n".join([NAMESPACE, found.old.digest, found.new.digest]))
+    ids = [GATE_RULE, *dict.fromkeys(f.check for f in found.findings)]
+    new = line(found.new.model)
+    place = {"name": new, "kind": "model", "fullyQualifiedName": f"{new} {line(found.new.version or '')}".strip()}
+    results = []
+    for i, need in enumerate(found.gate.requirements):
+        told, kind = held(need, say), GATE_KINDS[need.result]
+        results.append({
+            "ruleId": GATE_RULE, "ruleIndex": 0, "kind": kind, "level": level(kind, "decides"), "locations": [{"logicalLocations": [place]}],
+            "message": message(say.join([told.what, say.t(told.look.word), told.bound, told.note])), "guid": str(uuid5(base, f"gate {i}")),
+        })  # fmt: skip
+    for f in found.findings:
+        kind = "fail" if f.state in BASELINE else "review"  # one that is resolved failed in the baseline
+        results.append({
+            "ruleId": f.check, "ruleIndex": ids.index(f.check), "kind": kind, "level": level(kind, f.role), "baselineState": BASELINE.get(f.state),
+            "message": message(say.join([say.t(STATES[f.state].word), finding_text(f, say)])), "locations": [{"logicalLocations": [place]}],
+            "guid": str(uuid5(base, f.key)), "partialFingerprints": {"findingKey/v1": f.key},
+            "properties": {"state": f.state, "role": f.role, "severity": f.severity, "metric": f.metric, "old": f.old, "new": f.new},
+        })  # fmt: skip
+    about = {
+        "gate": found.gate.result, "gateInWords": say.t(GATES[found.gate.result].word), "paired": found.paired,
+        "whatIsCompared": say.stored(found.opening, found.opening_msg), "old": side_text(found.old, say), "new": side_text(found.new, say),
+    }  # fmt: skip
+    run = {
+        "tool": {"driver": {"name": "Witnessmark", "language": LANGUAGES[lang], "rules": [{"id": id_} for id_ in ids]}},
+        "language": LANGUAGES[lang], "automationDetails": {"id": f"witnessmark/compare/{new}/", "guid": str(base)}, "properties": about,
+    }  # fmt: skip
     return dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [pruned(run) | {"results": pruned(results)}]})

@@ -11,12 +11,13 @@ from pydantic import BaseModel
 from sample import sample
 from sarif_pydantic import Sarif
 
+from audit.compared import Comparison
 from audit.result import AuditResult
 from reports.formats import FORMATS
-from reports.sarif import plain
+from reports.sarif import comparison_log, plain
 
-#: Fields of the standard (3.20.21 and 3.27.23) that the library's models have under no name.
-UNMODELLED = {"toolExecutionNotifications", "suppressions"}
+#: Fields of the standard (3.20.21, 3.27.23 and 3.27.24) that the library's models have under no name.
+UNMODELLED = {"toolExecutionNotifications", "suppressions", "baselineState"}
 
 
 def strangers(model: Any) -> set[str]:
@@ -109,3 +110,52 @@ def test_hostile_names_are_valid(name: str) -> None:
 @pytest.mark.parametrize("kind", ["regression", "image"])
 def test_other_kinds_of_model_are_valid(kind: str) -> None:
     assert drawn(kinds()[kind], "zh")["language"] == "zh-CN"
+
+
+def compared() -> Comparison:
+    """Two audits by hand: a finding of each state, and a gate with a requirement of each result."""
+    side = {
+        "audit": "a",
+        "model": "credit [x](http://y)",
+        "version": "2",
+        "model_sha256": None,
+        "data_sha256": "9c" * 32,
+        "rows": 100,
+        "started": "2026-11-21T10:00:00Z",
+        "verdict": "fail",
+    }
+    one = {
+        "metric": "selection_rate",
+        "compare": "ratio",
+        "slice": {"race": "black"},
+        "against": {"race": "white"},
+        "severity": "major",
+        "old": "fail",
+        "new": "fail",
+    }
+    states = ("new", "persisting", "resolved", "not_retested")
+    findings = [
+        one | {"key": f"{i}" * 16, "check": "fairness.group", "role": "decides" if i else "warns", "state": s} for i, s in enumerate(states)
+    ]
+    results = ("non_inferior", "worse", "open", "not_assessed")
+    needs = [{"metric": "accuracy", "kind": "level", "margin": 0.01, "n": 100, "result": r, "reason": "few rows"} for r in results]
+    return Comparison.model_validate({
+        "paired": True, "opening": "o", "opening_msg": {"id": "o"}, "notes": [], "notes_msg": [], "old": side | {"digest": "1"}, "new": side | {"digest": "2"},
+        "questions": [], "findings": findings, "changes": [], "q": 0.1, "tests_in_family": 0,
+        "gate": {"result": "worse", "margin": 0.01, "group_margin": 0.05, "min_rows": 200, "requirements": needs},
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_comparison_stands_against_its_baseline(lang: str) -> None:
+    data = comparison_log(compared(), lang)
+    assert data == comparison_log(compared(), lang)
+    assert strangers(Sarif.model_validate_json(data)) <= UNMODELLED
+    results = json.loads(data)["runs"][0]["results"]
+    gate, findings = results[:4], results[4:]
+    assert [(r["kind"], r["level"]) for r in gate] == [("pass", "none"), ("fail", "error"), ("open", "none"), ("notApplicable", "none")]
+    assert [(r["kind"], r["level"], r.get("baselineState")) for r in findings] == [
+        ("fail", "warning", "new"), ("fail", "error", "unchanged"), ("fail", "error", "absent"), ("review", "none", None),
+    ]  # fmt: skip
+    assert [r["partialFingerprints"]["findingKey/v1"] for r in findings] == ["0" * 16, "1" * 16, "2" * 16, "3" * 16]
+    assert len({r["guid"] for r in results}) == 8
