@@ -304,11 +304,16 @@ class Content:
     cut_checks: str
 
 
+def title_of(document: AuditResult, say: Speaker) -> str:
+    """What a report is called."""
+    return say.t("Audit of {name}", name=clean(document.model.name or document.model.uri, 120))
+
+
 def content(document: AuditResult, say: Speaker, edition: str, caps: Caps) -> Content:
     """All that is said of a document that holds no more than this edition may show, within these caps."""
     left = len(document.checks) - caps.checks
     return Content(
-        title=say.t("Audit of {name}", name=clean(document.model.name or document.model.uri, 120)),
+        title=title_of(document, say),
         edition=say.t(EDITIONS[edition]),
         screen=first_screen(document, say),
         families=check_views(document, say, caps),

@@ -53,6 +53,7 @@ class Format:
 FORMATS = {
     "html": Format("report", "html", "reports.html:draw"),
     "pdf": Format("report", "pdf", "reports.pdf:draw", paged=True),
+    "summary": Format("summary", "pdf", "reports.summary:draw", paged=True),
     "junit": Format("junit", "xml", "reports.junit:audit_xml"),
     "markdown": Format("report", "md", "reports.markdown:draw"),
     "model-card": Format("model-card", "md", "reports.model_card:draw"),
@@ -62,12 +63,10 @@ FORMATS = {
     "cyclonedx": Format("cyclonedx", "json", "reports.cyclonedx:draw"),
     "evidence": Format("evidence", "zip", "reports.evidence:pack", whole=True),
 }
-LATER = ("summary",)
 
 
 def refuse_unknown(names: list[str]) -> None:
     """An `AuditError` that says which formats there are, where one of these is none of them."""
     for name in names:
         if name not in FORMATS:
-            what = "comes with a later version" if name in LATER else f"is none of {', '.join((*FORMATS, *LATER))}"
-            raise AuditError(f"--format {name} {what}", f"use --format {' or '.join(FORMATS)}")
+            raise AuditError(f"--format {name} is none of {', '.join(FORMATS)}", f"use --format {' or '.join(FORMATS)}")

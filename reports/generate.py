@@ -26,7 +26,7 @@ def parser() -> Parser:
         action="append",
         metavar="FORMAT",
         dest="formats",
-        help="html (default), pdf, markdown, model-card, datasheet, oscal, sarif, cyclonedx, junit, evidence; may be given again",
+        help="html (default), pdf, summary, markdown, model-card, datasheet, oscal, sarif, cyclonedx, junit, evidence; may be given again",
     )
     p.add_argument(
         "--framework",

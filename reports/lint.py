@@ -11,16 +11,20 @@ import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NoReturn
 
 from audit.errors import AuditError
 from audit.result import AuditResult
+from reports.content import Caps
 from reports.disclose import public
+from reports.pdf import CAPS
 from reports.readback import Page, Piece, Printed, blocks, close, printed
-from reports.trace import CLASSES, Places, tokens
+from reports.summary import FITS
+from reports.trace import CLASSES, Places, left_out, tokens
 from reports.typeset import inked
+from reports.words import clean
 
 OTHER = {"en": "zh", "zh": "en"}
 
@@ -86,23 +90,28 @@ def follow(page: Page, pdf: Printed, report: Report) -> None:
 
 
 def covered(page: Page, pdf: Printed, report: Report) -> None:
-    """Each digit of an excerpt stands in a text of the page: what is printed is in it, though not all of it is printed."""
-    pieces = {close(inked(p.text)) for p in page.pieces if any(c.isdigit() for c in p.text)}
+    """Each digit of a summary stands in a text of the page: what is printed is in it, whole or cut, though not all of it is printed.
+
+    A bare number of a table excuses nothing: a summary has sentences, dates and digests.
+    """
+    whole = [p.text for p in page.pieces if any(c.isdigit() for c in p.text) and (len(p.text) >= 10 or any(c.isalpha() for c in p.text))]
+    pieces = {close(inked(clean(text, fit.longest))) for text in whole for fit in FITS}
     left = pdf.text
-    for piece in sorted(pieces, key=len, reverse=True):
-        if len(piece) > 2 and piece in left:
-            left = left.replace(piece, "\n")
+    for piece in sorted(pieces, key=lambda piece: (-len(piece), piece)):
+        left = left.replace(piece, "\n")
+    for way in left_out():
+        left = way.sub("\n", left)
     for line in left.split("\n"):
         if any(c.isdigit() for c in line):
             report.fault("what is printed is not in the document", line, "PDF")
 
 
-def page_of(document: AuditResult, lang: str, edition: str, *, print_: bool) -> Page:
-    """The page of html of a document; for print without the charts and rows that a printed report leaves out."""
-    from reports import html, pdf
+def page_of(document: AuditResult, lang: str, edition: str, caps: Caps | None = None) -> Page:
+    """The page of html of a document; within the caps of print, where it is one that stands for what is printed."""
+    from reports import html
 
     shown = public(document) if edition == "public" else document
-    return Page(html.page(shown, lang, edition, pdf.CAPS) if print_ else html.draw(shown, lang, edition).decode())
+    return Page((html.draw(shown, lang, edition) if caps is None else html.page(shown, lang, edition, caps).encode()).decode())
 
 
 def lint(data: bytes, document: AuditResult) -> Report:
@@ -113,7 +122,7 @@ def lint(data: bytes, document: AuditResult) -> Report:
         if len(pdf.keywords) < 4 or pdf.keywords[0] != "witnessmark":
             raise AuditError("this PDF does not say which report it is", "name a report.pdf or summary.pdf that reports.generate wrote")
         _, kind, lang, edition = pdf.keywords[:4]
-        page = page_of(document, lang, edition, print_=True)
+        page = page_of(document, lang, edition, replace(CAPS, charts=0) if kind == "summary" else CAPS)
         places = Places(public(document) if edition == "public" else document)
         trace([p for p in page.pieces if not p.folded], places, report)
         (covered if kind == "summary" else follow)(page, pdf, report)
@@ -122,7 +131,7 @@ def lint(data: bytes, document: AuditResult) -> Report:
     edition = "public" if page.edition == "public" else "internal"
     places = Places(public(document) if edition == "public" else document)
     here = trace(page.pieces, places, report)
-    there = trace(page_of(document, OTHER[page.lang], edition, print_=False).pieces, places, Report())
+    there = trace(page_of(document, OTHER[page.lang], edition).pieces, places, Report())
     same_numbers(here, there, report)
     return report
 

@@ -115,10 +115,12 @@ def own_words() -> tuple[tuple[str, frozenset[str]], ...]:
 def left_out() -> tuple[re.Pattern[str], ...]:
     """How a page says in each language what it leaves out: rows and findings that are many, rates of groups that are small."""
     told = [
-        t for t in catalogue("zh") if (t.startswith("{n:count} more ") and "audit.json" in t) or t.startswith("without rates from fewer")
+        t
+        for t in catalogue("zh")
+        if (t.startswith("{n:count} more ") and ("audit.json" in t or "full report" in t)) or t.startswith("without rates from fewer")
     ]
     said = [t for english in told for t in (english, catalogue("zh")[english])]
-    return tuple(re.compile("[0-9,]+".join(re.escape(close(part).casefold()) for part in HOLE.split(text))) for text in said)
+    return tuple(re.compile("[0-9,]+".join(re.escape(close(part).casefold()) for part in HOLE.split(text)), re.IGNORECASE) for text in said)
 
 
 class Places:
