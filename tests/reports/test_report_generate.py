@@ -99,3 +99,11 @@ def test_what_is_not_an_audit_is_one_line_and_2(tmp_path: Path, capsys: pytest.C
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert "Traceback" not in told.err
+
+
+def test_a_folder_that_takes_no_file_is_one_line_and_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """/proc takes none, whoever asks."""
+    assert main([str(folder), "--out", "/proc/reports"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: cannot create /proc/reports")
+    assert told.count("\n") == 1
