@@ -199,7 +199,8 @@ def fragile(folder: Path, rng: Generator, n: int, crowd: Crowd, size: float) -> 
 
     def model(frame: Frame) -> Any:
         wave = (np.floor(np.asarray(frame["x"]) * 8) % 2 == 0).astype(float)
-        return np.where(np.asarray(frame["swings"]) > 0.5, wave, np.asarray(frame["w"]) >= 0.5)
+        w = np.nan_to_num(np.asarray(frame["w"], dtype=float), nan=crowd.base)  # a missing value turns no decision by itself
+        return np.where(np.asarray(frame["swings"]) > 0.5, wave, w >= 0.5)
 
     score = np.clip(np.asarray(model(inputs), dtype=float), 0.01, 0.99)
     y = (rng.random(n) < np.where(score > 0.5, 0.9, 0.1)).astype(int)
