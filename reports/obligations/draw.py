@@ -98,6 +98,9 @@ def warnings(d: Dossier) -> list[Block]:
     found.append(
         Note(runs(say, "Evidence that supports a control does not make the system lawful, certified or free of faults, and this document never says so. It is no legal advice; texts of the law are paraphrased."))
     )  # fmt: skip
+    found.append(
+        Note(runs(say, "A control that asks only that something be measured or written down is shown as not supported too where what was measured lies beyond a limit: read what answers it before concluding that it was not done."))
+    )  # fmt: skip
     return found
 
 
