@@ -119,10 +119,10 @@ def lint(data: bytes, document: AuditResult) -> Report:
     report = Report()
     if data.startswith(b"%PDF"):
         pdf = printed(io.BytesIO(data))
-        if len(pdf.keywords) < 4 or pdf.keywords[0] != "witnessmark":
+        if len(pdf.keywords) < 5 or pdf.keywords[0] != "witnessmark":
             raise AuditError("this PDF does not say which report it is", "name a report.pdf or summary.pdf that reports.generate wrote")
         _, kind, lang, edition = pdf.keywords[:4]
-        page = page_of(document, lang, edition, replace(CAPS, charts=0) if kind == "summary" else CAPS)
+        page = page_of(document, lang, edition, replace(CAPS[0], charts=0) if kind == "summary" else CAPS[int(pdf.keywords[5])])
         places = Places(public(document) if edition == "public" else document)
         trace([p for p in page.pieces if not p.folded], places, report)
         (covered if kind == "summary" else follow)(page, pdf, report)

@@ -7,10 +7,12 @@ from typing import Any
 from audit.result import AuditResult
 from reports.content import Caps, CheckView, Content, content
 from reports.tables import Grid
-from reports.typeset import fonts, plain, typeset
+from reports.typeset import fonts, page_count, plain, typeset
 from reports.words import Speaker
 
-CAPS = Caps(checks=200, findings=60, rows=40, charts=25, pairs=150, said=60)
+MOST_PAGES, MOST_BYTES = 60, 5_000_000
+#: How much is printed, less and less until it fits; the rest is counted on its page and stays in `audit.json`.
+CAPS = (Caps(200, 60, 40, 25, 150, 60), Caps(200, 30, 20, 20, 100, 40), Caps(200, 14, 10, 12, 80, 30), Caps(100, 5, 4, 6, 50, 20))
 
 
 def table_data(table: Grid, say: Speaker) -> dict[str, Any]:
@@ -41,11 +43,23 @@ def page_data(whole: Content, said: int, say: Speaker) -> dict[str, Any]:
 
 
 def draw(document: AuditResult, lang: str, edition: str, paper: str = "a4") -> bytes:
-    """The report of a document that holds no more than this edition may show, as PDF."""
+    """The report of a document that holds no more than this edition may show, as PDF of at most 60 pages and 5 MB."""
     fonts()  # before the work, whether it can be done
     say = Speaker(lang)
-    whole = content(document, say, edition, CAPS)
-    keywords = ["witnessmark", "report", lang, edition, document.digest or ""]
-    return typeset(
-        "report.typ", page_data(whole, CAPS.said, say), say, title=whole.title, date=document.finished, paper=paper, keywords=keywords
-    )
+    pages, pdf = 0, b""
+    for i, caps in enumerate(CAPS):
+        whole = content(document, say, edition, caps)
+        keywords = [
+            "witnessmark",
+            "report",
+            lang,
+            edition,
+            document.digest or "",
+            str(i),
+        ]  # by which reports.lint knows what it should hold
+        data = page_data(whole, caps.said, say)
+        pdf = typeset("report.typ", data, say, title=whole.title, date=document.finished, paper=paper, keywords=keywords)
+        pages = page_count(pdf)
+        if pages <= MOST_PAGES and len(pdf) <= MOST_BYTES:
+            return pdf
+    raise ValueError(f"a report of {pages} pages and {len(pdf):,} bytes is longer than {MOST_PAGES} pages or {MOST_BYTES:,} bytes")

@@ -9,7 +9,7 @@ from typing import Any
 from audit.result import AuditResult
 from reports.content import EDITIONS, about_digests, title_of
 from reports.said import Said
-from reports.typeset import fonts, inked, plain, typeset
+from reports.typeset import fonts, inked, page_count, plain, typeset
 from reports.view import FirstScreen, first_screen
 from reports.words import Speaker, clean, mark
 
@@ -72,10 +72,6 @@ def page_data(found: FirstScreen, digests: Sequence[tuple[str, Said]], fit: Fit,
 
 def draw(document: AuditResult, lang: str, edition: str, paper: str = "a4") -> bytes:
     """The summary of a document that holds no more than this edition may show, as PDF of at most two pages."""
-    import io
-
-    from pypdf import PdfReader
-
     fonts()
     say = Speaker(lang)
     screen, title = first_screen(document, say), title_of(document, say)
@@ -84,7 +80,7 @@ def draw(document: AuditResult, lang: str, edition: str, paper: str = "a4") -> b
     for fit in FITS:
         data = page_data(screen, about_digests(document, say), fit, say) | {"edition": inked(say.t(EDITIONS[edition]))}
         pdf = typeset("summary.typ", data, say, title=title, date=document.finished, paper=paper, keywords=keywords)
-        pages = len(PdfReader(io.BytesIO(pdf)).pages)
+        pages = page_count(pdf)
         if pages <= MOST_PAGES:
             return pdf
     raise ValueError(f"a summary of {pages} pages is longer than {MOST_PAGES}")

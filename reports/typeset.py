@@ -120,3 +120,12 @@ def typeset(template: str, data: Mapping[str, Any], say: Speaker, *, title: str,
     if warnings:
         raise AuditError(f"the page cannot be set as it should: {warnings[0].message}", "pip install --force-reinstall 'witnessmark[pdf]'")
     return bytes(pdf)
+
+
+def page_count(pdf: bytes) -> int:
+    """How many pages a PDF has."""
+    import io
+
+    from pypdf import PdfReader
+
+    return len(PdfReader(io.BytesIO(pdf)).pages)
