@@ -56,7 +56,7 @@ def value(document: dict[str, Any], metric: str, slice_: dict[str, str] | None =
 #: What nobody declares here (keys of `registry.NEEDS`): a check that needs one of them is skipped, and no other is.
 UNDECLARED = {
     "base", "training", "time", "costs", "factors", "columns", "claim", "canaries", "perceived", "pictures", "sigma", "signals", "texts", "rules",
-    "files", "language", "continues", "embeds",
+    "files", "language", "continues", "embeds", "lists", "ranked", "source",
 }  # fmt: skip
 
 
