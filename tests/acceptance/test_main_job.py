@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from at_terminal import Done, User
+from at_terminal import UNDECLARED, Done, User
 
 
 @pytest.fixture(scope="module", params=["credit", "credit-trees"])
@@ -41,12 +41,6 @@ def test_the_last_line_is_the_folder_and_nothing_else_stands_on_stdout(demo: Don
         "sr26.zh.html",
         "views.json",
     ]
-
-
-#: What nobody declared of the demonstration, or what it is not (keys of `registry.NEEDS`): a check that needs one of them is skipped, and no other is.
-UNDECLARED = {
-    "base", "time", "costs", "columns", "claim", "canaries", "perceived", "pictures", "sigma", "signals", "texts", "rules", "files", "language", "continues", "embeds",
-}  # fmt: skip
 
 
 def test_every_check_of_the_plan_completed(demo: Done) -> None:
