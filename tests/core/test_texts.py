@@ -7,6 +7,7 @@ import re
 import string
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,8 @@ def said(node: ast.expr, named: dict[str, str]) -> set[str]:
     return set()
 
 
-def templates() -> set[str]:
+@cache
+def templates() -> frozenset[str]:
     """All texts of `audit` that a document holds."""
     found: set[str] = set()
     for tree in trees():
@@ -123,7 +125,7 @@ def templates() -> set[str]:
     judge = ast.parse((AUDIT / "questions.py").read_text("utf-8"))
     assigned = [n for n in ast.walk(judge) if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "source"]
     found |= {str(n.value.value) for n in assigned if isinstance(n.value, ast.Constant)}
-    return (found | set(NEEDS.values()) | UNITS | RUNNER) - {""}
+    return frozenset((found | set(NEEDS.values()) | UNITS | RUNNER) - {""})
 
 
 def fields(template: str) -> list[tuple[str, str | None]]:

@@ -116,7 +116,9 @@ def test_same_document_same_bytes() -> None:
 
 def test_a_huge_document_still_gives_a_page_that_opens() -> None:
     group = next(c for c in sample().checks if c.info.id == "fairness.group")
-    many = [CheckResult.model_validate(group.model_dump() | {"findings": group.model_dump()["findings"] * 25}) for _ in range(40)]
+    many = [
+        CheckResult.model_validate(group.model_dump() | {"findings": group.model_dump()["findings"] * 10}) for _ in range(16)
+    ]  # 10 MB in full
     html = render_html(sample(checks=many))
     assert len(html.encode()) <= MOST_BYTES
     assert "audit.json" in html
