@@ -87,7 +87,7 @@ class Texts:
     """Words weighed as the rows that were learnt from have them."""
 
     def __init__(self, kept: Kept, least: int) -> None:
-        """`least`: a word that fewer texts hold is not looked at. ValueError where no word is left."""
+        """`least`: a word that fewer texts hold is not looked at. ValueError where fewer than two words are left: one tells no kinds apart."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         texts = kept.texts
@@ -97,6 +97,8 @@ class Texts:
         given = {"token_pattern": r"(?u)\b[^\W\d_]{2,}\b"} if spaced else {"analyzer": "char", "ngram_range": (2, 2)}
         self._words = TfidfVectorizer(max_features=WORDS, min_df=least, max_df=0.9, sublinear_tf=True, **given)
         self._weights = self._words.fit_transform(texts)
+        if self._weights.shape[1] < 2:
+            raise ValueError("one word")
 
     def learn(self, seed: int) -> Floats:
         """The texts that were learnt from in a few dimensions, each of length 1."""

@@ -184,6 +184,17 @@ def local_law() -> Plan:
     return plan.model_copy(update={"checks": plan.checks | named})
 
 
+def users(count: int) -> dict[str, Any]:
+    """Inputs of 400 rows: a number, and whose list a row is in."""
+    return {"x": np.linspace(0, 1, 400), "user": np.array([str(i % count) for i in range(400)])}
+
+
+def ranked(plan: Plan) -> Plan:
+    """The plan, with the rows in lists by user."""
+    named = {id_: CheckPlan(params={"by": ["user"]}) for id_ in ("fairness.exposure", "fairness.ranking")}
+    return plan.model_copy(update={"checks": plan.checks | named})
+
+
 def benchmark() -> Plan:
     plan = plans.load(None)
     named = {"language.contamination": CheckPlan(params={"file": str(Path(__file__).with_name("benchmark.csv"))})}
@@ -192,7 +203,10 @@ def benchmark() -> Plan:
 
 def declared(kind: str) -> dict[str, Any]:
     """What only somebody's word makes possible: legitimate factors, the columns of a law, a benchmark's file."""
-    said = {"ordinary": {"plan": local_law(), "base": np.array([0, 1] * 200)}, "texts": {"plan": benchmark()}}
+    said = {
+        "ordinary": {"plan": ranked(local_law()), "base": np.array([0, 1] * 200), "features": users(40)},
+        "texts": {"plan": benchmark()},
+    }
     return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | said.get(kind, {})
 
 
@@ -261,6 +275,10 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "columns of Local Law 144": lambda: ordinary() | {"plan": local_law()},
     "columns of Local Law 144 with nobody known": lambda: ordinary() | {"groups": {"sex": [None] * 400, "region": ["a", None] * 200}, "plan": local_law()},
     "columns of Local Law 144 and a quantity": lambda: quantity() | {"groups": {"sex": ["f", "m"] * 200, "region": ["a", "a", "b", None] * 100}, "plan": local_law()},
+    "lists": lambda: ordinary() | {"features": users(40), "plan": ranked(plans.load(None))},
+    "lists of one row": lambda: ordinary() | {"features": users(400), "plan": ranked(plans.load(None))},
+    "lists without positives": lambda: without_positives() | {"features": users(40), "plan": ranked(plans.load(None))},
+    "lists of which nothing is defined": lambda: undefined_but(0, ordinary()) | {"features": users(40), "plan": ranked(plans.load(None))},
     "a smaller model of several classes": lambda: several() | {"base": np.array([-1, 0, 1, 2] * 100)},
     "hostile names": lambda: ordinary() | {"groups": {"se{x}": ["{n:count}", "<b>\"'"] * 200}, "classes": ["{0}", "{"], "positive": "{", "favourable": ["{"]},
 }  # fmt: skip

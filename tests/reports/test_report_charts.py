@@ -68,7 +68,8 @@ def test_a_drawing_is_only_lines_and_text_with_its_words() -> None:
     assert root.get("role") == "img"
     assert root.get("aria-label") == chart.alt
     assert {e.tag for e in root.iter()} <= TAGS
-    assert {a for e in root.iter() for a in e.attrib} <= ATTRIBUTES | {"role", "aria-label"}
+    assert {a for e in root.iter() for a in e.attrib} <= ATTRIBUTES | {"role", "aria-label", "class"}
+    assert {e.get("class") for e in root.iter()} <= {None, "tick"}
     assert all(e.get("id", "c7-").startswith("c7-") for e in root.iter())
     assert IMG in [e.text for e in root.iter("text")]
 
@@ -135,7 +136,9 @@ def test_n_is_of_the_group_alone() -> None:
         finding("x.y", "xauc", both, a), finding("x.y", "other", both, a, compare="difference", against=b),
     ]  # fmt: skip
     rows = rows_of(piece("x.y", "Title", "Summary", found))
-    assert [rows.get(f.key) for f in found] == [100, 100, 100, 100, None, None]
+    assert [rows.get(f.key) for f in found] == [
+        (100, "findings[0].estimate.n"), (100, "findings[0].estimate.n"), (100, "findings[2].estimate.n"), (100, "findings[2].estimate.n"), None, None,
+    ]  # fmt: skip
 
 
 def test_a_value_of_two_columns_has_the_colour_of_its_own() -> None:
