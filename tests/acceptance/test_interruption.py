@@ -82,6 +82,7 @@ def test_resume_takes_nothing_else_and_knows_finished_and_foreign_folders(user: 
 
 def test_an_interrupt_names_the_line_that_resumes(user: User, model: tuple[str, str]) -> None:
     folder = user.folder / "interrupted"
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where whoever started the tests ignores it, the audit would too
     process = user.start("audit.run", model[0], "--no-log", "--sample", "300", *FEW, "--out", "interrupted")
     while not (folder / ".journal" / "scoring.json").exists() and process.poll() is None:
         time.sleep(0.01)
