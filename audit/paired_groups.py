@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.measure import value
 from audit.result import Estimate, Message, Slice, Test
-from audit.text import message
+from audit.text import message, who
 
 if TYPE_CHECKING:
     from audit.context import Context
@@ -58,3 +58,16 @@ def worst(found: Iterable[Measurement]) -> tuple[Slice, Estimate, int] | None:
         return None
     slice_, estimate = max(drops, key=lambda drop: drop[1].value)
     return slice_, estimate, len(drops)
+
+
+def beyond(said: Message, found: Sequence[Measurement]) -> Message:
+    """The sentence about everybody, followed by the group that loses most beyond that; alone where no group could be measured."""
+    if (most := worst(found)) is None:
+        return said
+    slice_, e, groups = most
+    if e.value <= 0:
+        return message("{said} No group loses more than everybody.", said=said)
+    return message(
+        "{said} It falls most beyond that for {group}: {excess:points} points more ({level:percent} interval {low:points} to {high:points}, widened for {tests:count} groups).",
+        said=said, group=who(slice_), excess=e.value, low=e.low, high=e.high, level=e.level, tests=groups,
+    )  # fmt: skip

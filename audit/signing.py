@@ -65,11 +65,10 @@ def sign(said: Json, key: Ed25519PrivateKey) -> Json:
 
 def signer(envelope: object) -> str | None:
     """The key id that an envelope names: a hint, which proves nothing; None where it names none."""
-    try:
-        named = envelope["signatures"][0]["keyid"]  # type: ignore[index]
-    except (KeyError, IndexError, TypeError):
-        return None
-    return named if isinstance(named, str) else None
+    match envelope:
+        case {"signatures": [{"keyid": str(named)}, *_]}:
+            return named
+    return None
 
 
 def read(envelope: object) -> Json:

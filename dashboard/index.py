@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from audit.result import AuditResult
@@ -83,7 +84,7 @@ class Index:
                 recalled = self._recall(table)
                 with self._lock:
                     self._known = recalled
-            for source in (*local(self.root), *stored(self.uri, problems.append)):
+            for source in chain(local(self.root), stored(self.uri, problems.append)):
                 if not threading.main_thread().is_alive():
                     return  # the server ends
                 seen.add(source.name)

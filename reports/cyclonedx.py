@@ -10,7 +10,22 @@ from collections.abc import Iterator
 from audit.result import AuditResult, Finding, Question
 from reports.asked import ALONE, Asked, asked
 from reports.obligations.catalogue import Framework
-from reports.records import Json, Judged, digits, dumps, explained, finished, identity, judged, line, moment, outcome, pruned
+from reports.records import (
+    DATA_DIGEST,
+    FILE_DIGEST,
+    Json,
+    Judged,
+    digits,
+    dumps,
+    explained,
+    finished,
+    identity,
+    judged,
+    line,
+    moment,
+    outcome,
+    pruned,
+)
 from reports.view import UNSTATED, answered_text, context_of, family_of, limits, not_run, source_text, waiver_text, words_of
 from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
 
@@ -26,8 +41,6 @@ STANDARD = mark("Deciding questions of the audit's plan")
 STANDARD_SAID = mark("What this audit's plan asks before it gives a verdict. It is no law and no standard of another body.")
 EVALUATION = mark("The data on which the model was audited.")
 TRAINING = mark("The data on which the model was trained, as logged or named; not audited by themselves.")
-DATA_DIGEST = mark("SHA-256 of the file; of several files, of their sorted list with the SHA-256 of each.")
-FILE_DIGEST = mark("SHA-256 of the sorted list of its files with the SHA-256 of each.")
 SAME_SCORE = mark("1: it passes; 0: it fails. What is open has no score. It is not a degree of compliance with any law.")
 
 

@@ -16,6 +16,8 @@ from reports.marked import text
 from reports.metrics import metric_name
 from reports.obligations.catalogue import Framework
 from reports.records import (
+    DATA_DIGEST,
+    FILE_DIGEST,
     NAMESPACE,
     Json,
     Judged,
@@ -47,8 +49,6 @@ STATES_SAID = mark(
 )
 MODEL = mark("The audited model.")
 TOOL = mark("The program that made this audit.")
-FILE_DIGEST = mark("SHA-256 of the sorted list of its files with the SHA-256 of each.")
-DATA_DIGEST = mark("SHA-256 of the file; of several files, of their sorted list with the SHA-256 of each.")
 PLAN_DIGEST = mark("SHA-256 of the plan as resolved, in canonical form (RFC 8785); the plan stands in audit.json.")
 DOCUMENT_DIGEST = mark(
     "The document that this file is drawn from. The digest is that of what a repeated audit gives again, in canonical form (RFC 8785)."

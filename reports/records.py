@@ -13,11 +13,14 @@ from uuid import NAMESPACE_URL, uuid5
 from audit.errors import AuditError
 from audit.result import AuditResult, CheckResult, Finding, Waiver
 from reports.view import reason_text, sentence, state_of_finding
-from reports.words import Speaker, clean
+from reports.words import Speaker, clean, mark
 
 #: The namespace of our own properties in formats that ask for one; a name, not an address.
 NAMESPACE = "urn:witnessmark:audit"
 Json = dict[str, Any]
+#: What the digests of the document are digests of.
+FILE_DIGEST = mark("SHA-256 of the sorted list of its files with the SHA-256 of each.")
+DATA_DIGEST = mark("SHA-256 of the file; of several files, of their sorted list with the SHA-256 of each.")
 
 
 @dataclass(frozen=True)

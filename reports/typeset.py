@@ -57,7 +57,7 @@ def helped() -> set[int]:
 def drawable() -> frozenset[int]:
     """Code points that the fonts of a page can draw."""
     import pylopdf_fonts_zh_cn as package
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont
 
     with TTFont(package.sans_path(), lazy=True) as font:
         return frozenset(font.getBestCmap()) | helped() | set(map(ord, "\u200b\n\t"))

@@ -110,12 +110,10 @@ def family(document: AuditResult, say: Speaker) -> None:
     worst = min(range(len(cells)), key=lambda i: cells[i].look.rank)
     labels = {n: f"{c.look.sign} {say.name(n, FAMILIES)}" for n, c in zip(names, cells, strict=True)}
     st.divider()
-    picked = (
-        st.segmented_control(say.t("Family"), names, default=names[worst], format_func=labels.__getitem__, key="family") or names[worst]
-    )
+    asked = st.segmented_control(say.t("Family"), names, default=names[worst], format_func=labels.__getitem__, key="family") or names[worst]
     palette = Palette(document)
     for i, check in enumerate(document.checks):
-        if family_of(check.info.id) == picked:
+        if family_of(check.info.id) == asked:
             one_check(check, i, palette, say)
 
 

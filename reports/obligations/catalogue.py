@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -251,9 +251,9 @@ def planned(ids: list[str]) -> None:
         )
 
 
-def near(name: str, known: object) -> str:
+def near(name: str, known: Iterable[str]) -> str:
     """Names like this one, for a message; the first few where none is."""
-    names = sorted(map(str, known))  # type: ignore[call-overload]
+    names = sorted(known)
     return " or ".join(difflib.get_close_matches(name, names, 3, 0.5) or names[:12])
 
 

@@ -9,6 +9,7 @@ from reports.blocks import Block, Heading, Items, Note, Paper, Paragraph, Runs, 
 from reports.obligations import ll144
 from reports.obligations.catalogue import Framework
 from reports.obligations.dossier import Dossier, attested_text, backing_text
+from reports.obligations.evidence import Ref
 from reports.obligations.facts import FACTS, fact
 from reports.obligations.statements import LOOKS, Statement, tally
 from reports.obligations.timing import Timing, timing_text
@@ -180,13 +181,13 @@ def item(d: Dossier, s: Statement) -> list[Block]:
     return [*blocks, *(Note(attested_text(d, a)) for a in (*s.attested, *s.other))]
 
 
-def _checks(d: Dossier, refs: tuple[object, ...]) -> Runs:
+def _checks(d: Dossier, refs: tuple[Ref, ...]) -> Runs:
     """The checks behind a sentence, by name, each with its verdict."""
     named = []
     for i, check in enumerate(d.document.checks):
-        ref = next((r for r in refs if getattr(r, "check", "") == check.info.id), None)
+        ref = next((r for r in refs if r.check == check.info.id), None)
         if ref is not None and check.status == "completed":
-            look = VERDICTS[ref.look]  # type: ignore[attr-defined]
+            look = VERDICTS[ref.look]
             named.append(Said(f"{d.say.stored(check.info.title, None)} {look.sign}", f"checks[{i}].info.title"))
     if not named:
         return ()

@@ -115,6 +115,14 @@ def backing(document: AuditResult, kind: EvidenceKind) -> Backing:
     return Backing(kind, "gap", "elsewhere", ())  # a signature, a log of operation, a person's word: none of them is in the document
 
 
+#: Verdicts of which one decides for a kind of evidence, the first that is there.
+DECIDE: dict[str, tuple[Backed, Why]] = {
+    "rejected": ("does_not_support", "rejected"),
+    "fail": ("does_not_support", "judged"),
+    "inconclusive": ("inconclusive", "open"),
+}
+
+
 def _of_checks(document: AuditResult, kind: EvidenceKind, source: Source) -> Backing:
     wanted = (*source.first, *source.further)
     found = [(i, c) for i, c in enumerate(document.checks) if c.info.id in wanted and (source.of is None or c.status != "completed" or any(map(source.of, c.findings)))]  # fmt: skip
@@ -128,13 +136,9 @@ def _of_checks(document: AuditResult, kind: EvidenceKind, source: Source) -> Bac
     refs = tuple(ref for i, c, verdict in spoken for ref in _refs(i, c, verdict, source))
     verdicts = {verdict for _, _, verdict in spoken}
     first = {verdict for _, c, verdict in spoken if c.info.id in source.first}
-    for verdict, state, why in (
-        ("rejected", "does_not_support", "rejected"),
-        ("fail", "does_not_support", "judged"),
-        ("inconclusive", "inconclusive", "open"),
-    ):
+    for verdict, (state, why) in DECIDE.items():
         if verdict in verdicts:
-            return Backing(kind, state, why, refs)  # type: ignore[arg-type]
+            return Backing(kind, state, why, refs)
     if "pass" in first:
         return Backing(kind, "supports", "judged", refs)
     return Backing(kind, "inconclusive", "no_criterion", refs)

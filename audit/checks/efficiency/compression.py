@@ -98,8 +98,8 @@ def _positives(joint: Joint) -> Pair:
 
 
 def _said(found: list[Measurement], both: Rows, uri: str, method: str) -> Message:
-    from audit.paired_groups import worst
-    from audit.text import message, who
+    from audit.paired_groups import beyond
+    from audit.text import message
 
     (whole,) = [m.estimate for m in found if m.metric == "accuracy_change" and not m.slice]
     if whole is None:
@@ -108,12 +108,4 @@ def _said(found: list[Measurement], both: Rows, uri: str, method: str) -> Messag
         "Against {uri}, which it was made from ({method}), accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
         uri=uri, method=message(WAYS[method]) if method in WAYS else message(OTHERWISE), change=whole.value, low=whole.low, high=whole.high, level=whole.level, n=whole.n,
     )  # fmt: skip
-    if (most := worst(found)) is None:
-        return said
-    slice_, e, groups = most
-    if e.value <= 0:
-        return message("{said} No group loses more than everybody.", said=said)
-    return message(
-        "{said} It falls most beyond that for {group}: {excess:points} points more ({level:percent} interval {low:points} to {high:points}, widened for {tests:count} groups).",
-        said=said, group=who(slice_), excess=e.value, low=e.low, high=e.high, level=e.level, tests=groups,
-    )  # fmt: skip
+    return beyond(said, found)

@@ -171,8 +171,8 @@ def _table(groups: list[Group], found: list[Measurement]) -> Evidence:
 
 
 def _said(found: list[Measurement], task: SourceTask) -> Message:
-    from audit.paired_groups import worst
-    from audit.text import message, who
+    from audit.paired_groups import beyond
+    from audit.text import message
 
     e = found[0].estimate
     assert e is not None, "rows are left, so their change is defined"
@@ -180,12 +180,4 @@ def _said(found: list[Measurement], task: SourceTask) -> Message:
         "On {n:count} rows of the source task, against {base}, accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}).",
         n=e.n, base=task.base if task.path else message("the model before fine-tuning"), change=e.value, level=e.level, low=e.low, high=e.high,
     )  # fmt: skip
-    if (most := worst(found)) is None:
-        return said
-    slice_, drop, groups = most
-    if drop.value <= 0:
-        return message("{said} No group loses more than everybody.", said=said)
-    return message(
-        "{said} It falls most beyond that for {group}: {excess:points} points more ({level:percent} interval {low:points} to {high:points}, widened for {tests:count} groups).",
-        said=said, group=who(slice_), excess=drop.value, low=drop.low, high=drop.high, level=drop.level, tests=groups,
-    )  # fmt: skip
+    return beyond(said, found)
