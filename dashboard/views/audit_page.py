@@ -48,7 +48,7 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
     for start in range(0, len(screen.families), 3):
         for column, item in zip(st.columns(3), screen.families[start : start + 3], strict=False):
             with column, st.container(border=True):
-                st.markdown(f"**{say.t(FAMILIES[family])}**" if (family := item.anchor.removeprefix("family-")) in FAMILIES else "")
+                show.title(say.name(item.anchor.removeprefix("family-"), FAMILIES))
                 show.flag(item.look, say)
                 show.plain(item.detail)
                 for line in item.open:

@@ -66,10 +66,10 @@ def told(found: Comparison, say: Speaker) -> None:
     if not found.findings:
         show.plain(say.t("No deciding or warning finding fails in either audit."))
     for finding in found.findings[:MOST_FINDINGS]:
-        state, text = st.columns([1, 5])
-        with state:
+        left, right = st.columns([1, 5])
+        with left:
             show.flag(STATES[finding.state], say)
-        with text:
+        with right:
             show.plain(finding_text(finding, say))
     st.subheader(say.t("What changed"))
     show.plain(screen_note(found, say))

@@ -1,5 +1,7 @@
 """Who is treated how: stored comparisons by group and metric, and what another cutoff would give each group."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from audit.result import AuditResult, CheckResult
@@ -93,7 +95,7 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
     price, level = costs(document), float(document.plan.get("audit", {}).get("level", 0.95))
     now, before = one.at(edge, level, price), one.at(start, level, price)
     colours = Palette(document).named([g.group for g in now])
-    titles = [
+    titles: list[tuple[str, Callable[[AtCutoff], Rate]]] = [
         (say.t("Who gets the favourable decision"), lambda g: g.selection),
         (say.t("Of those with the event, how many are decided for it"), lambda g: g.true_positive),
         (say.t("Of those without the event, how many are decided for it"), lambda g: g.false_positive),
