@@ -141,6 +141,14 @@ def folder_of(entry: Entry, scratch: Path) -> Path:
     return Path(_client(uri).download_artifacts(run, f"{ARTIFACTS}/audit.json", str(place))).parent
 
 
+def whole_folder_of(entry: Entry, scratch: Path) -> Path:
+    """The audit's folder with every file that lies in it: its own, or a copy in `scratch`."""
+    if entry.run is None:
+        return Path(entry.where)
+    uri, run = entry.run
+    return Path(_client(uri).download_artifacts(run, ARTIFACTS, str(scratch)))
+
+
 def local(root: Path) -> Iterator[Source]:
     """The folders under `audits/` that hold a document."""
     for path in sorted(root.glob("audits/*/audit.json")):

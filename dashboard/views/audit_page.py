@@ -3,7 +3,7 @@
 import streamlit as st
 
 from audit.result import AuditResult, CheckResult
-from dashboard import show
+from dashboard import documents, show
 from dashboard.picking import picked
 from dashboard.store import Entry
 from reports.figures import Palette, figures
@@ -122,5 +122,6 @@ chosen = picked(say)
 if chosen is not None:
     entry, document = chosen
     first(entry, first_screen(document, say), say)
+    documents.offer(entry, document, say)
     if document.checks:
         family(document, say)

@@ -193,3 +193,15 @@ def test_each_check_says_what_it_does_not_show_and_how_reliable_it_is(app: AppTe
     whole = len(at.expander)
     at.text_input[0].set_value("fairness.group").run()
     assert 0 < len(at.expander) < whole
+
+
+@pytest.mark.parametrize("edition", ["internal", "public"])
+def test_every_document_is_offered(app: AppTest, edition: str) -> None:
+    from reports.formats import FORMATS
+
+    at = app.run().switch_page("views/audit_page.py").run()
+    next(r for r in at.radio if r.label == "Edition").set_value(edition).run()
+    assert not at.exception
+    names = [b.label for b in at.get("download_button")]
+    assert len(names) == len(FORMATS) - (edition == "public"), "what holds the whole document is not offered as public"
+    assert names[0] == "Full report, for a browser · HTML"

@@ -1,0 +1,71 @@
+"""The documents of an audit, made when they are asked for and from the same code as `python -m reports.generate`."""
+
+from __future__ import annotations
+
+import mimetypes
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from audit.result import AuditResult
+from dashboard import show
+from dashboard.store import Entry, whole_folder_of
+from reports.formats import FORMATS
+from reports.words import Speaker, mark
+from reports.write import EDITIONS, file_name
+
+TITLES = {
+    "html": mark("Full report, for a browser"),
+    "pdf": mark("Full report, for print"),
+    "summary": mark("Summary of two pages"),
+    "markdown": mark("Report as text"),
+    "model-card": mark("Model card"),
+    "datasheet": mark("Datasheet of the data"),
+    "oscal": mark("OSCAL assessment results"),
+    "sarif": mark("SARIF findings, for code scanning"),
+    "cyclonedx": mark("CycloneDX bill of materials"),
+    "junit": mark("JUnit test results"),
+    "evidence": mark("Everything, to verify without us"),
+}
+NAMES = {"internal": mark("internal"), "public": mark("public, small groups withheld")}
+PAPERS = {"a4": "A4", "letter": "Letter"}
+
+
+def offer(entry: Entry, document: AuditResult, say: Speaker) -> None:
+    """A button for each format, in a language and an edition that the reader chooses."""
+    with st.expander(say.t("Documents to download")):
+        left, middle, right = st.columns(3)
+        with left:
+            lang = st.radio(
+                say.t("Language of the document"),
+                list(show.LANGUAGES),
+                index=list(show.LANGUAGES).index(say.lang),
+                format_func=show.LANGUAGES.__getitem__,
+                horizontal=True,
+            )
+        with middle:
+            edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True)
+        with right:
+            paper = st.radio(say.t("Paper"), list(PAPERS), format_func=PAPERS.__getitem__, horizontal=True)
+        offered = [n for n, kind in FORMATS.items() if not (kind.whole and edition == "public")]
+        with st.container(horizontal=True):
+            for name in offered:
+                kind = FORMATS[name]
+                make = partial(_pack, entry, document) if kind.whole else partial(kind.render, document, lang, edition, paper)
+                button(say.t(TITLES[name]), file_name(name, "en" if kind.whole else lang, edition), make, f"document-{name}")
+        show.plain(say.t("Each is made from the stored audit when you ask for it."))
+
+
+def button(title: str, name: str, make: Callable[[], bytes], key: str) -> None:
+    """A download made at the click; `name` is the file's."""
+    label = f"{title} · {Path(name).suffix[1:].upper()}"
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    st.download_button(label, make, file_name=name, mime=kind, key=key, on_click="ignore")
+
+
+def _pack(entry: Entry, document: AuditResult) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="witnessmark-audit-") as scratch:
+        return FORMATS["evidence"].pack(whole_folder_of(entry, Path(scratch)), document, [])
