@@ -8,12 +8,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import streamlit as st
 
+from dashboard import access
 from dashboard.show import choose_language
 
 st.set_page_config(page_title="Witnessmark", page_icon="🔎", layout="wide")
 say = choose_language()
 # The folder is not called pages: Streamlit would run its files on a deep link before this navigation is known.
-st.navigation(
+page = st.navigation(
     [
         st.Page("views/models.py", title=say.t("Models"), default=True),
         st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
@@ -23,4 +24,7 @@ st.navigation(
         st.Page("views/checks_page.py", title=say.t("About the checks"), url_path="checks"),
     ],
     position="top",
-).run()
+)
+access.admit()
+access.opened(page=page.url_path or "models")
+page.run()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import show
+from dashboard import access, show
 from dashboard.store import Entry
 from reports.words import Speaker, clean
 
@@ -30,6 +30,7 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
     with st.container(width=420):
         key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=lambda k: name(by_key[k]))
     st.query_params["audit"] = key
+    access.opened(audit=key, document=by_key[key].head.digest)
     try:
         return by_key[key], show.document(by_key[key])
     except Exception as error:  # a store that went away says it in its own way

@@ -5,11 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from streamlit import config
 
 sys.path.append(str(Path(__file__).parent.parent / "reports"))
+
+
+@pytest.fixture(autouse=True)
+def _this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a page that runs without a server cannot know: the shipped configuration's address, and that the reader sits here."""
+    monkeypatch.setattr("dashboard.access.asked_from", lambda: (None, {}))
+    before = config.get_option("server.address")
+    config.set_option("server.address", "127.0.0.1")
+    yield
+    config.set_option("server.address", before)
 
 
 @pytest.fixture
