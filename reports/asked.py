@@ -60,7 +60,7 @@ def _asked(dossier: Dossier, s: Statement) -> Asked:
     return Asked(
         statement=s,
         title=s.control.called(say.lang),
-        requirement=s.control.asks(say.lang),
+        requirement=s.control.required(say.lang),
         told=say.sentences([verdict, *backed, timing_text(s.timing, dossier.as_of, say)]),
         checks=tuple(dict.fromkeys(c.info.id for c in checks)),
         keys=tuple(dict.fromkeys(keys)),

@@ -35,7 +35,8 @@ JOULES_PER_KWH = 3_600_000
 SHOWN = ("performance.overall", "performance.groups", "calibration.overall", "calibration.groups", "fairness.group")
 SUPPORTED = mark("The evidence supports it: {question}")
 NOT_SUPPORTED = mark("The evidence does not support it: {question}")
-CLEAR: dict[str, str] = {"supports": SUPPORTED, "does_not_support": NOT_SUPPORTED}
+MEASURED = mark("It was measured, which is what is asked for; a result of it fails: {question}")
+CLEAR: dict[str, str] = {"supports": SUPPORTED, "measured": MEASURED, "does_not_support": NOT_SUPPORTED}
 PARAPHRASED = mark("Paraphrased; a section is exact to the version that is named.")
 STANDARD = mark("Deciding questions of the audit's plan")
 STANDARD_SAID = mark("What this audit's plan asks before it gives a verdict. It is no law and no standard of another body.")
@@ -241,7 +242,7 @@ def answer_to(document: AuditResult, a: Asked) -> Json:
     state, ref = a.statement.state, identity(document, "claim", a.statement.control.id)
     return {
         "requirement": identity(document, "requirement", a.statement.control.id),
-        "claims": [ref] if state == "supports" else [],
+        "claims": [ref] if state in ("supports", "measured") else [],
         "counterClaims": [ref] if state == "does_not_support" else [],
         "conformance": {"rationale": a.told},
     }

@@ -39,7 +39,10 @@ from reports.words import LOOKS, Speaker, clean, mark
 VERSION = "1.2.2"
 #: What a verdict is in OSCAL: state and reason.
 SATISFIED, FAILED, OTHER = ("satisfied", "pass"), ("not-satisfied", "fail"), ("not-satisfied", "other")
-STATES = {"pass": SATISFIED, "supports": SATISFIED, "fail": FAILED, "does_not_support": FAILED}
+STATES = {
+    "pass": SATISFIED, "supports": SATISFIED, "fail": FAILED, "does_not_support": FAILED,
+    "measured": ("satisfied", "other"),  # it asks only that it be measured; that a result fails stands in its property and its text
+}  # fmt: skip
 REVIEWED = mark(
     "The deciding questions of the audit's plan and its checks. Excluded are checks that were not run; they are neither satisfied nor not satisfied."
 )

@@ -25,6 +25,7 @@ Token = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]{0,79}$")]
 Sentence = Annotated[str, Field(min_length=1, max_length=4000)]
 Confidence = Literal["high", "medium", "low"]
 Kind = Literal["measured", "attested", "mixed"]
+Asks = Literal["measurement", "record", "result"]
 LegalForce = Literal[
     "binding", "binding_future", "binding_trial", "binding_plus_standard", "binding_federal_institutions", "guideline_in_flux",
     "supervisory_guidance", "guidance", "voluntary", "voluntary_certifiable", "practice",
@@ -74,6 +75,9 @@ class Amendment(Part):
 class Control(Part):
     """One thing that is asked for. `measured`: evidence of the audit alone can back it; `attested`: only a named person can assert it.
 
+    `asks` is what has to be there. `measurement`: that it was measured, tested or assessed, and reported; `record`: that it was written down and kept.
+    Either is backed by what was measured, whatever came of it. `result`: that something is so, or is done; a check that fails does not support that.
+
     `facts` are places in `audit.json` that hold what was declared of it (the keys of `dossier.FACTS`).
     """
 
@@ -82,8 +86,9 @@ class Control(Part):
     title: Sentence
     title_zh: Sentence
     requirement: Sentence
-    requirement_zh: Sentence | None = None
+    requirement_zh: Sentence
     kind: Kind
+    asks: Asks = "result"
     evidence: list[EvidenceKind] = Field(min_length=1)
     facts: list[str] = []
     roles: list[Token] = []
@@ -104,9 +109,8 @@ class Control(Part):
     def called(self, lang: str) -> str:
         return self.title_zh if lang == "zh" else self.title
 
-    def asks(self, lang: str) -> str:
-        """The requirement; in English where nobody has put it into Chinese."""
-        return self.requirement_zh if lang == "zh" and self.requirement_zh else self.requirement
+    def required(self, lang: str) -> str:
+        return self.requirement_zh if lang == "zh" else self.requirement
 
 
 class Document(Part):

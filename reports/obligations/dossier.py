@@ -10,7 +10,7 @@ from audit.result import AuditResult
 from reports.blocks import Runs, runs
 from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import EvidenceKind, Framework
-from reports.obligations.evidence import Backing
+from reports.obligations.evidence import Backed, Backing, Why
 from reports.obligations.statements import Statement, applies, statements
 from reports.said import Said
 from reports.words import Speaker, clean, mark
@@ -89,13 +89,18 @@ def backing_text(d: Dossier, b: Backing) -> Runs:
         return runs(say, "{kind}: an audit looks once; records of operation are not part of it.", kind=kind)
     if b.why == "recorded" and b.kind == "lineage":
         return runs(say, "{kind}: digests of model, data and plan, and the packages, are in the document.", kind=kind)
-    told = {
+    told: dict[tuple[Backed, Why], str] = {
         ("supports", "judged"): say.t("{kind}: measured, and within the limits that were set.", kind=kind),
         ("does_not_support", "judged"): say.t("{kind}: measured, and beyond a limit that was set.", kind=kind),
         ("does_not_support", "rejected"): say.t("{kind}: the evidence failed its own tests and is rejected.", kind=kind),
         ("inconclusive", "open"): say.t("{kind}: measured; whether it is within the limits that were set is open.", kind=kind),
         ("inconclusive", "no_criterion"): say.t("{kind}: measured; no limit was set, so a person has to judge it.", kind=kind),
         ("gap", "not_asked"): say.t("{kind}: nothing in this audit measures it.", kind=kind),
+        ("supports", "beyond"): say.t("{kind}: measured and reported, which is what is asked for; a result of it fails: it lies beyond a limit that was set.", kind=kind),
+        ("supports", "open"): say.t("{kind}: measured and reported, which is what is asked for; whether it is within the limits that were set is open.", kind=kind),
+        ("supports", "no_criterion"): say.t("{kind}: measured and reported, which is what is asked for; no limit was set.", kind=kind),
+        ("supports", "runs_code"): say.t("{kind}: recorded, which is what is asked for; loading it runs code that comes with it.", kind=kind),
+        ("inconclusive", "partly"): say.t("{kind}: measured in part; the check that answers it first was not run.", kind=kind),
         ("supports", "recorded"): say.t("{kind}: nothing of it runs when it is loaded; it is only data.", kind=kind),
         ("inconclusive", "runs_code"): say.t("{kind}: loading it runs code that comes with it.", kind=kind),
     }  # fmt: skip

@@ -29,7 +29,11 @@ CONFIDENCE = {
     "high": mark("high: the text itself was read, or a faithful copy"), "medium": mark("medium: secondary sources that agree"),
     "low": mark("low: general knowledge; check it before you rely on it"),
 }  # fmt: skip
-
+#: What counts for a control that asks for less than a result.
+ASKS = {
+    "measurement": mark("It asks that this be measured and reported; that is what counts here, whatever came of it."),
+    "record": mark("It asks that this be written down; that is what counts here, whatever it says."),
+}
 
 #: Documents that a law gives a form of their own; inside, the controls follow it.
 FORMS: dict[str, Callable[[Dossier], list[Block]]] = {"nycll144": ll144.summary}
@@ -100,7 +104,7 @@ def warnings(d: Dossier) -> list[Block]:
         Note(runs(say, "Evidence that supports a control does not make the system lawful, certified or free of faults, and this document never says so. It is no legal advice; texts of the law are paraphrased."))
     )  # fmt: skip
     found.append(
-        Note(runs(say, "A control that asks only that something be measured or written down is shown as not supported too where what was measured lies beyond a limit: read what answers it before concluding that it was not done."))
+        Note(runs(say, "Some controls ask only that something be measured or written down: that it was is what supports them, and a result that fails is named beside it. It does not make the result good."))
     )  # fmt: skip
     return found
 
@@ -165,8 +169,10 @@ def item(d: Dossier, s: Statement) -> list[Block]:
     blocks: list[Block] = [
         Heading(3, name, "control-" + c.id),
         Paragraph((d.law(when, c.id),) if when else (), look=LOOKS[s.state]),
-        Paragraph((d.law(c.asks(say.lang), c.id),), lead=Said(say.t("Asked for"))),
+        Paragraph((d.law(c.required(say.lang), c.id),), lead=Said(say.t("Asked for"))),
     ]
+    if c.asks in ASKS and s.backings:
+        blocks.append(Note(runs(say, ASKS[c.asks])))
     if c.confidence is not None and c.confidence != "high":
         blocks.append(Note((Said(say.pair(say.t("How well the text is known"), say.t(CONFIDENCE[c.confidence]))),)))
     declared = [(name, fact(d.document, name, say)) for name in c.facts]

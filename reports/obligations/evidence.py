@@ -3,21 +3,26 @@
 A check that fails, or whose evidence was rejected, does not support; one that is open leaves it open; one that passes supports. What was measured
 and held against no criterion is recorded and supports nothing by itself: somebody has to say what it should have been. What no check answers is
 a gap, with the reason. Every backing names the places in `audit.json` that it rests on.
+
+That is so where a result is asked for. Where a control asks only that something be measured or written down (`as_asked`), having measured it is
+what supports, whatever came of it; a result beyond a limit is said beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from audit.result import AuditResult, CheckResult, Finding
-from reports.obligations.catalogue import EvidenceKind
+from reports.obligations.catalogue import Asks, EvidenceKind
 from reports.view import state_of
 from reports.words import LOOKS
 
 Backed = Literal["supports", "does_not_support", "inconclusive", "gap"]
-Why = Literal["judged", "rejected", "open", "no_criterion", "not_run", "not_asked", "recorded", "not_recorded", "runs_code", "elsewhere"]
+Why = Literal[
+    "judged", "rejected", "open", "no_criterion", "not_run", "not_asked", "recorded", "not_recorded", "runs_code", "elsewhere", "beyond", "partly",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,13 @@ class Ref:
 
 @dataclass(frozen=True)
 class Backing:
-    """What the audit has of one kind of evidence."""
+    """What the audit has of one kind of evidence; `whole` is False where none of the checks that answer for it first was among those that ran."""
 
     kind: EvidenceKind
     state: Backed
     why: Why
     refs: tuple[Ref, ...]
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,22 @@ def _of_checks(document: AuditResult, kind: EvidenceKind, source: Source) -> Bac
     first = {verdict for _, c, verdict in spoken if c.info.id in source.first}
     for verdict, (state, why) in DECIDE.items():
         if verdict in verdicts:
-            return Backing(kind, state, why, refs)
+            return Backing(kind, state, why, refs, bool(first))
     if "pass" in first:
         return Backing(kind, "supports", "judged", refs)
-    return Backing(kind, "inconclusive", "no_criterion", refs)
+    return Backing(kind, "inconclusive", "no_criterion", refs, bool(first))
+
+
+def as_asked(b: Backing, asks: Asks) -> Backing:
+    """What a backing comes to for a control: where it asks only for a measurement or a record, that it was made is what counts.
+
+    Evidence that was rejected is no measurement, and what no check measured stays a gap.
+    """
+    if asks == "result" or b.state == "gap" or b.why in ("rejected", "not_recorded"):
+        return b
+    if not b.whole:
+        return replace(b, state="inconclusive", why="partly")
+    return replace(b, state="supports", why="beyond" if b.state == "does_not_support" else b.why)
 
 
 def _verdict(check: CheckResult, source: Source) -> str:

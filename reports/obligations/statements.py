@@ -2,6 +2,7 @@
 
 Pure: the same document, framework, day and attestations give the same statements. A statement never says that anything is compliant. A named
 person's word never outweighs evidence that does not support; it can answer what was measured against no criterion, and what nobody measured.
+A control that asks only for a measurement or a record is `measured` where that was made and a result of it fails: never a plain support.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from typing import Literal
 from audit.result import AuditResult
 from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import Control, EvidenceKind, Framework
-from reports.obligations.evidence import Backing, backing
+from reports.obligations.evidence import Backing, as_asked, backing
 from reports.obligations.timing import Timing, timing
 from reports.words import Look, mark
 
-State = Literal["supports", "does_not_support", "inconclusive", "gap", "attested", "not_applicable"]
+State = Literal["supports", "measured", "does_not_support", "inconclusive", "gap", "attested", "not_applicable"]
 LOOKS: dict[State, Look] = {
     "does_not_support": Look(mark("Evidence does not support"), "✕", "fail", 0),
     "gap": Look(mark("Gap"), "○", "skipped", 1),
     "inconclusive": Look(mark("Inconclusive"), "?", "inconclusive", 2),
-    "supports": Look(mark("Evidence supports"), "✓", "pass", 3),
-    "attested": Look(mark("Attested"), "✎", "reported", 4),
-    "not_applicable": Look(mark("Not applicable"), "–", "skipped", 5),
+    "measured": Look(mark("Measured as asked; a result fails"), "✓", "inconclusive", 3),
+    "supports": Look(mark("Evidence supports"), "✓", "pass", 4),
+    "attested": Look(mark("Attested"), "✎", "reported", 5),
+    "not_applicable": Look(mark("Not applicable"), "–", "skipped", 6),
 }
 
 
@@ -62,7 +64,7 @@ def statements(
     for control in framework.controls:
         said = [a for a in attestations if a.control == control.id]
         holding, other = tuple(a for a in said if a.holds), tuple(a for a in said if not a.holds)
-        backings = tuple(backed(kind) for kind in control.evidence if kind != "human_attestation")
+        backings = tuple(as_asked(backed(kind), control.asks) for kind in control.evidence if kind != "human_attestation")
         when = timing(framework, control, as_of)
         found.append(Statement(control, _state(control, backings, holding, when), backings, holding, other, when))
     return tuple(found)
@@ -83,7 +85,7 @@ def _state(control: Control, backings: tuple[Backing, ...], attested: tuple[Atte
     if control.kind == "attested":
         return "attested"
     judged_open = any(b.state == "inconclusive" and b.why == "open" for b in backings)
-    return "inconclusive" if judged_open else "supports" if measured == "supports" else "attested"
+    return "inconclusive" if judged_open else measured if measured in ("supports", "measured") else "attested"
 
 
 def _measured(backings: tuple[Backing, ...]) -> State:
@@ -93,7 +95,9 @@ def _measured(backings: tuple[Backing, ...]) -> State:
         return "does_not_support"
     if not states or states == {"gap"}:
         return "gap"
-    return "supports" if states == {"supports"} else "inconclusive"
+    if states != {"supports"}:
+        return "inconclusive"
+    return "measured" if any(b.why == "beyond" for b in backings) else "supports"
 
 
 def tally(found: Sequence[Statement]) -> dict[State, int]:

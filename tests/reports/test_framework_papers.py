@@ -159,7 +159,7 @@ def test_own_framework_by_path(folder: Path, tmp_path: Path, capsys: pytest.Capt
     own = tmp_path / "house.yaml"
     own.write_text(
         "id: house\nname: House\nname_zh: 内部\njurisdiction: EU\nlegal_force: practice\nversion: '1'\nconfidence: high\nverified_on: 2026-11-21\n"
-        "verified: x\ncontrols:\n- {id: house.a, section: '1', title: T, title_zh: 题, requirement: R., kind: measured, evidence: [performance]}\n"
+        "verified: x\ncontrols:\n- {id: house.a, section: '1', title: T, title_zh: 题, requirement: R., requirement_zh: 要求。, kind: measured, evidence: [performance]}\n"
     )
     assert main([str(folder), "--framework", str(own)]) == 0
     assert capsys.readouterr().out.splitlines() == [str(folder / "house.html")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ confidence: high
 verified_on: 2026-11-21
 verified: by hand
 controls:
-- {id: house.a, section: '1', title: Errors, title_zh: 错误, requirement: Measure them., kind: measured, evidence: [performance]}
+- {id: house.a, section: '1', title: Errors, title_zh: 错误, requirement: Measure them., requirement_zh: 测量错误。, kind: measured, evidence: [performance]}
 """
 
 
@@ -40,8 +41,46 @@ def test_what_comes_with_the_product() -> None:
 
 def test_nothing_is_called_compliant() -> None:
     for f in built_in().values():
-        for text in (t for c in f.controls for t in (c.title, c.title_zh, c.requirement, c.requirement_zh or "")):
+        for text in (t for c in f.controls for t in (c.title, c.title_zh, c.requirement, c.requirement_zh)):
             assert not any(word in text.lower() for word in ("is compliant", "certified as", "已合规"))
+
+
+def test_what_comes_with_the_product_is_whole_in_both_languages_and_says_what_it_asks_for() -> None:
+    for path in FOLDER.glob("*.yaml"):
+        for control in yaml.safe_load(path.read_text())["controls"]:
+            texts = control["title_zh"], control["requirement_zh"]
+            assert all(re.search("[\u4e00-\u9fff]", text) for text in texts), control["id"]
+            assert control["requirement_zh"][-1] == "。", control["id"]
+            for text in texts:  # punctuation is that of Chinese; a thin space parts it from Latin letters and digits
+                assert not re.search(r"[,;?!](?!\d)|\.$|[A-Za-z0-9% ][\u4e00-\u9fff]|[\u4e00-\u9fff][A-Za-z0-9 ]", text), control["id"]
+            assert ("asks" in control) == (control["kind"] != "attested"), control[
+                "id"
+            ]  # said of each that evidence can answer, not left to a default
+
+
+@pytest.mark.parametrize(
+    ("control", "asks"),
+    [
+        ("euaia.art15_1", "result"),  # reach a suitable accuracy
+        ("euaia.art13_3b2", "measurement"),  # state the levels that were tested
+        ("euaia.art10_3", "result"),  # data are representative
+        ("euaia.art10_2f", "measurement"),  # data were examined
+        ("euaia4.p2g2", "measurement"),
+        ("nycll144.301b2", "measurement"),  # the rule has no threshold
+        ("ugesp.4D1", "result"),  # four fifths is one
+        ("nist.MEASURE-2.11", "measurement"),
+        ("nist.MEASURE-2.5", "result"),  # is demonstrated to be valid
+        ("sr26.outcome", "measurement"),
+        ("regb.9b2", "result"),
+        ("cngenai.t9.4", "result"),
+        ("cnpipl.24-1", "result"),
+        ("modelcard.4.7a", "measurement"),
+        ("datasheet.2", "record"),
+        ("gdpr.rec71", "result"),
+    ],
+)
+def test_what_a_control_asks_for(control: str, asks: str) -> None:
+    assert controls(list(built_in().values()))[control][1].asks == asks
 
 
 def test_every_kind_of_evidence_names_checks_that_exist() -> None:
@@ -60,7 +99,7 @@ def test_own_framework_is_a_file(tmp_path: Path) -> None:
     ("change", "told"),
     [
         (("id: house\n", "id: house\nid: house\n"), "'id' stands twice"),
-        (("controls:\n", "controls:\n- {id: house.a, section: '1', title: t, title_zh: t, requirement: r, kind: measured, evidence: [performance]}\n"), "control house.a stands there twice"),
+        (("controls:\n", "controls:\n- {id: house.a, section: '1', title: t, title_zh: t, requirement: r, requirement_zh: r, kind: measured, evidence: [performance]}\n"), "control house.a stands there twice"),
         (("version: '1'", "version: '1'\ncolour: red"), "at colour"),
         (("2026-11-21", "2026-13-21"), "month must be in 1..12"),
         (("[performance]", "[magic]"), "controls.0.evidence.0"),
@@ -69,6 +108,8 @@ def test_own_framework_is_a_file(tmp_path: Path) -> None:
         (("id: house\n", "id: gdpr\n"), "is one of ours"),
         (("controls:", "controls: [\x07"), "is no YAML"),
         (("kind: measured", "kind: measured, schedule: later"), "there is no schedule later"),
+        (("kind: measured", "kind: measured, asks: obedience"), "controls.0.asks"),
+        ((", requirement_zh: 测量错误。", ""), "controls.0.requirement_zh"),
     ],
 )  # fmt: skip
 def test_a_framework_that_is_none_is_refused_in_one_line(tmp_path: Path, change: tuple[str, str], told: str) -> None:

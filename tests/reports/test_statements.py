@@ -13,8 +13,10 @@ from sample import sample
 from audit.result import AuditResult, CheckResult, Criterion, Test
 from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import Control, Framework, built_in
+from reports.obligations.dossier import Dossier, backing_text
 from reports.obligations.evidence import backing
-from reports.obligations.statements import State, Statement, applies, statements, tally
+from reports.obligations.statements import LOOKS, State, Statement, applies, statements, tally
+from reports.words import Speaker
 
 TODAY = datetime.date(2026, 11, 21)
 CRITERION = Criterion(min=0.5, role="decides")
@@ -33,10 +35,11 @@ def document(*checks: CheckResult, **changes: Any) -> AuditResult:
     return sample().model_copy(update={"checks": list(checks)} | changes)
 
 
-def framework(kind: str, evidence: list[str], **fields: Any) -> Framework:
-    control = Control.model_validate(
-        {"id": "own.a", "section": "1", "title": "t", "title_zh": "t", "requirement": "r", "kind": kind, "evidence": evidence}
-    )
+def framework(kind: str, evidence: list[str], asks: str = "result", **fields: Any) -> Framework:
+    control = Control.model_validate({
+        "id": "own.a", "section": "1", "title": "t", "title_zh": "t", "requirement": "r", "requirement_zh": "r", "kind": kind, "asks": asks,
+        "evidence": evidence,
+    })  # fmt: skip
     record = {
         "id": "own",
         "name": "n",
@@ -87,6 +90,47 @@ def test_measured(checks: list[CheckResult], state: State, why: str) -> None:
     audit = document(*checks)
     one = stated(audit, framework("measured", ["performance"]))
     assert (one.state, one.backings[0].why) == (state, why)
+
+
+@pytest.mark.parametrize("asks", ["measurement", "record"])
+@pytest.mark.parametrize(
+    ("checks", "state", "why"),
+    [
+        ([], "gap", "not_asked"),
+        ([left_out(BASE)], "gap", "not_run"),
+        ([ran(BASE)], "supports", "no_criterion"),
+        ([ran(BASE, "pass")], "supports", "judged"),
+        ([ran(BASE, "inconclusive")], "supports", "open"),
+        ([ran(BASE, "fail")], "measured", "beyond"),
+        ([ran(BASE, "pass"), ran("performance.gap", "fail")], "measured", "beyond"),
+        ([left_out(BASE), ran("performance.gap", "fail")], "inconclusive", "partly"),
+        ([ran(BASE, "pass", rejected="its gates fail")], "does_not_support", "rejected"),  # that is no measurement
+    ],
+)
+def test_where_a_measurement_is_asked_for_a_failing_one_is_one(checks: list[CheckResult], state: State, why: str, asks: str) -> None:
+    one = stated(document(*checks), framework("measured", ["performance"], asks))
+    assert (one.state, one.backings[0].why) == (state, why)
+
+
+def test_a_failing_measurement_never_reads_as_plain_support() -> None:
+    asked = framework("measured", ["performance", "calibration"], "measurement")
+    both = document(ran(BASE, "pass"), ran("calibration.overall", "fail"))
+    assert stated(both, asked).state == "measured"
+    assert stated(document(ran(BASE, "fail")), asked).state == "inconclusive"  # half of it was not measured at all
+    mixed = framework("mixed", ["performance", "human_attestation"], "measurement")
+    assert stated(document(ran(BASE, "fail")), mixed).state == "inconclusive"
+    assert stated(document(ran(BASE, "fail")), mixed, word()).state == "measured"
+    words = "".join(map(str, backing_text(Dossier(both, asked, TODAY, (), Speaker("en")), stated(both, asked).backings[1])))
+    assert "a result of it fails" in words
+    assert "fails" in LOOKS["measured"].word
+
+
+def test_what_loading_runs_is_recorded_whatever_it_is() -> None:
+    audit = sample()
+    risky = audit.model_copy(update={"model": audit.model.model_copy(update={"load_risk": "code"})})
+    assert stated(risky, framework("measured", ["security_scan"], "record")).state == "supports"
+    bare = audit.model_copy(update={"model": audit.model.model_copy(update={"sha256": None})})
+    assert stated(bare, framework("measured", ["lineage"], "record")).state == "inconclusive"
 
 
 def test_support_needs_every_part() -> None:
