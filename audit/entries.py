@@ -2,7 +2,8 @@
 
 An entry is a JSON object with `document_digest`, `entry_sha256` (the SHA-256 of its canonical form without this and the signature) and, where its
 author has a key, `signed_by` (the key's id) and `signature`: the DSSE envelope of an in-toto statement whose predicate is the entry. An attestation
-also names the entry before it (`previous`), so that none can be taken out of the middle or put in another's place.
+also names the entry before it (`previous`), so that none can be taken out of the middle or put in another's place; `views.json` has the hash of the
+whole list, so that none can be taken from its end either without changing both.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ FOLLOWS = "verdict follows from the findings"
 #: What holds the whole folder, and so cannot be listed in it (reports/evidence.py).
 PACKED = ("evidence.zip", "evidence.zh.zip")
 UNREADABLE = "altered: it cannot be read"
+ENDS_EARLIER = "no later attestation taken away"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Json:
@@ -64,8 +65,11 @@ def _object(folder: Path, name: str) -> tuple[Json | None, str]:
     return (found, "") if isinstance(found, dict) else (None, UNREADABLE)
 
 
-def check(folder: Path, keys: list[Ed25519PublicKey]) -> tuple[list[Claim], Json | None]:
-    """Every claim about the folder, and its document where it can be read; an `AuditError` where it is no audit, or a newer version's."""
+def check(folder: Path, keys: list[Ed25519PublicKey], attested: str | None = None) -> tuple[list[Claim], Json | None]:
+    """Every claim about the folder, and its document where it can be read; an `AuditError` where it is no audit, or a newer version's.
+
+    `attested` is the hash of an attestation that somebody kept elsewhere: it must still stand there.
+    """
     sealed, why = _object(folder, manifest.NAME)
     document, broken = _object(folder, "audit.json")
     if why == broken == "missing" or (sealed is None and document is None):
@@ -74,14 +78,14 @@ def check(folder: Path, keys: list[Ed25519PublicKey]) -> tuple[list[Claim], Json
         )
     claims = list(_of_manifest(folder, sealed, why, keys))
     if document is None:
-        return [*_once_each(claims, (FAILED, "audit.json", broken)), *_beside(folder, sealed, {}, keys)], None
+        return [*_once_each(claims, (FAILED, "audit.json", broken)), *_beside(folder, sealed, {}, keys, attested)], None
     newer = isinstance(document.get("schema_version"), int) and document["schema_version"] > SCHEMA_VERSION
     if newer and not any(state == FAILED for state, _, _ in claims):
         told = f"schema {document['schema_version']}; this version reads {SCHEMA_VERSION}"
         raise AuditError(f"{folder} was written by a newer version ({told})", "update witnessmark and verify again")
     of_document = list(_of_document(document, sealed))
     readable = of_document[0][0] == OK
-    return [*claims, *of_document, *_beside(folder, sealed, document, keys)], document if readable else None
+    return [*claims, *of_document, *_beside(folder, sealed, document, keys, attested)], document if readable else None
 
 
 def _once_each(claims: list[Claim], claim: Claim) -> list[Claim]:
@@ -218,7 +222,7 @@ def _validity(result: AuditResult) -> Claim:
 # --- what came later, and what nothing lists -----------------------------------------------------------------------------------------------
 
 
-def _beside(folder: Path, sealed: Json | None, document: Json, keys: list[Ed25519PublicKey]) -> list[Claim]:
+def _beside(folder: Path, sealed: Json | None, document: Json, keys: list[Ed25519PublicKey], kept: str | None) -> list[Claim]:
     by_id = {key_id(k): k for k in keys}
     listed = {"audit.json", manifest.NAME, entries.VIEWS, entries.ATTESTATIONS, *((sealed or {}).get("files") or {})}
     claims, views = _entries(folder, entries.VIEWS, entries.read_views, entries.write_views)
@@ -231,8 +235,37 @@ def _beside(folder: Path, sealed: Json | None, document: Json, keys: list[Ed2551
     for number, entry in enumerate(attested, 1):
         claims.append(_attestation(number, entry, before, document, by_id))
         before = entry.get("entry_sha256")
+    claims += _ending(folder, attested, views, kept)
     paths = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     return claims + [_unlisted(path) for path in paths if path not in listed]
+
+
+def _ending(folder: Path, attested: list[Json], views: list[Json], kept: str | None) -> list[Claim]:
+    """Whether the list of attestations ends where it ended: a chain of hashes shows what is gone from its middle, and not from its end.
+
+    `views.json` has the hash of the whole list, signed where the last who attested had a key, so the list alone cannot be shortened. Who puts back
+    an older copy of both, or takes both away, is found out only by whoever kept the hash of a later attestation elsewhere.
+    """
+    found, last = [str(e.get("entry_sha256")) for e in attested], ENDS_EARLIER
+    if (folder / entries.ATTESTATIONS).exists() and all(v.get("file") != entries.ATTESTATIONS for v in views):
+        return [(FAILED, entries.ATTESTATIONS, f"{entries.VIEWS} has not its hash: an attestation may have been taken away or added")]
+    if kept is not None:
+        here = kept in found
+        told = (
+            f"{found.index(kept) + 1} of {len(found)}"
+            if here
+            else "the one that you name is not here: it was taken away, or is another audit's"
+        )
+        return [(OK if here else FAILED, last, told)]
+    if not found:
+        return []
+    return [
+        (
+            UNCHECKED,
+            last,
+            f"there are {len(found)}; compare with a hash that was kept elsewhere: --attested; the last here is {found[-1][:64]}",
+        )
+    ]
 
 
 def _unlisted(path: str) -> Claim:

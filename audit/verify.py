@@ -16,19 +16,25 @@ from audit.integrity import FAILED, OK, UNCHECKED, Claim, check
 
 
 def verify(
-    folder: Path, *, keys: list[Path] | None = None, model: str | None = None, data: str | None = None, tracking_uri: str | None = None
+    folder: Path,
+    *,
+    keys: list[Path] | None = None,
+    model: str | None = None,
+    data: str | None = None,
+    tracking_uri: str | None = None,
+    attested: str | None = None,
 ) -> list[Claim]:
-    """Every claim as (state, what, detail); `keys` are public keys of those whose signatures are expected."""
-    return _examined(folder, keys or [], model, data, tracking_uri)[0]
+    """Every claim as (state, what, detail); `keys` are public keys of those whose signatures are expected, `attested` the hash of an attestation."""
+    return _examined(folder, keys or [], model, data, tracking_uri, attested)[0]
 
 
 def _examined(
-    folder: Path, keys: list[Path], model: str | None, data: str | None, tracking_uri: str | None
+    folder: Path, keys: list[Path], model: str | None, data: str | None, tracking_uri: str | None, attested: str | None
 ) -> tuple[list[Claim], dict[str, Any] | None]:
     """The claims, and the document where it can be read."""
     from audit.signing import read_public
 
-    claims, document = check(folder, [read_public(path) for path in keys])
+    claims, document = check(folder, [read_public(path) for path in keys], attested)
     if document is None:
         return [*claims, (UNCHECKED, "model", "the document cannot be read"), (UNCHECKED, "data", "the document cannot be read")], None
     return [*claims, _model(document, model, tracking_uri), _data(document, data)], document
@@ -102,6 +108,11 @@ def main(argv: list[str] | None = None) -> int:
         metavar="PUBLIC_KEY",
         help="the signer's public key, from the signer; again for others who attested",
     )
+    parser.add_argument(
+        "--attested",
+        metavar="SHA256",
+        help="the hash of an attestation, kept elsewhere: shows whether the last ones were taken away",
+    )
     parser.add_argument("--model", metavar="URI", help="compare the model's files with those that were audited")
     parser.add_argument("--data", metavar="PATH", help="compare the data with those that were audited")
     parser.add_argument("--tracking-uri", metavar="URI")
@@ -119,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.recompute is not None and not options.model:
             raise AuditError("--recompute needs the model", "name it with --model, and the data with --data")
         keys = [Path(path) for path in options.key]
-        claims, document = _examined(Path(options.audit_dir), keys, options.model, options.data, options.tracking_uri)
+        claims, document = _examined(Path(options.audit_dir), keys, options.model, options.data, options.tracking_uri, options.attested)
         if options.recompute is not None:
             claims += _recomputed(options, document)
     except AuditError as error:

@@ -1,7 +1,8 @@
 """`python -m reports.attest AUDIT_DIR --control ID --by NAME --role ROLE --statement TEXT|FILE`: what a named person says of one control of an audit.
 
 It is appended to `attestations.jsonl` in the audit's folder, with the hash of the `audit.json` that it speaks of and that of the entry before it, signed where a key is given;
-nothing that was said before is replaced. What an entry holds stands in `reports.obligations.attestations`. To attest a framework's document as a
+nothing that was said before is replaced. `views.json` gets the hash of the whole list; the entry's own is printed, for whoever keeps it elsewhere: with
+it `audit.verify --attested` shows a list that was shortened together with `views.json`. What an entry holds stands in `reports.obligations.attestations`. To attest a framework's document as a
 whole, name the framework's id as the control. The documents show it when they are rendered again.
 """
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from audit import entries
 from audit.errors import AuditError
 from reports.generate import Parser
-from reports.obligations.attestations import MOST_BYTES, NAME, AttestedFile, Entry, read
+from reports.obligations.attestations import MEND, MOST_BYTES, NAME, AttestedFile, Entry, read
 from reports.obligations.catalogue import built_in, controls, find, near, parts
 
 if TYPE_CHECKING:
@@ -104,16 +105,41 @@ def named(text: str, option: str) -> str:
 
 
 def append(audit_dir: Path, entry: Entry, key: Ed25519PrivateKey | None) -> Path:
-    """Put an entry after those that stand there, which must be as they were written; two at once wait for each other."""
-    from reports.write import write_atomically
+    """Put an entry after those that stand there, which must be as they were written; two at once wait for each other.
+
+    Its own hash is then `read(audit_dir)[-1].entry_sha256`.
+    """
+    from reports.write import list_view, write_atomically
 
     if not os.access(audit_dir, os.W_OK):
         raise AuditError(f"{audit_dir} cannot be written to", "attest a copy of the folder that can")
     with (audit_dir / "audit.json").open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         read(audit_dir)
-        write_atomically(audit_dir / NAME, entries.appended(audit_dir, entry.said(), key))
+        _ends_as_listed(audit_dir)
+        whole = entries.appended(audit_dir, entry.said(), key)
+        write_atomically(audit_dir / NAME, whole)
+        list_view(
+            audit_dir,
+            {"file": NAME, "sha256": hashlib.sha256(whole).hexdigest(), "document_digest": read(audit_dir)[-1].document_digest},
+            key,
+        )
     return audit_dir / NAME
+
+
+def _ends_as_listed(audit_dir: Path) -> None:
+    """An `AuditError` where the list is shorter than `views.json` says, which a new entry would hide.
+
+    A longer one is that of a writer who was interrupted before listing it; its chain shows that it is whole.
+    """
+    try:
+        listed = next((v["sha256"] for v in entries.read_views(audit_dir) if v.get("file") == NAME), None)
+    except (ValueError, KeyError):
+        raise AuditError(f"{audit_dir / entries.VIEWS} is not a list of views", MEND) from None
+    lines = (audit_dir / NAME).read_bytes().splitlines(keepends=True) if (audit_dir / NAME).exists() else []
+    known = {hashlib.sha256(b"".join(lines[:n])).hexdigest() for n in range(1, len(lines) + 1)}
+    if listed is not None and listed not in known:
+        raise AuditError(f"{audit_dir / NAME} is not as {entries.VIEWS} lists it: what was said last may have been taken away", MEND)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     except AuditError as error:
         print(error, file=sys.stderr)
         return 2
+    print(f"attestation {len(read(path.parent))}: {read(path.parent)[-1].entry_sha256}")
     print(path.resolve())
     return 0
 

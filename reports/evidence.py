@@ -40,7 +40,8 @@ def pack(audit_dir: Path, document: AuditResult, key_files: Sequence[Path] = ())
     names = {id_: f"{id_[:16]}.pub" for id_ in keys}
     files = {f"{FOLDER}/{name}": data for name, data in content.items()}
     files |= {f"keys/{names[id_]}": public_pem(key) for id_, key in keys.items()}
-    files |= {name: _page(lang, document, signer(sealed["signature"]), names).encode() for name, lang in PAGES.items()}
+    later = _later(audit_dir, set(names))
+    files |= {name: _page(lang, document, signer(sealed["signature"]), names, later).encode() for name, lang in PAGES.items()}
     files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())).encode()
     return _zip(files, datetime.fromisoformat(document.finished))
 
@@ -83,7 +84,18 @@ def _by(entry: Json, id_: str, keys: dict[str, Ed25519PublicKey]) -> bool:
     return entry.get("signed_by") == id_ and entries.signed_by(entry, keys)[0] is True
 
 
-def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[str, str]) -> str:
+def _later(folder: Path, keys: set[str]) -> Json:
+    """What the page says of files that came after the manifest: the lists that are there, who of these keys signed entries, the last attestation."""
+    views, attested = entries.read_views(folder), entries.read_attestations(folder)
+    lists = [f"json.load(open('evidence/{entries.VIEWS}', encoding='utf-8'))"] if views else []
+    lists += [f"[json.loads(x) for x in open('evidence/{entries.ATTESTATIONS}', encoding='utf-8')]"] if attested else []
+    return {
+        "views": bool(views), "lists": " + ".join(lists), "signers": sorted(keys & {str(e.get("signed_by")) for e in (*views, *attested)}),
+        "attested": len(attested), "last": attested[-1]["entry_sha256"] if attested else None,
+    }  # fmt: skip
+
+
+def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[str, str], later: Json) -> str:
     """The page that says how, in one language."""
     import jinja2
 
@@ -100,7 +112,7 @@ def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[s
     say, uri = Speaker(lang), " ".join(clean(document.model.uri, 120).split())
     verdict, answered = say.t(LOOKS[state_of_audit(document)].word), answered_text(document, say)
     return template.render(
-        rule="=" * 20, uri=uri, model=shlex.quote(uri), id=clean(document.id, 80), finished=document.finished, keys=names, signer=signed_by,
+        rule="=" * 20, uri=uri, model=shlex.quote(uri), id=clean(document.id, 80), finished=document.finished, keys=names, signer=signed_by, later=later,
         verdict=f"{verdict}（{answered}）" if lang == "zh" else f"{verdict} ({answered})", valid_until=document.valid_until,
     )  # fmt: skip
 

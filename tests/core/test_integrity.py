@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scene import set_scene
 
-from audit import entries, manifest, plan, signing, verify
+from audit import entries, integrity, manifest, plan, signing, verify
 from audit.errors import AuditError
 from audit.integrity import check
 from audit.registry import checks
@@ -48,8 +48,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pdf = {"file": "report.pdf", "sha256": hashlib.sha256((folder / "report.pdf").read_bytes()).hexdigest()}
     list_view(folder, pdf | {"document_digest": document["digest"], "lang": "en", "format": "pdf", "rendered": "2026-11-22T00:00:00Z"}, KEY)
     for who, key in (("张三", None), ("R. Okafor", OTHER)):
-        (folder / "attestations.jsonl").write_bytes(entries.appended(folder, {"control": "c-1", "by": who, "statement": "so it is"}, key))
+        said(folder, who, key)
     return folder
+
+
+def said(folder: Path, who: str, key: Ed25519PrivateKey | None) -> str:
+    """What a person attests, appended as the command does; its hash."""
+    whole = entries.appended(folder, {"control": "c-1", "by": who, "statement": "so it is"}, key)
+    (folder / "attestations.jsonl").write_bytes(whole)
+    last = json.loads(whole.splitlines()[-1])
+    listed = {"file": "attestations.jsonl", "sha256": hashlib.sha256(whole).hexdigest(), "document_digest": last["document_digest"]}
+    list_view(folder, listed, key)
+    return str(last["entry_sha256"])
 
 
 @pytest.fixture
@@ -76,7 +86,8 @@ def edit(folder: Path, change: Callable[[Json], object], *, digest: bool = True)
 
 
 def test_what_was_written_verifies_and_says_who_signed_it(folder: Path) -> None:
-    claims, document = check(folder, [KEY.public_key(), OTHER.public_key()])
+    last = entries.read_attestations(folder)[-1]["entry_sha256"]
+    claims, document = check(folder, [KEY.public_key(), OTHER.public_key()], last)
     assert document is not None
     told = {what: (state, detail) for state, what, detail in claims}
     assert {state for state, _ in told.values()} == {"OK"}, told
@@ -205,7 +216,7 @@ def test_attestations_cannot_be_taken_out_or_put_into_another_audit(folder: Path
     path = folder / "attestations.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[1])
-    assert failures(folder) == {"attestation 1": "the one before it was altered or taken away"}
+    assert failures(folder) == {"attestation 1": "the one before it was altered or taken away", "attestations.jsonl": "altered"}
     changed = json.loads(lines[1]) | {"statement": "never"}
     path.write_bytes(lines[0] + signing.canonical(changed) + b"\n")
     assert "its hash is another" in failures(folder)["attestation 2"]
@@ -218,6 +229,50 @@ def test_attestations_cannot_be_taken_out_or_put_into_another_audit(folder: Path
     path.write_bytes(b"".join(lines))
     edit(folder, lambda d: d.update(seed=5))
     assert "it speaks of another document" in failures(folder)["attestation 1"]
+
+
+def ending(folder: Path, kept: str | None = None) -> tuple[str, str]:
+    (told,) = [(state, detail) for state, what, detail in check(folder, [], kept)[0] if what == integrity.ENDS_EARLIER]
+    return told
+
+
+def test_the_last_attestation_cannot_be_taken_away_alone(folder: Path) -> None:
+    path, views = folder / "attestations.jsonl", folder / "views.json"
+    whole, listed = path.read_bytes(), views.read_bytes()
+    path.write_bytes(whole.splitlines(keepends=True)[0])
+    assert failures(folder) == {"attestations.jsonl": "altered"}
+    path.unlink()
+    assert failures(folder) == {"attestations.jsonl": "missing"}
+    path.write_bytes(whole)
+    views.write_bytes(entries.write_views([v for v in json.loads(listed) if v["file"] != "attestations.jsonl"]))
+    assert "may have been taken away" in failures(folder)["attestations.jsonl"]
+    shorter = hashlib.sha256(whole.splitlines(keepends=True)[0]).hexdigest()
+    path.write_bytes(whole.splitlines(keepends=True)[0])
+    forged = [entries.body(v) | ({"sha256": shorter} if v["file"] == path.name else {}) for v in json.loads(listed)]
+    views.write_bytes(
+        entries.write_views(
+            [
+                f | {"entry_sha256": entries.digest(f), "signature": v.get("signature")}
+                for f, v in zip(forged, json.loads(listed), strict=True)
+            ]
+        )
+    )
+    assert "what was signed says something else" in failures(folder)["attestations.jsonl"]
+
+
+def test_who_puts_back_older_copies_of_both_lists_is_found_out_by_a_hash_kept_elsewhere(folder: Path) -> None:
+    names = ("attestations.jsonl", "views.json")
+    older = {name: (folder / name).read_bytes() for name in names}
+    kept = said(folder, "N. Lee", KEY)
+    assert ending(folder, kept) == ("OK", "3 of 3")
+    assert ending(folder)[0] == "NOT CHECKED"
+    assert kept in ending(folder)[1]
+    for name, content in older.items():
+        (folder / name).write_bytes(content)
+    assert not failures(folder, KEY, OTHER), "no list in the folder can show this"
+    assert ending(folder)[0] == "NOT CHECKED", "which is said"
+    assert ending(folder, kept)[0] == "FAILED"
+    assert "taken away" in ending(folder, kept)[1]
 
 
 def test_a_view_s_entry_names_what_is_in_the_folder_and_nothing_else(folder: Path) -> None:

@@ -26,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_entry_names_who_what_when_and_of_which_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(folder), "--control", "sr26.tier", *SAID]) == 0
-    assert capsys.readouterr().out.strip() == str(folder / NAME)
     (entry,) = read(folder)
+    assert capsys.readouterr().out.splitlines() == [f"attestation 1: {entry.entry_sha256}", str(folder / NAME)]
     assert (entry.control, entry.says, entry.name, entry.role, entry.statement) == (
         "sr26.tier",
         "attested",
@@ -119,6 +119,35 @@ def test_what_it_cannot_do_is_one_line_and_2(folder: Path, capsys: pytest.Captur
     assert told in shown.err
     assert shown.err.count("\n") == 1
     assert not (folder / NAME).exists()
+
+
+def test_a_list_that_was_shortened_is_not_added_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert main([str(folder), "--control", "sr26.tier", *SAID]) == 0
+    whole = (folder / NAME).read_bytes()
+    (folder / NAME).write_bytes(whole.splitlines(keepends=True)[0])
+    capsys.readouterr()
+    for missing in (False, True):  # the last of them, then all
+        if missing:
+            (folder / NAME).unlink()
+        assert main([str(folder), "--control", "sr26.tier", *SAID]) == 2
+        shown = capsys.readouterr().err
+        assert "may have been taken away" in shown
+        assert shown.count("\n") == 1
+    (folder / NAME).write_bytes(whole)
+    assert main([str(folder), "--control", "sr26.tier", *SAID]) == 0
+    (folder / "views.json").write_text("{")
+    assert main([str(folder), "--control", "sr26.tier", *SAID]) == 2
+    assert "is not a list of views" in capsys.readouterr().err
+
+
+def test_a_writer_who_was_interrupted_before_listing_is_no_tampering(folder: Path) -> None:
+    main([str(folder), "--control", "sr26.tier", *SAID])
+    listed = (folder / "views.json").read_bytes()
+    main([str(folder), "--control", "sr26.tier", *SAID])
+    (folder / "views.json").write_bytes(listed)
+    assert main([str(folder), "--control", "sr26.tier", *SAID]) == 0
+    assert len(read(folder)) == 3
 
 
 @pytest.mark.parametrize("broken", ["{", "[]", '{"control": "x"}', "", "[" * 100_000])

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.util
 import json
 import os
+import random
 import subprocess
 import sys
+import sysconfig
+import venv
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +24,7 @@ from audit import entries, keygen, manifest, signing
 from audit.judge import audit_verdict
 from audit.plan import digest
 from audit.result import document_digest
+from reports.attest import main as attest
 from reports.generate import main
 from reports.write import write_view
 
@@ -50,13 +57,32 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
     private, public, _ = keygen.write(place, "auditor")
     folder = audited(place / "folder", signing.read_private(private))
     assert main([str(folder), "--format", "junit", "--sign-key", str(private)]) == 0
-    (folder / "attestations.jsonl").write_bytes(entries.appended(folder, {"by": "张三", "statement": "s"}, signing.read_private(private)))
+    said = ["--control", "sr26.tier", "--by", "张三", "--role", "r", "--statement", 's “引用” and "quoted"']
+    for option in ([], ["--sign-key", str(private)]):
+        assert attest([str(folder), *said, *option]) == 0
     return Sealed(folder, private, public, write_view(folder, "evidence", keys=[public]))
 
 
-def followed(folder: Path, page: str, *, ours: bool) -> str:
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of somebody who has Python with the package cryptography, openssl and what every system has."""
+    place = tmp_path_factory.mktemp("clean")
+    venv.create(place, with_pip=False, symlinks=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(place)}))
+    for name in ("cryptography", "_cffi_backend", "cffi"):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        file = Path(found.origin)
+        whole = file.parent if file.name == "__init__.py" else file
+        (packages / whole.name).symlink_to(whole)
+    return place / "bin"
+
+
+def followed(folder: Path, page: str, bin_: Path, *, ours: bool = False) -> str:
     """What the page's commands print, each run as it stands; with `ours` those that need our software."""
-    paths = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)} if ours else {"PATH": os.defpath}
+    mine = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    paths = mine if ours else {"PATH": f"{bin_}:{os.defpath}"}
     commands = [line.split("$ ", 1)[1] for line in (folder / page).read_text("utf-8").splitlines() if line.startswith("    $ ")]
     chosen = [c for c in commands if ("audit.verify" in c) == ours]
     assert chosen
@@ -69,31 +95,88 @@ def followed(folder: Path, page: str, *, ours: bool) -> str:
 
 
 @pytest.mark.parametrize("page", ["README.txt", "README.zh.txt"])
-def test_the_page_s_commands_verify_what_was_unpacked(sealed: Sealed, tmp_path: Path, page: str) -> None:
+def test_the_page_s_commands_verify_what_was_unpacked(sealed: Sealed, clean: Path, tmp_path: Path, page: str) -> None:
     zipfile.ZipFile(sealed.zip).extractall(tmp_path)
-    told = followed(tmp_path, page, ours=False)
+    told = followed(tmp_path, page, clean)
     key = signing.key_id(signing.read_public(sealed.public))
     assert "all files as listed" in told
     assert f"{key}  -" in told
     assert key in (tmp_path / page).read_text("utf-8")
     assert "Verified Successfully" in told
-    assert "evidence/audit.json: OK" in told
+    assert all(f"evidence/{name}: OK" in told for name in ("audit.json", "report.html", "junit.xml", "attestations.jsonl"))
+    assert f"3 later entries signed by {key}" in told  # junit.xml, the list of attestations and one of them
+    python = [str(clean / "python3"), "-c", "import cryptography, audit"]
+    assert "No module named 'audit'" in subprocess.run(python, cwd=tmp_path, env={}, capture_output=True, text=True, check=False).stderr
 
 
-def test_our_own_command_verifies_what_was_unpacked(sealed: Sealed, tmp_path: Path) -> None:
+def test_our_own_command_verifies_what_was_unpacked(sealed: Sealed, clean: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(sealed.zip).extractall(tmp_path)
-    told = followed(tmp_path, "README.txt", ours=True)
+    told = followed(tmp_path, "README.txt", clean, ours=True)
     assert "OK           signature" in told
     assert "OK           junit.xml: signed by key" in told
-    assert "OK           attestation 1: signed by key" in told
+    assert "OK           attestation 1: not signed" in told
+    assert "OK           attestation 2: signed by key" in told
+    assert "OK           no later attestation taken away: 2 of 2" in told
 
 
-def test_what_was_changed_after_packing_is_told_by_the_same_commands(sealed: Sealed, tmp_path: Path) -> None:
+LATER = ("junit.xml", "views.json", "attestations.jsonl")
+
+
+@pytest.mark.parametrize("name", ["report.html", "audit.json", "manifest.json", *LATER])
+def test_a_turned_bit_is_told_by_the_page_s_first_command(sealed: Sealed, clean: Path, tmp_path: Path, name: str) -> None:
     zipfile.ZipFile(sealed.zip).extractall(tmp_path)
-    page = tmp_path / "evidence" / "report.html"
-    page.write_text(page.read_text("utf-8") + " ", "utf-8")
-    with pytest.raises(AssertionError, match=r"report\.html: FAILED"):
-        followed(tmp_path, "README.txt", ours=False)
+    path, draw = tmp_path / "evidence" / name, random.Random(name)
+    changed = bytearray(path.read_bytes())
+    changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
+    path.write_bytes(changed)
+    with pytest.raises(AssertionError, match=rf"evidence/{name}: FAILED"):
+        followed(tmp_path, "README.txt", clean)
+
+
+def forged(place: Path, name: str) -> None:
+    """One file changed, and every list and hash that needs no key made anew."""
+    evidence = place / "evidence"
+    path = evidence / name
+    path.write_bytes(
+        path.read_bytes()
+        .replace(b"report</p>", b"REPORT</p>")
+        .replace(b'"role":"r"', b'"role":"R"')
+        .replace(b"<testsuite", b"<!-- --><testsuite", 1)
+    )
+    if name == "attestations.jsonl":
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+        for before, entry in zip([None, *lines], lines, strict=False):
+            entry["previous"] = before["entry_sha256"] if before else None
+            entry["entry_sha256"] = entries.digest(entry)
+        path.write_bytes(entries.write_attestations(lines))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    views = [v | ({"sha256": sha256} if v["file"] == name else {}) for v in entries.read_views(evidence)]
+    (evidence / "views.json").write_bytes(entries.write_views([v | {"entry_sha256": entries.digest(v)} for v in views]))
+    manifested = json.loads((evidence / "manifest.json").read_bytes())
+    if name in manifested["files"]:
+        manifested["files"][name] = manifest.measured(path)
+    (evidence / "manifest.json").write_bytes(signing.canonical(manifested))
+    sums = [line.split("  ")[1] for line in (place / "SHA256SUMS").read_text("utf-8").splitlines()]
+    (place / "SHA256SUMS").write_text("".join(f"{hashlib.sha256((place / n).read_bytes()).hexdigest()}  {n}\n" for n in sums), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("report.html", r"report\.html: FAILED"), ("junit.xml", "AssertionError"), ("attestations.jsonl", "AssertionError"), (None, "Verification Failure")],
+)  # fmt: skip
+def test_what_was_forged_with_all_its_hashes_is_told_by_the_signatures(
+    sealed: Sealed, clean: Path, tmp_path: Path, name: str | None, told: str
+) -> None:
+    zipfile.ZipFile(sealed.zip).extractall(tmp_path)
+    if name is None:  # what was signed is made to fit too
+        path = tmp_path / "evidence" / "manifest.json"
+        content = json.loads(path.read_bytes())
+        payload = base64.b64decode(content["signature"]["payload"]).replace(b'"report.html"', b'"rePort.html"')
+        content["signature"]["payload"] = base64.b64encode(payload).decode()
+        path.write_bytes(signing.canonical(content))
+    forged(tmp_path, name or "audit.json")
+    with pytest.raises(AssertionError, match=told):
+        followed(tmp_path, "README.txt", clean)
 
 
 def test_the_zip_holds_what_is_listed_by_its_own_name_and_always_the_same_bytes(sealed: Sealed) -> None:
@@ -110,12 +193,12 @@ def test_the_zip_holds_what_is_listed_by_its_own_name_and_always_the_same_bytes(
     assert b"PRIVATE" not in b"".join(zipfile.ZipFile(sealed.zip).read(n) for n in names)
 
 
-def test_evidence_of_an_unsigned_audit_says_that_nobody_signed_it(tmp_path: Path) -> None:
+def test_evidence_of_an_unsigned_audit_says_that_nobody_signed_it(clean: Path, tmp_path: Path) -> None:
     folder = audited(tmp_path / "audit", None)
     assert main([str(folder), "--format", "evidence", "--lang", "zh"]) == 0
     zipfile.ZipFile(folder / "evidence.zh.zip").extractall(tmp_path / "out")
     assert "this audit is not signed" in (tmp_path / "out" / "README.txt").read_text("utf-8")
-    followed(tmp_path / "out", "README.zh.txt", ours=False)
+    followed(tmp_path / "out", "README.zh.txt", clean)
     assert [p.name for p in folder.iterdir() if p.name == "views.json"] == [], "listed nowhere"
 
 
