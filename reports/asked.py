@@ -1,18 +1,19 @@
-"""What the laws, standards and practices that apply ask for, as the machine-readable formats hold it: control by control, from the document alone.
+"""What the laws, standards and practices that apply ask for, as the machine-readable formats hold it: control by control.
 
-The law is that of the audit's own day. What named persons attested stands in `attestations.jsonl` beside the document and is not part of it, so a control
-that only a person can answer is a gap here; the framework's own document shows both.
+The law is that of the audit's own day. What named persons attested of this very document answers their controls, as in the framework's own document.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from audit.result import AuditResult
+from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import Framework, built_in
-from reports.obligations.dossier import Dossier, backing_text
+from reports.obligations.dossier import Dossier, attested_text, backing_text
 from reports.obligations.statements import LOOKS, Statement, applies
 from reports.obligations.timing import timing_text
 from reports.records import moment
@@ -21,7 +22,7 @@ from reports.words import Speaker, mark
 PLACE = re.compile(r"checks\[(\d+)\](?:\.findings\[(\d+)\])?")
 ALONE = mark(
     "What is said of laws and standards here is what this audit's evidence supports or does not support, by the law of the audit's day; never that anything complies. "
-    "It is a draft: what named persons attested is not part of this file."
+    "It is a draft until a named person has attested it; a person's word stands here under the name, and is that person's."
 )
 
 
@@ -37,13 +38,13 @@ class Asked:
     keys: tuple[str, ...]
 
 
-def asked(document: AuditResult, say: Speaker, edition: str) -> list[tuple[Framework, list[Asked]]]:
+def asked(document: AuditResult, say: Speaker, edition: str, attested: Sequence[Attestation] = ()) -> list[tuple[Framework, list[Asked]]]:
     """The frameworks that the declared context calls for, each with its controls; none where nothing was declared."""
     on = datetime.date.fromisoformat((moment(document.started) or moment(document.finished) or "1970-01-01")[:10])
     found = []
     for framework in built_in().values():
         if applies(framework, document):
-            dossier = Dossier(document, framework, on, (), say, edition)
+            dossier = Dossier(document, framework, on, tuple(attested), say, edition)
             found.append((framework, [_asked(dossier, s) for s in dossier.statements]))
     return found
 
@@ -55,6 +56,7 @@ def _asked(dossier: Dossier, s: Statement) -> Asked:
     keys = [c.findings[int(p[2])].key for c, p in zip(checks, places, strict=True) if p[2] is not None]
     backed = ["".join(map(str, backing_text(dossier, b))) for b in s.backings]
     verdict = say.t(LOOKS[s.state].word) + ("。" if say.lang == "zh" else ".")
+    backed += ["".join(map(str, attested_text(say, a))) for a in s.attested]
     if s.control.kind == "attested" and s.state == "gap":
         backed.append(say.t("Only a named person can say it."))
     return Asked(

@@ -5,11 +5,14 @@ Figures are texts in this format and its objects take no further fields: level, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote
 
 from audit.result import AuditResult, Finding, Question
 from reports.asked import ALONE, Asked, asked
+from reports.obligations.attestations import NAME, Attestation
 from reports.obligations.catalogue import Framework
+from reports.obligations.dossier import attested_text
 from reports.records import (
     DATA_DIGEST,
     FILE_DIGEST,
@@ -19,12 +22,14 @@ from reports.records import (
     dumps,
     explained,
     finished,
+    holding,
     identity,
     judged,
     line,
     moment,
     outcome,
     pruned,
+    spoken,
 )
 from reports.view import UNSTATED, answered_text, context_of, family_of, limits, not_run, source_text, waiver_text, words_of
 from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
@@ -36,7 +41,8 @@ SHOWN = ("performance.overall", "performance.groups", "calibration.overall", "ca
 SUPPORTED = mark("The evidence supports it: {question}")
 NOT_SUPPORTED = mark("The evidence does not support it: {question}")
 MEASURED = mark("It was measured, which is what is asked for; a result of it fails: {question}")
-CLEAR: dict[str, str] = {"supports": SUPPORTED, "measured": MEASURED, "does_not_support": NOT_SUPPORTED}
+WORD = mark("A named person says it: {question}")
+CLEAR: dict[str, str] = {"supports": SUPPORTED, "measured": MEASURED, "does_not_support": NOT_SUPPORTED, "attested": WORD}
 PARAPHRASED = mark("Paraphrased; a section is exact to the version that is named.")
 STANDARD = mark("Deciding questions of the audit's plan")
 STANDARD_SAID = mark("What this audit's plan asks before it gives a verdict. It is no law and no standard of another body.")
@@ -167,7 +173,7 @@ def components(document: AuditResult, say: Speaker) -> list[Json]:
 Frameworks = list[tuple[Framework, list[Asked]]]
 
 
-def declarations(document: AuditResult, items: list[Judged], frameworks: Frameworks, say: Speaker) -> Json:
+def declarations(document: AuditResult, items: list[Judged], frameworks: Frameworks, said: Sequence[Attestation], say: Speaker) -> Json:
     """Who says what of which question and of which control, and on which evidence."""
     by_key = {i.finding.key: i for i in items}
     auditor, questions = context_of(document).get("auditor"), document.questions
@@ -178,7 +184,7 @@ def declarations(document: AuditResult, items: list[Judged], frameworks: Framewo
         "map": [answer(document, q, say) for q in questions],
     }] if questions else []  # fmt: skip
     attested += [
-        {"summary": say.told(framework.called(say.lang), say.t(ALONE)), "assessor": who, "map": [answer_to(document, a) for a in found]}
+        {"summary": summed(framework, said, say), "assessor": who, "map": [answer_to(document, a) for a in found]}
         for framework, found in frameworks
     ]
     clear = [a for _, found in frameworks for a in found if a.statement.state in CLEAR]
@@ -186,8 +192,30 @@ def declarations(document: AuditResult, items: list[Judged], frameworks: Framewo
         "assessors": [{"bom-ref": who, "organization": {"name": words_of(auditor)}}] if known else [],
         "attestations": attested,
         "claims": [claim(document, q, by_key, say) for q in questions if q.verdict in ("pass", "fail")] + [claim_of(document, a, by_key, say) for a in clear],
-        "evidence": evidence(document, by_key, clear, say),
+        "evidence": [*evidence(document, by_key, clear, say), *words_given(document, said, say)],
     }  # fmt: skip
+
+
+def summed(framework: Framework, said: Sequence[Attestation], say: Speaker) -> str:
+    """A framework by name, what is said of it here, and who attested its document as a whole."""
+    whole = ["".join(map(str, attested_text(say, a))) for a in said if a.control == framework.id]
+    return say.told(framework.called(say.lang), say.sentences([say.t(ALONE), *whole]))
+
+
+def words_given(document: AuditResult, said: Sequence[Attestation], say: Speaker) -> list[Json]:
+    """What named persons attested, as evidence whose author is the person: the control, the words, the document's hash and the date."""
+    return [
+        {
+            "bom-ref": identity(document, "word", str(a.place)), "propertyName": line(a.control), "created": moment(a.made),
+            "description": "".join(map(str, attested_text(say, a))), "author": {"name": line(a.name)},
+            "data": [
+                {"name": f"audit.json SHA-256 {a.audit_sha256}", "contents": {"attachment": {"contentType": "text/plain", "content": clean(a.statement)}}},
+                {"name": f"{NAME}: {a.place + 1}", "contents": {"url": NAME}},
+                *([{"name": f"{line(a.file.name)} SHA-256 {a.file.sha256}", "contents": {"url": quote(a.file.name)}}] if a.file else []),
+            ],
+        }
+        for a in said
+    ]  # fmt: skip
 
 
 def evidence(document: AuditResult, by_key: dict[str, Judged], clear: list[Asked], say: Speaker) -> list[Json]:
@@ -242,18 +270,20 @@ def answer_to(document: AuditResult, a: Asked) -> Json:
     state, ref = a.statement.state, identity(document, "claim", a.statement.control.id)
     return {
         "requirement": identity(document, "requirement", a.statement.control.id),
-        "claims": [ref] if state in ("supports", "measured") else [],
+        "claims": [ref] if state in ("supports", "measured", "attested") else [],
         "counterClaims": [ref] if state == "does_not_support" else [],
         "conformance": {"rationale": a.told},
     }
 
 
 def claim_of(document: AuditResult, a: Asked, by_key: dict[str, Judged], say: Speaker) -> Json:
-    rests = [*(key for key in a.keys if key in by_key), *a.checks]
+    rests = [identity(document, "evidence", key) for key in (*(key for key in a.keys if key in by_key), *a.checks)]
+    said = [identity(document, "word", str(one.place)) for one in a.statement.attested]
+    against = a.statement.state == "does_not_support"  # where a person's word stands against what was measured, it is shown as that
     return {
         "bom-ref": identity(document, "claim", a.statement.control.id), "target": identity(document, "model"),
         "predicate": say.t(CLEAR[a.statement.state], question=a.title), "reasoning": a.told,
-        "evidence": [identity(document, "evidence", key) for key in rests],
+        "evidence": rests if against else [*rests, *said], "counterEvidence": said if against else [],
     }  # fmt: skip
 
 
@@ -282,10 +312,10 @@ def framework_of(document: AuditResult, framework: Framework, found: list[Asked]
     }  # fmt: skip
 
 
-def draw(document: AuditResult, lang: str, edition: str) -> bytes:
-    """The bill of materials of a document that holds no more than this edition may show."""
-    say, items, m = Speaker(lang), list(judged(document)), document.model
-    frameworks = asked(document, say, edition)
+def draw(document: AuditResult, lang: str, edition: str, attested: Sequence[Attestation] = ()) -> bytes:
+    """The bill of materials of a document that holds no more than this edition may show, with what was attested of it."""
+    say, items, m, said = Speaker(lang), list(judged(document)), document.model, holding(attested)
+    frameworks = asked(document, say, edition, said)
     listed = standards(document, frameworks, say)
     about: dict[str, object] = {
         "uri": m.uri, "format": m.flavor, "loadRisk": m.load_risk, "sha256": m.sha256, "sha256Of": say.t(FILE_DIGEST) if m.sha256 else None,
@@ -297,9 +327,9 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
     }  # fmt: skip
     return dumps(pruned({
         "$schema": f"http://cyclonedx.org/schema/bom-{VERSION}.schema.json", "bomFormat": "CycloneDX", "specVersion": VERSION,
-        "serialNumber": f"urn:uuid:{identity(document, 'cyclonedx', document.id, lang, edition)}", "version": 1,
+        "serialNumber": f"urn:uuid:{identity(document, 'cyclonedx', document.id, lang, edition, *spoken(said))}", "version": 1,
         "metadata": {"timestamp": finished(document), "tools": {"components": [{"type": "application", "name": "Witnessmark"}]}, "component": model},
         "components": components(document, say),
-        "declarations": declarations(document, items, frameworks, say),
+        "declarations": declarations(document, items, frameworks, said, say),
         "definitions": {"standards": listed} if listed else None,
     }))  # fmt: skip

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from audit.result import AuditResult
+    from reports.obligations.attestations import Attestation
 
     Draw = Callable[..., bytes]
 
@@ -31,13 +32,16 @@ class Format:
     suffix: str
     draw: str
     paged: bool = False  # set on paper, whose size `draw` takes too
+    attested: bool = False  # holds what named persons attested of the document, which `draw` takes too
     whole: bool = False  # made of the whole folder (`pack`), not drawn from the document; listed nowhere
 
-    def render(self, document: AuditResult, lang: str, edition: str, paper: str = "a4") -> bytes:
+    def render(self, document: AuditResult, lang: str, edition: str, paper: str = "a4", attested: Sequence[Attestation] = ()) -> bytes:
         from reports.disclose import public
 
         shown = public(document) if edition == "public" else document
         draw = self._function()
+        if self.attested:
+            return draw(shown, lang, edition, attested)
         return draw(shown, lang, edition, paper) if self.paged else draw(shown, lang, edition)
 
     def pack(self, audit_dir: Path, document: AuditResult, keys: Sequence[Path]) -> bytes:
@@ -58,9 +62,9 @@ FORMATS = {
     "markdown": Format("report", "md", "reports.markdown:draw"),
     "model-card": Format("model-card", "md", "reports.model_card:draw"),
     "datasheet": Format("datasheet", "md", "reports.datasheet:draw"),
-    "oscal": Format("oscal", "json", "reports.oscal:draw"),
+    "oscal": Format("oscal", "json", "reports.oscal:draw", attested=True),
     "sarif": Format("sarif", "json", "reports.sarif:draw"),
-    "cyclonedx": Format("cyclonedx", "json", "reports.cyclonedx:draw"),
+    "cyclonedx": Format("cyclonedx", "json", "reports.cyclonedx:draw", attested=True),
     "evidence": Format("evidence", "zip", "reports.evidence:pack", whole=True),
 }
 

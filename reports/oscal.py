@@ -6,15 +6,18 @@ was not run or does not apply is excluded from the reviewed controls and has no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 from audit.result import AuditResult
 from reports.asked import ALONE, Asked, asked
 from reports.marked import text
 from reports.metrics import metric_name
+from reports.obligations.attestations import NAME, Attestation
 from reports.obligations.catalogue import Framework
+from reports.obligations.dossier import attested_text
 from reports.records import (
     DATA_DIGEST,
     FILE_DIGEST,
@@ -24,6 +27,7 @@ from reports.records import (
     dumps,
     explained,
     finished,
+    holding,
     identity,
     judged,
     line,
@@ -31,6 +35,7 @@ from reports.records import (
     numbers,
     outcome,
     pruned,
+    spoken,
     token,
 )
 from reports.view import answered_text, pair_text, source_text, what_intervals_say
@@ -41,14 +46,16 @@ VERSION = "1.2.2"
 SATISFIED, FAILED, OTHER = ("satisfied", "pass"), ("not-satisfied", "fail"), ("not-satisfied", "other")
 STATES = {
     "pass": SATISFIED, "supports": SATISFIED, "fail": FAILED, "does_not_support": FAILED,
-    "measured": ("satisfied", "other"),  # it asks only that it be measured; that a result fails stands in its property and its text
+    # It asks only that it be measured, and a result fails; or a named person says that it is so: its property and its text say which.
+    "measured": ("satisfied", "other"), "attested": ("satisfied", "other"),
 }  # fmt: skip
 REVIEWED = mark(
     "The deciding questions of the audit's plan and its checks. Excluded are checks that were not run; they are neither satisfied nor not satisfied."
 )
 STATES_SAID = mark(
     "The words satisfied and not-satisfied are those of the format: they say whether the evidence supports the limits of the audit's plan, never that a law is complied with. "
-    "What these rows cannot tell is not-satisfied for the reason other, and its property verdict says inconclusive."
+    "What these rows cannot tell is not-satisfied for the reason other, and its property verdict says inconclusive. "
+    "Satisfied for the reason other is what only had to be measured, where a result of it fails, and what a named person attested: its property verdict says which."
 )
 MODEL = mark("The audited model.")
 TOOL = mark("The program that made this audit.")
@@ -69,6 +76,7 @@ class Control:
     keys: tuple[str, ...]  # of the findings that it rests on
     checks: tuple[str, ...]
     section: str = ""
+    said: tuple[int, ...] = ()  # places of what named persons attested of it
 
 
 def props(pairs: Mapping[str, str | None]) -> list[Json]:
@@ -160,6 +168,7 @@ def finding(document: AuditResult, control: Control, items: list[Judged]) -> Jso
     ran = {c.info.id for c in document.checks if c.status == "completed"}
     seen = [identity(document, "check", id_) for id_ in control.checks if id_ in ran]
     seen += [identity(document, "finding", key) for key in control.keys if key in known]
+    seen += [identity(document, "attestation", str(place)) for place in control.said]
     return {
         "uuid": identity(document, "control", control.id), "title": text(control.title), "description": text(control.told),
         "props": props({"verdict": control.verdict, "section": control.section}),
@@ -173,7 +182,14 @@ def of_framework(framework: Framework, found: list[Asked]) -> list[Control]:
     """The controls of a framework; what the law of the day does not know is left out of them."""
     return [
         Control(
-            a.statement.control.id, a.title, a.told, a.statement.state, a.keys, a.checks, f"{framework.id} {a.statement.control.section}"
+            a.statement.control.id,
+            a.title,
+            a.told,
+            a.statement.state,
+            a.keys,
+            a.checks,
+            f"{framework.id} {a.statement.control.section}",
+            tuple(one.place for one in a.statement.attested),
         )
         for a in found
         if a.statement.state != "not_applicable"
@@ -242,10 +258,61 @@ def resources(document: AuditResult, say: Speaker) -> list[Json]:
     return made
 
 
-def draw(document: AuditResult, lang: str, edition: str) -> bytes:
-    """The assessment results of a document that holds no more than this edition may show."""
-    say, items = Speaker(lang), list(judged(document))
-    own, frameworks, a = controls(document, say), asked(document, say, edition), document.answered
+def interviews(document: AuditResult, said: list[Attestation], say: Speaker) -> list[Json]:
+    """What named persons attested, as observations: asked of a person, not measured."""
+    return [
+        {
+            "uuid": identity(document, "attestation", str(a.place)), "title": text(say.told(line(a.control), line(a.name))),
+            "description": text("".join(map(str, attested_text(say, a)))), "props": props(_of_word(a)), "methods": ["INTERVIEW"], "types": ["control-objective"],
+            "origins": [{"actors": [{"type": "party", "actor-uuid": party(document, a)}]}],
+            "relevant-evidence": [{"href": f"#{identity(document, 'document')}", "description": text(f"{NAME}: {a.place + 1}")}],
+            "collected": moment(a.made) or finished(document),
+        }
+        for a in said
+    ]  # fmt: skip
+
+
+def _of_word(a: Attestation) -> dict[str, str | None]:
+    """Of what document a word was given, when and by whose key; with the digest of the file that holds the statement."""
+    return {
+        "control": a.control, "says": a.says, "audit-sha256": a.audit_sha256, "attested": a.made, "signed-by": a.signer,
+        "file": a.file.name if a.file else None, "file-sha256": a.file.sha256 if a.file else None,
+    }  # fmt: skip
+
+
+def party(document: AuditResult, a: Attestation) -> str:
+    return identity(document, "party", a.name)
+
+
+def role(document: AuditResult, a: Attestation) -> str:
+    return f"attester-{identity(document, 'role', a.role)[:8]}"
+
+
+def people(document: AuditResult, said: list[Attestation]) -> Json:
+    """The persons who attested something, and the roles in which they did: each once."""
+    roles = {role(document, a): {"id": role(document, a), "title": text(line(a.role))} for a in said}
+    parties = {party(document, a): {"uuid": party(document, a), "type": "person", "name": line(a.name)} for a in said}
+    return {"roles": list(roles.values()), "parties": list(parties.values())}
+
+
+def words_given(document: AuditResult, said: list[Attestation]) -> list[Json]:
+    """The attestations of the format: who is responsible for each, and what it says."""
+    return [
+        {
+            "responsible-parties": [{"role-id": role(document, a), "party-uuids": [party(document, a)]}],
+            "parts": [{
+                "uuid": identity(document, "word", str(a.place)), "name": "attestation", "ns": NAMESPACE, "title": text(line(a.control)),
+                "props": props(_of_word(a)), "prose": text(clean(a.statement)),
+            }],
+        }
+        for a in said
+    ]  # fmt: skip
+
+
+def draw(document: AuditResult, lang: str, edition: str, attested: Sequence[Attestation] = ()) -> bytes:
+    """The assessment results of a document that holds no more than this edition may show, with what was attested of it."""
+    say, items, said = Speaker(lang), list(judged(document)), holding(attested)
+    own, frameworks, a = controls(document, say), asked(document, say, edition, said), document.answered
     concluded = [c for c in own if c.verdict is not None] + [c for framework, found in frameworks for c in of_framework(framework, found)]
     title = say.t("Audit of {name}", name=line(document.model.name or document.model.uri)[:120])
     counts = {"decide": a.decides, "passed": a.passed, "failed": a.fail, "inconclusive": a.inconclusive, "not-run": a.not_run}
@@ -265,7 +332,8 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
         "props": props({"verdict": document.verdict} | {f"questions-{k}": str(v) for k, v in counts.items()}),
         "local-definitions": components(document, say),
         "reviewed-controls": reviewed(document, own, frameworks, say),
-        "observations": observations(document, items, say),
+        "attestations": words_given(document, said),
+        "observations": [*observations(document, items, say), *interviews(document, said, say)],
         "risks": [risk(document, item, say) for item in items if is_risk(item)],
         "findings": [finding(document, control, items) for control in concluded],
         "remarks": text(what_intervals_say(document, say)),
@@ -273,10 +341,10 @@ def draw(document: AuditResult, lang: str, edition: str) -> bytes:
     about = {"audit": document.id, "digest": document.digest, "edition": edition, "language": lang}
     return dumps(pruned({
         "assessment-results": {
-            "uuid": identity(document, "oscal", document.id, lang, edition),
+            "uuid": identity(document, "oscal", document.id, lang, edition, *spoken(said)),
             "metadata": {
-                "title": text(title), "last-modified": finished(document), "version": "1", "oscal-version": VERSION,
-                "props": props(about),
+                "title": text(title), "last-modified": max([finished(document), *(a.made for a in said)], key=datetime.fromisoformat), "version": "1", "oscal-version": VERSION,
+                "props": props(about), **people(document, said),
             },
             "import-ap": {"href": f"#{identity(document, 'plan')}"},
             "results": [result],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from audit.errors import AuditError
 from audit.result import AuditResult, CheckResult, Finding, Waiver
 from reports.view import reason_text, sentence, state_of_finding
 from reports.words import Speaker, clean, mark
+
+if TYPE_CHECKING:
+    from reports.obligations.attestations import Attestation
 
 #: The namespace of our own properties in formats that ask for one; a name, not an address.
 NAMESPACE = "urn:witnessmark:audit"
@@ -85,6 +89,16 @@ def finished(document: AuditResult) -> str:
             f"audit.json says that it was finished at {document.finished!r}, which is no time", "name the folder that audit.run wrote"
         )
     return found
+
+
+def holding(said: Sequence[Attestation]) -> list[Attestation]:
+    """What named persons attested of this very document; what they said of another one is not part of a file about this one."""
+    return [a for a in said if a.holds]
+
+
+def spoken(said: Sequence[Attestation]) -> list[str]:
+    """What tells two files apart that differ in nothing but what was attested: none where nothing was."""
+    return [hashlib.sha256(repr(said).encode()).hexdigest()] if said else []
 
 
 def line(text: object) -> str:

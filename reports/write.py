@@ -113,6 +113,8 @@ def write_view(
     is listed, nor what holds the whole folder, with the public `keys` to verify it. A file that the manifest covers is rewritten only if its bytes
     stay the same.
     """
+    from reports.obligations.attestations import attestations
+
     if format not in FORMATS or lang not in LANGUAGES or edition not in EDITIONS:
         raise ValueError(f"expected one of {tuple(FORMATS)}, {LANGUAGES}, {EDITIONS}; got {format!r}, {lang!r}, {edition!r}")
     document = load(audit_dir)
@@ -122,7 +124,8 @@ def write_view(
             f"{kind.stem}.{kind.suffix} holds the whole document, of which the public edition withholds a part",
             "leave out --edition public",
         )
-    data = kind.pack(audit_dir, document, keys) if kind.whole else kind.render(document, lang, edition, paper)
+    said = attestations(audit_dir) if kind.attested else ()
+    data = kind.pack(audit_dir, document, keys) if kind.whole else kind.render(document, lang, edition, paper, said)
     entry = {"document_digest": document.digest, "lang": lang, "format": format}
     return put(audit_dir, file_name(format, lang, edition), data, entry, out, listed=listed and not kind.whole, sign=sign)
 

@@ -107,9 +107,9 @@ def backing_text(d: Dossier, b: Backing) -> Runs:
     return (Said(told[b.state, b.why]),)
 
 
-def attested_text(d: Dossier, a: Attestation) -> Runs:
+def attested_text(say: Speaker, a: Attestation) -> Runs:
     """Who said what, when, of which document."""
-    say, at = d.say, f"attestations[{a.place}]"
+    at = f"attestations[{a.place}]"
     said = {
         "name": Said(clean(a.name, 200), f"{at}.name"), "role": Said(clean(a.role, 200), f"{at}.role"), "date": Said(a.made[:10], f"{at}.made"),
         "statement": Said(clean(a.statement), f"{at}.statement"), "hash": Said(a.audit_sha256[:16], f"{at}.audit_sha256"),

@@ -82,7 +82,7 @@ def warnings(d: Dossier) -> list[Block]:
                 alert=True,
             )
         )
-    found += [Note(attested_text(d, a)) for a in d.whole]
+    found += [Note(attested_text(d.say, a)) for a in d.whole]
     if not d.shown_to_apply:
         found.append(
             Note(
@@ -184,7 +184,7 @@ def item(d: Dossier, s: Statement) -> list[Block]:
         told.append(runs(say, "What a named person has to state: nobody has ({id}).", id=d.law(c.id, c.id)))
     if told:
         blocks.append(Items(tuple(told)))
-    return [*blocks, *(Note(attested_text(d, a)) for a in (*s.attested, *s.other))]
+    return [*blocks, *(Note(attested_text(d.say, a)) for a in (*s.attested, *s.other))]
 
 
 def _checks(d: Dossier, refs: tuple[Ref, ...]) -> Runs:

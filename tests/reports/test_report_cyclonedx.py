@@ -15,12 +15,13 @@ from sample import sample
 
 from audit.result import AuditResult, CheckInfo, CheckResult, Estimate, Finding, TrainingInfo
 from reports.formats import FORMATS
+from reports.obligations.attestations import Attestation, AttestedFile
 
 VALIDATOR = JsonStrictValidator(SchemaVersion.V1_7)
 
 
-def drawn(document: AuditResult, lang: str = "en") -> dict[str, Any]:
-    data = FORMATS["cyclonedx"].render(document, lang, "internal").decode()
+def drawn(document: AuditResult, lang: str = "en", *said: Attestation) -> dict[str, Any]:
+    data = FORMATS["cyclonedx"].render(document, lang, "internal", attested=said).decode()
     wrong = VALIDATOR.validate_str(data)
     assert wrong is None, wrong
     record: dict[str, Any] = json.loads(data)
@@ -96,6 +97,53 @@ def test_frameworks_that_apply_are_standards_whose_controls_are_answered_and_nev
     assert not {"claims", "counterClaims"} & set(answers["nist.GOVERN-1.1"])
     elsewhere = drawn(sample(context={"domain": "credit"}))
     assert len(elsewhere["definitions"]["standards"]) == 1
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_named_persons_attested_is_evidence_by_its_author(lang: str) -> None:
+    def word(place: int, control: str, **changed: Any) -> Attestation:
+        said = {
+            "says": "attested",
+            "name": "张三",
+            "role": "r",
+            "statement": "Two officers see it.",
+            "file": None,
+            "holds": True,
+            "signer": None,
+        }
+        return Attestation(place=place, control=control, audit_sha256="a" * 64, made="2026-12-01T10:00:00Z", **(said | changed))
+
+    file = AttestedFile(name="signed copy.pdf", sha256="b" * 64)
+    said = [
+        word(0, "nist.GOVERN-1.1", file=file),
+        word(1, "regb.4a"),
+        word(2, "nist", name="Ada"),
+        word(3, "house.a"),
+        word(4, "nist.GOVERN-1.2", holds=False),
+    ]
+    bom = drawn(sample(), lang, *said)
+    assert Bom.from_json(bom).serial_number  # type: ignore[attr-defined]
+    told = bom["declarations"]
+    given = {e["propertyName"]: e for e in told["evidence"] if "author" in e}
+    assert {name: e["author"]["name"] for name, e in given.items()} == {
+        "nist.GOVERN-1.1": "张三",
+        "regb.4a": "张三",
+        "nist": "Ada",
+        "house.a": "张三",
+    }
+    one = given["nist.GOVERN-1.1"]
+    assert one["created"] == "2026-12-01T10:00:00Z"
+    assert one["data"][0]["name"] == f"audit.json SHA-256 {'a' * 64}"
+    assert one["data"][2]["name"].endswith("b" * 64)
+    claims = {c["bom-ref"]: c for c in told["claims"]}
+    refs = {r["identifier"]: r["bom-ref"] for s in bom["definitions"]["standards"] for r in s["requirements"]}
+    answers = {m["requirement"]: m for a in told["attestations"] for m in a["map"]}
+    by_word, against = answers[refs["nist.GOVERN-1.1"]], answers[refs["regb.4a"]]
+    assert claims[by_word["claims"][0]]["evidence"] == [one["bom-ref"]]
+    assert claims[against["counterClaims"][0]]["counterEvidence"] == [given["regb.4a"]["bom-ref"]]
+    assert "claims" not in answers[refs["nist.GOVERN-1.2"]]
+    assert any("Ada" in a["summary"] for a in told["attestations"])
+    assert bom["serialNumber"] != drawn(sample(), lang)["serialNumber"]
 
 
 def test_whom_a_failing_or_open_finding_puts_at_risk(bom: dict[str, Any]) -> None:

@@ -16,14 +16,15 @@ from trestle.oscal.assessment_results import Model
 from audit.errors import AuditError
 from audit.result import AuditResult
 from reports.formats import FORMATS
+from reports.obligations.attestations import Attestation, AttestedFile
 from reports.records import NAMESPACE
 
 TOKEN = re.compile(r"^[A-Za-z_][A-Za-z0-9._-]*$")
 
 
-def drawn(document: AuditResult, lang: str = "en") -> dict[str, Any]:
+def drawn(document: AuditResult, lang: str = "en", *said: Attestation) -> dict[str, Any]:
     """The file as trestle reads it; it refuses fields, patterns and dates that the standard does not know."""
-    data = FORMATS["oscal"].render(document, lang, "internal")
+    data = FORMATS["oscal"].render(document, lang, "internal", attested=said)
     Model.model_validate_json(data)
     record: dict[str, Any] = json.loads(data)["assessment-results"]
     return record
@@ -169,3 +170,59 @@ def test_of_rejected_evidence_only_the_rejection_is_told(record: dict[str, Any])
     )
     assert seen["description"].startswith("Evidence rejected")
     assert "Credit history moves the score most" not in json.dumps(record)
+
+
+def word(place: int, control: str, **changed: Any) -> Attestation:
+    said: dict[str, Any] = {
+        "says": "attested", "name": "张三", "role": "head of *risk*", "statement": "Two officers see each refusal.", "file": None,
+        "audit_sha256": "a" * 64, "made": "2026-12-01T10:00:00Z", "holds": True, "signer": None,
+    } | changed  # fmt: skip
+    return Attestation(place=place, control=control, **said)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_named_persons_attested_stands_in_the_format_s_own_fields(lang: str) -> None:
+    file = AttestedFile(name="signed.pdf", sha256="b" * 64)
+    said = [
+        word(0, "nist.GOVERN-1.1", file=file, signer="c" * 64), word(1, "nist.GOVERN-1.2", says="not_applicable"), word(2, "house.a"),
+        word(3, "regb.4a", name="Ada *Example*"), word(4, "nist.GOVERN-1.3", holds=False),
+    ]  # fmt: skip
+    record = drawn(sample(), lang, *said)
+    meta, (result,) = record["metadata"], record["results"]
+    assert meta["last-modified"] == "2026-12-01T10:00:00Z"
+    parties = {p["uuid"]: p["name"] for p in meta["parties"]}
+    assert set(parties.values()) == {"张三", "Ada *Example*"}
+    given = {a["parts"][0]["title"]: a for a in result["attestations"]}
+    assert set(given) == {"nist.GOVERN-1.1", "nist.GOVERN-1.2", "house.a", "regb.4a"}, "nothing that speaks of another document"
+    first = given["nist.GOVERN-1.1"]
+    (who,) = first["responsible-parties"]
+    assert [parties[u] for u in who["party-uuids"]] == ["张三"]
+    assert [r["title"] for r in meta["roles"] if r["id"] == who["role-id"]] == [r"head of \*risk\*"]
+    told = {p["name"]: p["value"] for p in first["parts"][0]["props"]}
+    assert (told["audit-sha256"], told["attested"], told["file-sha256"], told["signed-by"]) == ("a" * 64, said[0].made, "b" * 64, "c" * 64)
+    findings = {f["target"]["target-id"]: f for f in result["findings"]}
+    answered = findings["nist.GOVERN-1.1"]
+    assert answered["target"]["status"] == {"state": "satisfied", "reason": "other"}
+    assert {p["name"]: p["value"] for p in answered["props"]}["verdict"] == "attested"
+    assert "nist.GOVERN-1.2" not in findings
+    assert findings["nist.GOVERN-1.3"]["target"]["status"] == {"state": "not-satisfied", "reason": "other"}
+    assert findings["regb.4a"]["target"]["status"] == {"state": "not-satisfied", "reason": "fail"}, (
+        "nobody's word outweighs what was measured"
+    )
+    seen = {o["uuid"]: o for o in result["observations"]}
+    (asked,) = [seen[o["observation-uuid"]] for o in answered["related-observations"]]
+    assert (asked["methods"], asked["origins"][0]["actors"][0]["type"]) == (["INTERVIEW"], "party")
+    assert "Two officers see each refusal" in asked["description"]
+    assert record["uuid"] != drawn(sample(), lang)["uuid"]
+    assert "attestations" not in drawn(sample(), lang)["results"][0]
+
+
+def test_what_only_had_to_be_measured_is_satisfied_for_another_reason_where_a_result_fails() -> None:
+    record = drawn(sample(context={"jurisdictions": ["US-NYC"], "domain": "employment"}))
+    states = {
+        f["target"]["target-id"]: (f["target"]["status"], {p["name"]: p["value"] for p in f["props"]}["verdict"])
+        for f in record["results"][0]["findings"]
+    }
+    measured = [status for status, verdict in states.values() if verdict == "measured"]
+    assert measured
+    assert all(status == {"state": "satisfied", "reason": "other"} for status in measured)
