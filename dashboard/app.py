@@ -21,6 +21,7 @@ page = st.navigation(
         st.Page("views/fairness_page.py", title=say.t("Fairness"), url_path="fairness"),
         st.Page("views/compare_page.py", title=say.t("Compare"), url_path="compare"),
         st.Page("views/compliance_page.py", title=say.t("Compliance"), url_path="compliance"),
+        st.Page("views/run_page.py", title=say.t("Run"), url_path="run"),
         st.Page("views/checks_page.py", title=say.t("About the checks"), url_path="checks"),
     ],
     position="top",

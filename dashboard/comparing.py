@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import streamlit as st
 
 from audit.compared import Comparison
+from dashboard.command import command, environment
 from dashboard.store import Entry, folder_of
 
 LIMIT = 600.0  # seconds
@@ -28,14 +27,12 @@ def comparison(old: Entry, new: Entry) -> Comparison:
             folders = [str(folder_of(entry, Path(scratch))) for entry in (old, new)]
         except OSError as error:
             raise CannotCompareError(str(error)[:300]) from None
-        paths = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-P", "-m", "audit.compare", *folders, "--json"]
         try:
             done = subprocess.run(
-                command,
+                command("audit.compare", *folders, "--json"),
                 capture_output=True,
                 text=True,
-                env=os.environ | {"PYTHONPATH": paths},
+                env=environment(),
                 timeout=LIMIT,
                 check=False,
                 stdin=subprocess.DEVNULL,
