@@ -190,7 +190,7 @@ def known_runs(say: Speaker) -> None:
     with st.container(width=640):
         id_ = st.selectbox(
             say.t("Run"), list(by_id), key="run-shown",
-            format_func=lambda i: " · ".join([by_id[i].started, clean(by_id[i].model, 60), show.flag_text(STATES[states[i]], say)]),
+            format_func=lambda i: " · ".join([when(by_id[i]), clean(by_id[i].model, 60), show.flag_text(STATES[states[i]], say)]),
         )  # fmt: skip
     st.query_params["run"] = id_
     with st.container(border=True):
@@ -200,13 +200,18 @@ def known_runs(say: Speaker) -> None:
             ended(by_id[id_], states[id_], say)
     with st.expander(say.t("All runs")):
         heads = [show.Head(say.t(name)) for name in ("Started", "Model", "By whom", "State")]
-        rows = [[run.started, clean(run.model, 120), clean(run.who, 80), show.flag_text(STATES[states[run.id]], say)] for run in found]
+        rows = [[when(run), clean(run.model, 120), clean(run.who, 80), show.flag_text(STATES[states[run.id]], say)] for run in found]
         show.table(heads, rows, "runs")
+
+
+def when(run: runs.Run) -> str:
+    """When a run was first started, for people."""
+    return f"{run.started[:10]} {run.started[11:16]} UTC"
 
 
 def about(run: runs.Run, say: Speaker) -> None:
     """What was started, when and by whom."""
-    show.plain(say.t("Started {time} by {who}.", time=run.started, who=clean(run.who, 80)))
+    show.plain(say.t("Started {time} by {who}.", time=when(run), who=clean(run.who, 80)))
     st.code(shlex.join(["python", "-m", "audit.run", *run.words]), language=None, wrap_lines=True)
 
 
