@@ -189,7 +189,7 @@ def known_runs(say: Speaker) -> None:
         st.session_state["run-shown"] = asked_for if asked_for in by_id else found[0].id
     with st.container(width=640):
         id_ = st.selectbox(
-            say.t("Run"), list(by_id), key="run-shown",
+            say.t("Which run"), list(by_id), key="run-shown",
             format_func=lambda i: " · ".join([when(by_id[i]), clean(by_id[i].model, 60), show.flag_text(STATES[states[i]], say)]),
         )  # fmt: skip
     st.query_params["run"] = id_
