@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from audit.result import AuditResult
@@ -17,6 +19,15 @@ def name(entry: Entry) -> str:
     return " · ".join([clean(head.model.name or head.model.uri, 80), *version, clean(head.started[:10], 10)])
 
 
+def names(entries: list[Entry]) -> dict[str, str]:
+    """Every audit by key as it stands in a list of choices, no two alike: a choice is told by its text, so that two of a day get their time or their key."""
+    plain = {e.key: name(e) for e in entries}
+    often = Counter(plain.values())
+    timed = {e.key: plain[e.key] + (f" · {clean(e.head.started[11:19], 10)}" if often[plain[e.key]] > 1 else "") for e in entries}
+    again = Counter(timed.values())
+    return {key: text + (f" · {key}" if again[text] > 1 else "") for key, text in timed.items()}
+
+
 def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
     """The chosen audit and its document; None, and why said on the page, where there is none. The choice goes into the address."""
     found = show.found_audits()
@@ -26,9 +37,10 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
             show.plain(say.t("No audit was found. Audit a model with: python -m audit.run MODEL_URI"))
         return None
     by_key = {e.key: e for e in found.entries}
+    called = names(found.entries)
     keys, asked = list(by_key), st.query_params.get("audit", "")
     with st.container(width=420):
-        key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=lambda k: name(by_key[k]))
+        key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=called.__getitem__)
     st.query_params["audit"] = key
     access.opened(audit=key, document=by_key[key].head.digest)
     try:

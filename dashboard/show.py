@@ -85,6 +85,11 @@ def flag(look: Look, say: Speaker, *, large: bool = False) -> None:
     st.markdown(f"## {text}" if large else text)
 
 
+def flagged(look: Look, text: object, say: Speaker) -> None:
+    """Sign, word and colour, and on the same line what it is about."""
+    st.markdown(f":{TEXT_COLOURS[look.css]}[**{flag_text(look, say)}**] · {escaped(text)}")
+
+
 def plain(text: object) -> None:
     """A text of the document: shown as it is, never as Markdown or HTML."""
     if str(text):

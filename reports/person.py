@@ -30,6 +30,10 @@ GATES = {
     ),
     "stability": mark("The parts depend too much on whom the row is compared with: {value} of their size, and {limit} is allowed."),
 }
+#: What each test of an explanation measures.
+MEASURES = {
+    "completeness": mark("Left unexplained"), "stability": mark("Owed to the draw of applicants"), "deletion": mark("Random orders that do better"),
+}  # fmt: skip
 MOST_PARTS = 12
 #: The scale of an answer, in plain words first.
 UNITS = {
@@ -280,7 +284,7 @@ class Page:
         title = say.t("How much each input counted")
         if e is None:
             return Section(title, notes=[clean(render(self.d.explanation_why, self.lang))] if self.d.explanation_why else [])
-        chart = self._chart(e)
+        chart = self.chart(e)
         alert = say.sentences(
             say.t(GATES[g.name], value=number(g.value, "percent"), limit=number(g.limit, "percent")) for g in e.gates if not g.passed
         )
@@ -295,7 +299,8 @@ class Page:
     def _towards(self, e: Explanation) -> str:
         return self.d.decision.wanted or e.output
 
-    def _chart(self, e: Explanation) -> Chart:
+    def chart(self, e: Explanation) -> Chart:
+        """The largest parts of an answer as bars with whiskers."""
         sign = -1 if self._towards(e) != e.output else 1
         parts = e.parts[:MOST_PARTS]
         ends = [sorted((sign * p.low, sign * p.high)) for p in parts]
@@ -367,12 +372,7 @@ class Page:
                     )
                 )
         for i, gate in enumerate(d.explanation.gates if d.explanation else []):
-            name = {
-                "completeness": say.t("Left unexplained"),
-                "stability": say.t("Owed to the draw of applicants"),
-                "deletion": say.t("Random orders that do better"),
-            }[gate.name]
-            rows.append((name, Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True)))
+            rows.append((say.t(MEASURES[gate.name]), Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True)))
         if d.recourse is not None:
             rows.append(
                 (say.t("Rows that the search asked about"), Said(number(d.recourse.asked, "count"), "recourse.asked", numeric=True))

@@ -24,8 +24,6 @@ EXIT_BLOCKED, EXIT_REFUSED, EXIT_ERRORED, EXIT_INTERRUPTED = 1, 2, 4, 130
 Json = dict[str, Any]
 #: How long a page may be relied on, as an audit: twelve months, or until the next version of the model.
 VALID = timedelta(days=365)
-#: Of the context, what the person concerned must know.
-CONTEXT = ("owner", "contact", "address", "agency", "intended_use", "human_role", "domain", "period", "population")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--serve", action="store_true", help="answer questions on stdin, one JSON object a line, until ten minutes pass without one"
     )
+    what.add_argument("--audit", metavar="DIR", help="an audit of this model: its declarations, plan, sample and seed are followed")
     what.add_argument("--plan", metavar="FILE", help="TOML: [columns] with words and limits, parameters of explanation.reasons")
     what.add_argument("--sample", type=int, metavar="N", help="rows that the row is held against (default: 2000)")
     what.add_argument("--seed", type=int, metavar="S", help="every random choice (default: 0)")
@@ -65,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def build(options: argparse.Namespace, command: list[str]) -> Request:
     """The request; what can be refused before a model is looked for is refused here."""
     from audit import plan as plans
+    from audit.explain.followed import followed
     from audit.recorded import URI
     from audit.registry import checks
     from audit.request import Request
@@ -81,19 +81,25 @@ def build(options: argparse.Namespace, command: list[str]) -> Request:
     if options.timeout <= 0 or (options.sample is not None and options.sample < 2):
         raise AuditError("--timeout must be above 0 and --sample at least 2", "give a larger number")
     options.model_uri, options.secret, command = subject(options, command)
+    if options.audit:
+        return followed(options, command).model_copy(update={"out": str(_folder(options))})
     plan = plans.load(Path(options.plan) if options.plan else None)
     given = declared(options)
     given["reference"] = dict(plan.reference) | given["reference"]
-    name, uri = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model", options.model_uri
-    id_ = uuid.uuid4().hex
-    folder = Path(options.out) if options.out else Path("explanations") / f"{name}-{options.row}-{id_[:12]}"
+    uri, id_ = options.model_uri, uuid.uuid4().hex
     return Request(
         id=id_, uri=str(Path(uri).absolute()) if Path(uri).is_dir() else uri, tracking_uri=absolute_uri(options.tracking_uri),
         data=absolute(options.data), training=absolute(options.training), references=absolute(options.references), given=given, plan=plan.model_dump(mode="json"), checks=dict.fromkeys(checks(), False),
-        sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed, out=str(folder.absolute()), lang=options.lang,
+        sample=options.sample or plan.audit.sample, seed=plan.audit.seed if options.seed is None else options.seed, out=str(_folder(options)), lang=options.lang,
         edition="internal", log=False, check_timeout=options.timeout, trust_pickle=options.trust_pickle, isolation=options.isolation, scored_dir=None, forget=True,
         started=_now(datetime.now(UTC)), command=command, plan_given=options.plan is not None,
     )  # fmt: skip
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    """Where the page goes, named by model and row where nobody named it."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", options.model_uri).strip("-")[:60] or "model"
+    return (Path(options.out) if options.out else Path("explanations") / f"{name}-{options.row}-{uuid.uuid4().hex[:12]}").absolute()
 
 
 def _now(when: datetime) -> str:
@@ -168,18 +174,15 @@ def _failed(reason: str) -> int:
 def document(audit: Audit, found: Json) -> Document:
     """The document from what the job found and what is known of model and data."""
     from audit.explain.document import Document
+    from audit.explain.serve import about
+    from audit.explain.serve import declared as declared_context
 
     request, facts, made = audit.request, audit.facts, datetime.now(UTC)
-    about = {
-        "model": audit.resolved["uri"], "name": audit.resolved["name"], "version": audit.resolved["version"], "model_sha256": audit.inspection.sha256,
-        "data": facts["source"], "data_sha256": facts["sha256"],
-    }  # fmt: skip
-    context = {key: str(facts["roles"]["context"][key]) for key in CONTEXT if facts["roles"]["context"].get(key)}
     return Document.model_validate(
         found
         | {
-            "id": request.id, "made": _now(made), "valid_until": (made + VALID).strftime("%Y-%m-%d"), "seed": request.seed, "subject": about | found["subject"],
-            "glossary": facts["roles"]["columns"], "context": context, "target": facts["roles"]["target"],
+            "id": request.id, "made": _now(made), "valid_until": (made + VALID).strftime("%Y-%m-%d"), "seed": request.seed, "subject": about(audit) | found["subject"],
+            "glossary": facts["roles"]["columns"], "context": declared_context(audit), "target": facts["roles"]["target"],
         }
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from audit.context import Context
 from audit.errors import AuditError
 from audit.explain.decisions import Decider, Everybody, decider
 from audit.explain.descent import descent
+from audit.explain.offered import Offered, offered
 from audit.explain.proxies import flagged
 from audit.explain.reasons import Band, band
 from audit.explain.recourse import Search
@@ -70,6 +71,12 @@ class Held:
     def usual(self) -> dict[str, Usual]:
         """What is usual of each input."""
         return {f.name: self._usual(f.name, self.frame[f.name]) for f in self.ctx.facts.features}
+
+    @property
+    def offered(self) -> dict[str, Offered]:
+        """What somebody who types in values is offered for each input."""
+        least = self.ctx.plan.disclosure.min_group_size
+        return {f.name: offered(f, self.frame[f.name], least) for f in self.ctx.facts.features}
 
     def _usual(self, name: str, column: Any) -> Usual:
         if isinstance(column, Categories):

@@ -1,7 +1,9 @@
 """What-if over JSON lines: one question a line on stdin, one answer a line on stdout, until nobody asks any more.
 
 The first line says that the model is loaded, and what can be asked about:
-    {"ok": true, "ready": true, "model": URI, "rows": n, "favourable": [label], "inputs": [{"name", "kind"}], "columns": {NAME: declared}}
+    {"ok": true, "ready": true, "model": URI, "model_sha256", "name", "version", "data", "data_sha256", "rows": n, "target", "favourable": [label],
+     "inputs": [{"name", "kind", "low", "middle", "high", "whole", "levels", "missing"}], "columns": {NAME: declared}, "context": {…}, "seed"}
+where of an input `low`, `middle` and `high` are percentiles, and `levels` values that enough rows have (`audit.explain.offered`).
 A question is one JSON object on a line of at most 1 MiB, in UTF-8:
     {"op": OP, "row": N, "values": {INPUT: VALUE}, "id": ANYTHING}
 `row` is counted from 0. `values` replace inputs of that row, or are all inputs where no row is given; null is "not known". `id` comes back as it is.
@@ -39,6 +41,8 @@ OPERATIONS = ("predict", "explain", "reasons", "recourse")
 KEYS = ("op", "row", "values", "id")
 #: A session in which nobody asks ends after so many seconds.
 IDLE = 600.0
+#: Of the context, what the person concerned must know.
+CONTEXT = ("owner", "contact", "address", "agency", "intended_use", "human_role", "domain", "period", "population")
 #: A question is longer than this many bytes only by mistake.
 LONGEST = 1 << 20
 
@@ -51,13 +55,28 @@ def serve(audit: Audit, scoring: Json, *, idle: float = IDLE) -> int:
         raise AuditError(f"the model could not be asked: {reason}", "look at the model, or try again")
     _say(
         {
-            "ok": True, "ready": True, "model": audit.resolved["uri"], "rows": facts["rows"], "favourable": facts["roles"]["favourable"],
-            "inputs": [{"name": f["name"], "kind": f["kind"]} for f in facts["features"]], "columns": facts["roles"]["columns"],
+            "ok": True, "ready": True, "rows": facts["rows"], "favourable": facts["roles"]["favourable"], "target": facts["roles"]["target"],
+            "inputs": [{"name": f["name"], "kind": f["kind"], **found["offered"][f["name"]]} for f in facts["features"]],
+            "columns": facts["roles"]["columns"], "context": declared(audit), "seed": audit.request.seed, **about(audit),
         }
     )  # fmt: skip
     for line in lines(sys.stdin.fileno(), idle):
         _say(answer(audit, scoring, line))
     return 0
+
+
+def about(audit: Audit) -> Json:
+    """Which model is asked, and beside which data."""
+    return {
+        "model": audit.resolved["uri"], "name": audit.resolved["name"], "version": audit.resolved["version"], "model_sha256": audit.inspection.sha256,
+        "data": audit.facts["source"], "data_sha256": audit.facts["sha256"],
+    }  # fmt: skip
+
+
+def declared(audit: Audit) -> dict[str, str]:
+    """Of the context, what the person concerned must know."""
+    context = audit.facts["roles"]["context"]
+    return {key: str(context[key]) for key in CONTEXT if context.get(key)}
 
 
 def _say(record: Json) -> None:

@@ -59,7 +59,7 @@ def answering(arguments: Json, worker: socket.socket | None) -> Callable[[Json],
     def answer(question: Json) -> Json:
         if question.get("prepare"):
             held.prepare()
-            return {}
+            return {"offered": {name: found._asdict() for name, found in held.offered.items()}}
         return Single(held, question["row"], question["values"]).told(question)
 
     return answer

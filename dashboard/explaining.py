@@ -1,0 +1,168 @@
+"""Stored explanations on a page: what was found over many rows, and beside it the tests that it passed or failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from audit.result import Attribution, AuditResult, CheckResult, Finding, Heatmap
+from dashboard import show
+from reports.figures import Palette, figures, interval_text
+from reports.metrics import kind_of, metric_name
+from reports.tables import behind, blocks, limit_text
+from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
+from reports.words import LOOKS, Speaker, clean, mark
+
+#: What an audit says of inputs, of decisions and of ways to another one; each may be absent.
+SHOWN = ("explanation.global", "explanation.local", "explanation.ways", "explanation.reasons", "explanation.recourse")
+#: The tests of explanations, as the question that each answers.
+GATES = {
+    "explanation.completeness": mark("Do the parts add up to the answer? (completeness)"),
+    "explanation.infidelity": mark("Do they foretell what the model does without an input? (faithfulness: infidelity)"),
+    "explanation.deletion": mark("Does the answer fall as the largest are taken away? (faithfulness: deletion)"),
+    "explanation.randomisation": mark("Do they change where the model learned nothing? (sanity)"),
+    "explanation.stability": mark("Do they stay the same when asked again? (stability)"),
+}
+#: What rests on a test of the attributions of inputs.
+RESTS = ("explanation.global", "explanation.local", "explanation.reasons")
+MOST_CHARTS, MOST_FINDINGS, MOST_ROWS = 12, 60, 100
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A check and its place in the document."""
+
+    check: CheckResult
+    path: str
+
+
+def found(document: AuditResult) -> dict[str, Placed]:
+    """The checks of the family by id."""
+    every = enumerate(document.checks)
+    return {c.info.id: Placed(c, f"checks[{i}]") for i, c in every if c.info.id.startswith("explanation.")}
+
+
+def ranking(document: AuditResult) -> list[str]:
+    """The inputs in the order in which the audit found that they move answers; none where it did not look."""
+    one = found(document).get("explanation.global")
+    shown = (e for f in one.check.findings for e in f.evidence) if one else ()
+    return next((list(e.features) for e in shown if isinstance(e, Attribution) and e.of == "output"), [])
+
+
+def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], say: Speaker) -> None:
+    """One explanation: its sentence and drawings at the left, how far it can be believed at the right."""
+    check, path = one.check, one.path
+    show.title(say.stored(check.info.title, None), 2)
+    show.flag(LOOKS[state_of(check)], say)
+    if check.rejected:
+        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
+        show.struck(say.stored(check.summary, check.summary_msg))
+    else:
+        show.plain(say.stored(check.summary, check.summary_msg))
+    if check.reason:
+        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
+    left, right = st.columns([3, 2], gap="large")
+    with right, st.container(border=True):
+        _believed(check, family if check.info.id in RESTS else {}, say)
+    drawn = figures(check, path, Palette(document), say)[:MOST_CHARTS]
+    pictures = any(isinstance(e, Heatmap) for f in check.findings for e in f.evidence)  # a map stands beside its picture
+    with left:
+        sides = st.columns(2) if pictures else [st.container(), st.container()]
+        for k, (side, chart) in enumerate(zip(sides, drawn, strict=False)):
+            with side:
+                show.chart(chart, f"{path}-chart-{k}", struck=check.rejected is not None)
+        if not drawn:
+            show.plain(say.t("This check has no drawing; its numbers stand below."))
+    for start in range(2, len(drawn), 2):
+        for k, column in enumerate(st.columns(2), start):
+            if k < len(drawn):
+                with column:
+                    show.chart(drawn[k], f"{path}-chart-{k}", struck=check.rejected is not None)
+    meaning, limits = st.columns(2)
+    with meaning:
+        st.markdown(f"**{say.t('What it measures')}**")
+        show.plain(say.stored(check.info.meaning, None))
+    with limits:
+        st.markdown(f"**{say.t('What it does not show')}**")
+        show.plain(say.stored(check.info.limits, None))
+    numbers(one, say)
+
+
+def numbers(one: Placed, say: Speaker) -> None:
+    """Every number of a check: its tables open, the others one click away."""
+    check, path = one.check, one.path
+    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+    for e, where in stored:
+        if e.kind == "table":
+            show.grid(behind(e, where, say, MOST_ROWS), say, where)
+    with st.expander(say.t("The numbers")):
+        for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
+            show.block(item, say, f"{path}-block-{k}")
+        for e, where in stored:
+            if e.kind != "table":
+                show.grid(behind(e, where, say, MOST_ROWS), say, where)
+
+
+def _believed(check: CheckResult, family: dict[str, Placed], say: Speaker) -> None:
+    """The tests of an explanation, each with sign and word: those in the check itself, and the checks that test it."""
+    st.markdown(f"**{say.t('How far this can be believed')}**")
+    own = [f for f in check.findings if f.criterion is not None]
+    others = [family[id_].check for id_ in GATES if id_ in family and family[id_].check.status != "skipped"]
+    if not own and not others:
+        show.plain(say.t("Nothing in this audit tests this explanation."))
+        return
+    told: list[tuple[str, str]] = []
+    with st.container(gap="small"):
+        for finding in own:
+            told.append(_tested(finding, say))
+        for gate in others:
+            question, sentence = say.t(GATES[gate.info.id]), _sentence(gate, say)
+            show.flagged(LOOKS[state_of(gate)], question, say)
+            told.append((question, sentence))
+    with st.expander(say.t("What each test found")):
+        for name, sentence in told:
+            show.title(name)
+            show.plain(sentence)
+
+
+def _sentence(check: CheckResult, say: Speaker) -> str:
+    return say.stored(check.rejected, check.rejected_msg) if check.rejected else say.stored(check.summary, check.summary_msg)
+
+
+def _tested(finding: Finding, say: Speaker) -> tuple[str, str]:
+    """One judged number, its verdict shown: what it is, and the number with its interval and limit."""
+    name = capital(metric_name(finding.metric, say)) + (f" · {say.slice(finding.slice)}" if finding.slice else "")
+    show.flagged(LOOKS[state_of_finding(finding)], name, say)
+    kind, c = kind_of(finding.metric, finding.compare), finding.criterion
+    measured = interval_text(finding, kind, finding.estimate.n, say) if finding.estimate else say.stored(finding.reason, finding.reason_msg)
+    assert c is not None
+    return name, say.t("{value}; limit: {limit}", value=measured, limit=limit_text(c, kind, say))
+
+
+def tests(family: dict[str, Placed], say: Speaker) -> None:
+    """All tests of explanations, with what each measures and does not show."""
+    for id_, question in GATES.items():
+        if id_ not in family or family[id_].check.status == "skipped":
+            continue
+        check = family[id_].check
+        st.divider()
+        show.title(say.t(question), 3)
+        show.flag(LOOKS[state_of(check)], say)
+        show.plain(_sentence(check, say))
+        for finding in check.findings:
+            if finding.criterion is not None:
+                show.plain(_tested(finding, say)[1])
+        show.plain(say.stored(check.info.limits, None))
+        numbers(family[id_], say)
+
+
+def left_out(family: dict[str, Placed], say: Speaker) -> None:
+    """What was not explained, and why."""
+    skipped = [one.check for one in family.values() if one.check.status == "skipped"]
+    if skipped:
+        with st.expander(say.t("Not run: {n:count} checks of this family", n=len(skipped))):
+            heads = [show.Head(say.t("Check")), show.Head(say.t("Reason"))]
+            show.table(
+                heads, [[say.stored(c.info.title, None), clean(say.stored(c.reason, c.reason_msg), 400)] for c in skipped], "skipped"
+            )

@@ -1,0 +1,131 @@
+"""One row typed in: a field for each input of a model, by its kind and by what its values usually are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from audit.columns import ColumnRule
+from dashboard import show
+from reports.person import plain as exact
+from reports.words import Speaker, clean, number
+
+Value = str | float | bool | None
+Json = dict[str, Any]
+#: Fields that stand open; the others are one click away.
+OPEN = 10
+
+
+def in_order(specs: Sequence[Json], ranking: Sequence[str]) -> list[int]:
+    """The places of the inputs, those that move answers most first; `ranking` is what the audit found."""
+    rank = {name: i for i, name in enumerate(ranking)}
+    return sorted(range(len(specs)), key=lambda i: (rank.get(specs[i]["name"], len(rank)), i))
+
+
+class Form:
+    """The fields of one model on one page. `key` keeps them apart from those of another; `rules` are the inputs' words and limits."""
+
+    def __init__(self, key: str, specs: Sequence[Json], rules: Mapping[str, ColumnRule], say: Speaker) -> None:
+        self.key, self.specs, self.rules, self.say = key, specs, rules, say
+        self.start = {s["name"]: self._start(s) for s in specs}
+        #: What was typed, which outlives the fields: they are gone while another page is shown.
+        self.typed: dict[str, Value] = st.session_state.setdefault(f"{key}-typed", dict(self.start))
+
+    def put(self, values: Mapping[str, Value]) -> None:
+        """Fill the fields; called before they are drawn, or by a button."""
+        for i, spec in enumerate(self.specs):
+            if spec["name"] in values:
+                self.typed[spec["name"]] = st.session_state[self._place(i)] = self._fitted(spec, values[spec["name"]])
+
+    def draw(self, ranking: Sequence[str]) -> dict[str, Value]:
+        """The fields, and the values in them, by input."""
+        order = in_order(self.specs, ranking)
+        for i in order[:OPEN]:
+            self._field(i)
+        if order[OPEN:]:
+            with st.expander(self.say.t("{n:count} more inputs", n=len(order) - OPEN)):
+                for i in order[OPEN:]:
+                    self._field(i)
+        return {s["name"]: self.typed[s["name"]] for s in self.specs}
+
+    def _place(self, i: int) -> str:
+        return f"{self.key}-{i}"
+
+    def _rule(self, spec: Json) -> ColumnRule:
+        return self.rules.get(spec["name"], ColumnRule())
+
+    def _levels(self, spec: Json) -> list[Value]:
+        """The values to choose from: those that enough rows have, or those that have words; none where a number is typed."""
+        return list(spec["levels"]) or [v for text in self._rule(spec).values for v in [_read(text, spec)] if v is not None]
+
+    def _start(self, spec: Json) -> Value:
+        """Where a field begins: the middle of a number, the most frequent value of a category; None where neither may be told."""
+        if spec["kind"] == "number":
+            return self._fitted(spec, spec["middle"])
+        return spec["levels"][0] if spec["levels"] else None
+
+    def _fitted(self, spec: Json, value: Value) -> Value:
+        """A number as its field holds it: whole where one is typed into a field of whole numbers."""
+        typed = spec["kind"] == "number" and not self._levels(spec) and isinstance(value, float)
+        return int(value) if typed and spec["whole"] and value == math.floor(value) else value  # type: ignore[arg-type]
+
+    def _field(self, i: int) -> None:
+        spec, say, place = self.specs[i], self.say, self._place(i)
+        rule, now = self._rule(spec), self.typed[spec["name"]]
+        st.session_state.setdefault(place, now)
+        label, none, levels = show.escaped(clean(rule.called(spec["name"], say.lang), 80)), say.t("not known"), self._levels(spec)
+        value: Value
+        if spec["kind"] == "datetime":
+            value = st.text_input(label, key=place, placeholder="2026-01-31") or None
+        elif spec["kind"] == "number" and not levels:
+            whole = spec["whole"] and not isinstance(now, float)
+            value = st.number_input(
+                label,
+                key=place,
+                value=None,
+                step=_step(spec, whole),
+                format="%d" if whole else None,
+                placeholder=none,
+                help=self._usual(spec),
+            )
+        else:
+            others = [] if now is None or now in levels else [now]
+            value = st.selectbox(
+                label, [*levels, *others, None], key=place, index=None, placeholder=none,
+                accept_new_options=all(isinstance(v, str) for v in levels),  # a category that too few rows have may be typed in
+                format_func=lambda v: none if v is None else clean(self.written(rule, v), 80),
+            )  # fmt: skip
+        self.typed[spec["name"]] = value
+
+    def written(self, rule: ColumnRule, value: Value) -> str:
+        """A value in the words that were declared for it."""
+        text = exact(value) if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+        return rule.value(text.replace(",", "") if isinstance(value, float) else text, self.say.lang)
+
+    def _usual(self, spec: Json) -> str | None:
+        if spec["low"] is None:
+            return None
+        low, high = number(spec["low"], "number"), number(spec["high"], "number")
+        return show.escaped(self.say.t("98 of 100 rows lie between {low} and {high}.", low=low, high=high))
+
+
+def _read(text: str, spec: Json) -> Value:
+    if spec["kind"] != "number":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _step(spec: Json, whole: bool) -> float | int:
+    """About a fiftieth of where most values lie, as 1, 2 or 5 times a power of ten; a whole number for whole numbers."""
+    spread = (spec["high"] or 0) - (spec["low"] or 0)
+    if spread <= 0:
+        return 1 if whole else 0.01
+    power = 10 ** math.floor(math.log10(spread / 50))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= spread / 50)
+    return max(1, round(step)) if whole else float(step)
