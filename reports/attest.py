@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from audit import entries
 from audit.errors import AuditError
 from reports.generate import Parser
-from reports.obligations.attestations import MEND, MOST_BYTES, NAME, AttestedFile, Entry, read
+from reports.obligations.attestations import MEND, MOST_BYTES, NAME, AttestedFile, Entry, Says, read
 from reports.obligations.catalogue import built_in, controls, find, near, parts
 
 if TYPE_CHECKING:
@@ -53,12 +53,27 @@ def attest(arguments: list[str]) -> Path:
     load(asked.audit_dir)
     statement, file = said(asked.statement)
     key = None if asked.sign_key is None else read_private(asked.sign_key)
+    says: Says = "not_applicable" if asked.not_applicable else "attested"
+    return put(asked.audit_dir, asked.control, statement, name=asked.by, role=asked.role, says=says, file=file, key=key)
+
+
+def put(
+    audit_dir: Path,
+    control: str,
+    statement: str,
+    *,
+    name: str,
+    role: str,
+    says: Says = "attested",
+    file: AttestedFile | None = None,
+    key: Ed25519PrivateKey | None = None,
+) -> Path:
+    """Append what a named person says of a control, or of a framework's document as a whole, of the `audit.json` that lies there now."""
     entry = Entry(
-        control=asked.control, says="not_applicable" if asked.not_applicable else "attested", name=named(asked.by, "--by"), role=named(asked.role, "--role"),
-        statement=statement, file=file, audit_sha256=hashlib.sha256((asked.audit_dir / "audit.json").read_bytes()).hexdigest(),
-        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        control=control, says=says, name=named(name, "--by"), role=named(role, "--role"), statement=sized(statement), file=file,
+        audit_sha256=hashlib.sha256((audit_dir / "audit.json").read_bytes()).hexdigest(), made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )  # fmt: skip
-    return append(asked.audit_dir, entry, key)
+    return append(audit_dir, entry, key)
 
 
 def known_control(id_: str, paths: list[str]) -> None:
@@ -77,10 +92,7 @@ def said(text: str) -> tuple[str, AttestedFile | None]:
     except (OSError, ValueError):
         is_file = False
     if not is_file:
-        statement = text.strip()
-        if not statement or len(statement) > MOST_STATEMENT:
-            raise AuditError(f"the statement has {len(statement):,} characters", f"give 1 to {MOST_STATEMENT:,}, or name a file")
-        return statement, None
+        return sized(text), None
     try:
         if path.stat().st_size > MOST_BYTES:
             raise AuditError(f"{path} is larger than {MOST_BYTES:,} bytes", "name a smaller file")
@@ -94,6 +106,14 @@ def said(text: str) -> tuple[str, AttestedFile | None]:
         except UnicodeDecodeError:
             pass  # said by name and hash, as any other file
     return path.name, file
+
+
+def sized(text: str) -> str:
+    """A statement as it is kept; an `AuditError` where it is empty or endless."""
+    statement = text.strip()
+    if not statement or len(statement) > MOST_STATEMENT:
+        raise AuditError(f"the statement has {len(statement):,} characters", f"give 1 to {MOST_STATEMENT:,}, or name a file")
+    return statement
 
 
 def named(text: str, option: str) -> str:

@@ -1,19 +1,29 @@
 """An audit held against laws, standards and practices, as they stood on a day: what the evidence supports, what it does not, and what nobody measured."""
 
 import datetime
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import paper, show
+from dashboard.attesting import attesting
+from dashboard.documents import NAMES, button
 from dashboard.picking import picked
 from dashboard.store import Entry
+from reports.disclose import public
 from reports.obligations.attestations import Attestation, attestations
 from reports.obligations.catalogue import Framework, built_in
 from reports.obligations.dossier import Dossier
 from reports.obligations.draw import item, overview, warnings
+from reports.obligations.draw import paper as whole
+from reports.obligations.render import SUFFIXES, Wanted, draw, file_name
 from reports.obligations.statements import LOOKS, Statement, applies, tally
-from reports.words import Speaker, clean
+from reports.words import Speaker, clean, mark
+from reports.write import EDITIONS
+
+TITLES = {"html": mark("For a browser"), "pdf": mark("For print"), "markdown": mark("As text")}
 
 
 def attested(entry: Entry, say: Speaker) -> tuple[Attestation, ...]:
@@ -61,6 +71,30 @@ def _name(s: Statement, say: Speaker) -> str:
     return say.pair(s.control.section, s.control.called(say.lang))
 
 
+def drawn(dossier: Dossier, format_: str, lang: str, edition: str) -> bytes:
+    """The document of the framework, as `reports.generate --framework` makes it."""
+    shown = public(dossier.document) if edition == "public" else dossier.document
+    return draw(whole(replace(dossier, document=shown, say=Speaker(lang), edition=edition)), format_, "a4")
+
+
+def downloads(dossier: Dossier, say: Speaker) -> None:
+    """The framework's document in both languages and editions."""
+    with st.expander(say.t("The document of this framework to download")):
+        left, right = st.columns(2)
+        with left:
+            lang = st.radio(
+                say.t("Language of the document"), list(show.LANGUAGES), index=list(show.LANGUAGES).index(say.lang),
+                format_func=show.LANGUAGES.__getitem__, horizontal=True, key="framework-lang",
+            )  # fmt: skip
+        with right:
+            edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True, key="framework-edition")
+        with st.container(horizontal=True):
+            for format_ in SUFFIXES:
+                name = file_name(Wanted(dossier.framework, format_, dossier.as_of), lang, edition)
+                button(say.t(TITLES[format_]), name, partial(drawn, dossier, format_, lang, edition), f"framework-{format_}")
+        show.plain(say.t("The document of this framework: python -m reports.generate AUDIT_DIR --framework {id}", id=dossier.framework.id))
+
+
 say = show.speaker()
 chosen = picked(say)
 if chosen is not None:
@@ -72,4 +106,5 @@ if chosen is not None:
     controls(dossier, say)
     with st.expander(say.t("All controls at a glance")):
         paper.draw(overview(dossier)[1:], say, "overview")
-    show.plain(say.t("The document of this framework: python -m reports.generate AUDIT_DIR --framework {id}", id=framework.id))
+    downloads(dossier, say)
+    attesting(entry, dossier, say)

@@ -22,6 +22,7 @@ NAME = entries.ATTESTATIONS
 MOST_BYTES = 64 * 1024 * 1024
 MEND = "see whether the file was altered: python -m audit.verify AUDIT_DIR"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Says = Literal["attested", "not_applicable"]
 
 
 class AttestedFile(BaseModel):
@@ -39,7 +40,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     control: str = Field(min_length=1, max_length=80)
-    says: Literal["attested", "not_applicable"]
+    says: Says
     name: str = Field(min_length=1, max_length=200)
     role: str = Field(min_length=1, max_length=200)
     statement: str = Field(min_length=1, max_length=20_000)
@@ -63,7 +64,7 @@ class Attestation:
 
     place: int
     control: str
-    says: Literal["attested", "not_applicable"]
+    says: Says
     name: str
     role: str
     statement: str
