@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from reports.blocks import Block, Heading, Items, Note, Paper, Paragraph, Runs, Table, plain, runs, stored_runs
-from reports.obligations import ll144
+from reports.obligations import colorado, ll144, validation
 from reports.obligations.catalogue import Framework
 from reports.obligations.dossier import Dossier, attested_text, backing_text
 from reports.obligations.evidence import Ref
 from reports.obligations.facts import FACTS, fact
+from reports.obligations.layouts import Part
 from reports.obligations.statements import LOOKS, Statement, tally
 from reports.obligations.timing import Timing, timing_text
 from reports.said import Said, figure, quoted
@@ -37,6 +38,8 @@ ASKS = {
 
 #: Documents that a law gives a form of their own; inside, the controls follow it.
 FORMS: dict[str, Callable[[Dossier], list[Block]]] = {"nycll144": ll144.summary}
+#: Documents whose controls stand in parts of a rule's own order.
+LAYOUTS: dict[str, Callable[[Dossier], list[Part]]] = {"sr26": validation.parts, "coadmt": colorado.parts}
 
 
 def paper(d: Dossier) -> Paper:
@@ -154,15 +157,24 @@ def overview(d: Dossier) -> list[Block]:
 
 
 def items(d: Dossier) -> list[Block]:
-    """Every control with what answers it."""
+    """Every control with what answers it; in parts where the rule has an order of its own."""
+    if layout := LAYOUTS.get(d.framework.id):
+        return [block for number, part in enumerate(layout(d), 1) for block in _part(d, number, part)]
     blocks: list[Block] = [Heading(2, Said(d.say.t("Item by item")), "items")]
     for statement in d.statements:
         blocks += item(d, statement)
     return blocks
 
 
-def item(d: Dossier, s: Statement) -> list[Block]:
-    """One control: what is asked, where it stands, what answers it."""
+def _part(d: Dossier, number: int, part: Part) -> list[Block]:
+    """A part by its number, then each control that it answers."""
+    own = {s.control.id: s for s in d.statements}
+    heading = Heading(2, Said(f"{number}. {part.title}"), f"part-{number}")
+    return [heading, *part.blocks, *(block for id_ in part.controls for block in item(d, own[id_], facts=False))]
+
+
+def item(d: Dossier, s: Statement, *, facts: bool = True) -> list[Block]:
+    """One control: what is asked, where it stands, what answers it; `facts` are left out where they stand above already."""
     say, c = d.say, s.control
     when = timing_text(s.timing, d.as_of, say) if s.timing != common(d) else ""
     name = Said(clean(say.pair(c.section, c.called(say.lang))), f"law:{c.id}")
@@ -175,7 +187,7 @@ def item(d: Dossier, s: Statement) -> list[Block]:
         blocks.append(Note(runs(say, ASKS[c.asks])))
     if c.confidence is not None and c.confidence != "high":
         blocks.append(Note((Said(say.pair(say.t("How well the text is known"), say.t(CONFIDENCE[c.confidence]))),)))
-    declared = [(name, fact(d.document, name, say)) for name in c.facts]
+    declared = [(name, fact(d.document, name, say)) for name in c.facts if facts]
     if declared:
         rows = tuple((plain(capital(say.t(FACTS[name]))), said or plain(say.t("not stated: a gap"))) for name, said in declared)
         blocks.append(Table(rows))

@@ -24,6 +24,8 @@ FACTS = {
     "context.data_kind": mark("historical or test data"), "context.test_data": mark("why test data, and how they were made"),
     "context.algorithm_type": mark("type of algorithm"), "context.service_form": mark("form of the service"), "context.service_field": mark("field of application"),
     "context.complaints": mark("complaints and appeals"), "context.alternatives": mark("alternatives and accommodation"), "context.retention": mark("retention of data"),
+    "context.harmful_uses": mark("harmful uses that are known"), "context.monitoring_instructions": mark("how to monitor it, and when a person looks"),
+    "context.mitigation": mark("changes made to mitigate harm"),
 }  # fmt: skip
 
 
