@@ -20,6 +20,7 @@ page = st.navigation(
         st.Page("views/audit_page.py", title=say.t("One audit"), url_path="audit"),
         st.Page("views/fairness_page.py", title=say.t("Fairness"), url_path="fairness"),
         st.Page("views/explanations_page.py", title=say.t("Explanations"), url_path="explanations"),
+        st.Page("views/errors_page.py", title=say.t("Errors"), url_path="errors"),
         st.Page("views/compare_page.py", title=say.t("Compare"), url_path="compare"),
         st.Page("views/compliance_page.py", title=say.t("Compliance"), url_path="compliance"),
         st.Page("views/run_page.py", title=say.t("Run"), url_path="run"),

@@ -38,10 +38,10 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
         return None
     by_key = {e.key: e for e in found.entries}
     called = names(found.entries)
-    keys, asked = list(by_key), st.query_params.get("audit", "")
+    keys, asked = list(by_key), st.query_params.get("audit", st.session_state.get("audit", ""))
     with st.container(width=420):
         key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=called.__getitem__)
-    st.query_params["audit"] = key
+    st.query_params["audit"] = st.session_state.audit = key  # another page is about the same one
     access.opened(audit=key, document=by_key[key].head.digest)
     try:
         return by_key[key], show.document(by_key[key])

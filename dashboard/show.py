@@ -6,13 +6,14 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from audit.result import AuditResult
 from dashboard.index import Found, Index
 from dashboard.store import Entry, document_of, tracking_uri
-from reports.charts import Chart, dark
+from reports.charts import DARK, REFERENCE, Chart, dark
 from reports.tables import Block, Grid
 from reports.words import Look, Speaker, clean, mark
 
@@ -74,6 +75,23 @@ def looking(say: Speaker) -> None:
         st.rerun()
 
 
+def from_address(name: str, options: Sequence[str], default: str) -> str:
+    """The key of a widget whose choice stands in the address under this name: made before it is drawn, so that it keeps its place and the reader's focus."""
+    key, asked = f"address-{name}", st.query_params.get(name, "")
+    now = st.session_state.get(key, asked)
+    # Written even where it is there already: another page's widget of this name leaves its value, and this page's would begin anew.
+    st.session_state[key] = now if now in options else asked if asked in options else default
+    return key
+
+
+def to_address(name: str, choice: str) -> None:
+    """What was chosen, for whoever is sent the page; nothing where it is the choice of all."""
+    if choice:
+        st.query_params[name] = choice
+    else:
+        st.query_params.pop(name, None)
+
+
 def flag_text(look: Look, say: Speaker) -> str:
     """Sign and word, for tables."""
     return f"{look.sign} {say.t(look.word)}"
@@ -128,8 +146,8 @@ class Head:
     wide: bool = False
 
 
-def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str) -> None:
-    """Cells as written in the report: texts left, numbers right."""
+def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str, small: Sequence[bool] = ()) -> None:
+    """Cells as written in the report: texts left, numbers right; rows of few people (`small`) in grey, which a cell of theirs must say too."""
     columns = {
         str(i): st.column_config.TextColumn(
             h.label, alignment="right" if h.numeric else "left", width="small" if h.numeric and not h.wide else None
@@ -137,7 +155,15 @@ def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str) -> Non
         for i, h in enumerate(heads)
     }
     data = {str(i): [row[i] for row in rows] for i in range(len(heads))}
-    st.dataframe(data, column_config=columns, hide_index=True, key=key, width="stretch")
+    st.dataframe(greyed(data, small) if any(small) else data, column_config=columns, hide_index=True, key=key, width="stretch")
+
+
+def greyed(data: dict[str, list[str]], rows: Sequence[bool]) -> Any:
+    """The table with these rows in grey."""
+    import pandas as pd
+
+    colour = f"color: {DARK[REFERENCE] if st.context.theme.type == 'dark' else REFERENCE}"
+    return pd.DataFrame(data).style.apply(lambda column: [colour if small else "" for small in rows])
 
 
 def block(item: Block, say: Speaker, key: str) -> None:
@@ -158,11 +184,11 @@ def block(item: Block, say: Speaker, key: str) -> None:
             str(r.high),
             str(r.p),
             flag_text(r.look, say),
-            say.join([str(r.note), str(r.reason)]),
+            say.join([str(r.note), str(r.reason) or (say.t("a small group") if r.small else "")]),
         ]
         for r in item.rows
     ]
-    table(heads, rows, key)
+    table(heads, rows, key, [r.small for r in item.rows])
 
 
 def grid(item: Grid, say: Speaker, key: str) -> None:

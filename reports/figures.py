@@ -11,12 +11,11 @@ from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.said import places
-from reports.tables import limit_text, line_name, rows_of
+from reports.tables import SMALL, limit_text, line_name, rows_of
 from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
 MOST_CELLS = 64  # along a side of a map that is drawn
-SMALL = 30  # rows below which a dot is hollow
 REST = "(rest)"  # everybody else, where a search found a slice
 MOST_DOTS = 25
 ALT_LIMIT = 1500

@@ -13,10 +13,13 @@ from reports.said import Said, figure, quoted
 from reports.view import capital, method_name, reason_text, state_of_finding
 from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
 
+#: Rows below which a group is small: its dot is hollow.
+SMALL = 30
+
 
 @dataclass(frozen=True)
 class Row:
-    """One finding."""
+    """One finding; `small` where it rests on fewer rows than `SMALL`, or was found to rest on too few."""
 
     who: Said
     n: Said
@@ -27,6 +30,7 @@ class Row:
     p: Said
     look: Look
     reason: Said
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
     return Said(text, path)
 
 
-def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metric: bool) -> Row:
+def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metric: bool, small: bool = False) -> Row:
     """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
     exact = e is not None and e.method == "exact"
@@ -126,6 +130,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metr
         p=figure(p, "p", f"{path}.test.{p_path}"),
         look=LOOKS[state_of_finding(f)],
         reason=Said(reason_text(f, say), path if f.reason else ""),
+        small=small or f.reason == "too_few_rows",
     )
 
 
@@ -176,7 +181,12 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         return figure(n, "count", f"{path}.{at}")
 
     alone = len(ways) < 2
-    shown = [row_of(f, f"{path}.findings[{i}]", say, n=rows(f, i), alone=alone, by_metric=by_metric) for i, f in members[:most]]
+    shown = [
+        row_of(
+            f, f"{path}.findings[{i}]", say, n=rows(f, i), alone=alone, by_metric=by_metric, small=f.key in own and own[f.key][0] < SMALL
+        )
+        for i, f in members[:most]
+    ]
     title = capital(say.t("everybody")) if by_metric else block_title(first, say)
     return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - most))
 

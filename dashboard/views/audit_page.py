@@ -2,17 +2,14 @@
 
 import streamlit as st
 
-from audit.result import AuditResult, CheckResult
-from dashboard import documents, show
+from audit.result import AuditResult
+from dashboard import choosing, documents, show
+from dashboard.checks import one_check
 from dashboard.picking import picked
 from dashboard.store import Entry
-from reports.figures import Palette, figures
-from reports.tables import behind, blocks
-from reports.tested import planted
-from reports.view import CROSSED_OUT, FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
-from reports.words import FAMILIES, LOOKS, Speaker
-
-MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
+from reports.figures import Palette
+from reports.view import FirstScreen, Flagged, families, family_of, first_screen, today, validity
+from reports.words import FAMILIES, Speaker
 
 
 def verdicts(items: list[Flagged], say: Speaker) -> None:
@@ -60,49 +57,6 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
         show.plain(say.t("Not stated by those who asked for it: {names}.", names=screen.unstated))
 
 
-def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker) -> None:
-    """A check with its charts, tables, meaning and limits."""
-    path = f"checks[{index}]"
-    st.divider()
-    show.title(say.stored(check.info.title, None), 3)
-    show.flag(LOOKS[state_of(check)], say)
-    if check.rejected:
-        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
-        show.struck(say.stored(check.summary, check.summary_msg))
-    else:
-        show.plain(say.stored(check.summary, check.summary_msg))
-    if check.reason:
-        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
-    meaning, limits = st.columns(2)
-    with meaning:
-        st.markdown(f"**{say.t('What it measures')}**")
-        show.plain(say.stored(check.info.meaning, None))
-    with limits:
-        st.markdown(f"**{say.t('What it does not show')}**")
-        show.plain(say.stored(check.info.limits, None))
-    drawn = figures(check, path, palette, say)[:MOST_CHARTS]
-    for start in range(0, len(drawn), 2):
-        for k, column in enumerate(st.columns(2)):
-            if start + k < len(drawn):
-                with column:
-                    show.chart(drawn[start + k], f"{path}-chart-{start + k}", struck=check.rejected is not None)
-    for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
-        show.block(item, say, f"{path}-block-{k}")
-    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
-    for e, where in stored:
-        if e.kind == "table":
-            show.grid(behind(e, where, say, MOST_ROWS), say, where)
-    if any(e.kind != "table" for e, _ in stored):
-        with st.expander(say.t("The numbers behind the charts")):
-            for e, where in stored:
-                if e.kind != "table":
-                    show.grid(behind(e, where, say, MOST_ROWS), say, where)
-    if tables := planted(check.info, path, say):
-        with st.expander(say.t("How often this check finds what is planted, and how often it cries wolf")):
-            for k, table in enumerate(tables):
-                show.grid(table, say, f"{path}-planted-{k}")
-
-
 def family(document: AuditResult, say: Speaker) -> None:
     """The checks of one family; the first shown is the one that stands worst."""
     names = list(dict.fromkeys(family_of(c.info.id) for c in document.checks))
@@ -111,10 +65,11 @@ def family(document: AuditResult, say: Speaker) -> None:
     labels = {n: f"{c.look.sign} {say.name(n, FAMILIES)}" for n, c in zip(names, cells, strict=True)}
     st.divider()
     asked = st.segmented_control(say.t("Family"), names, default=names[worst], format_func=labels.__getitem__, key="family") or names[worst]
+    whom = choosing.for_whom(document, say)
     palette = Palette(document)
     for i, check in enumerate(document.checks):
         if family_of(check.info.id) == asked:
-            one_check(check, i, palette, say)
+            one_check(check, i, palette, say, whom)
 
 
 say = show.speaker()

@@ -5,9 +5,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from audit.result import AuditResult, CheckResult
-from dashboard import show
+from dashboard import choosing, show
+from dashboard.checks import charts
 from dashboard.cutoff import AtCutoff, Rate, Scores, costs, scores
+from dashboard.frontier import frontier
 from dashboard.picking import picked
+from dashboard.store import Entry
+from dashboard.within import within
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
@@ -38,12 +42,7 @@ def stored(document: AuditResult, check: CheckResult, place: int, say: Speaker) 
         show.plain(say.t("This metric was not measured for these groups."))
         return
     part, path = check.model_copy(update={"findings": kept}), f"checks[{place}]"
-    drawn = figures(part, path, Palette(document), say)
-    for start in range(0, len(drawn), 2):
-        for k, side in enumerate(st.columns(2)):
-            if start + k < len(drawn):
-                with side:
-                    show.chart(drawn[start + k], f"stored-{start + k}")
+    charts(figures(part, path, Palette(document), say), "stored")
     for k, item in enumerate(blocks(part, path, say, MOST)):
         show.block(item, say, f"stored-block-{k}")
 
@@ -124,23 +123,38 @@ def _cost(now: AtCutoff, before: AtCutoff) -> list[str]:
     return [number(now.cost, "ratio"), f"{now.cost - before.cost:+.2f}"]
 
 
+def this_model(entry: Entry, document: AuditResult, check: CheckResult, place: int, say: Speaker) -> None:
+    """The cutoff comes first: it is what one comes here to move, and the measured tables are long."""
+    cohort = choosing.chosen(say)
+    if cohort is not None:
+        with st.container(border=True):
+            within(entry, document, cohort, say)
+    kept = scores(document)
+    with st.container(border=True):
+        st.subheader(say.t("Another cutoff"))
+        if kept:
+            moved(document, kept, say)
+        else:
+            show.plain(say.t(NO_SCORES))
+    st.subheader(say.t("What was measured"))
+    stored(document, check, place, say)
+
+
 say = show.speaker()
 chosen = picked(say)
 if chosen is not None:
-    document = chosen[1]
+    entry, document = chosen
     st.header(say.t("Fairness"))
     place = next((i for i, c in enumerate(document.checks) if c.info.id == CHECK), None)
     check = document.checks[place] if place is not None else None
     if check is None or place is None or check.status != "completed":
         show.plain(say.stored(check.reason, check.reason_msg) if check else say.t("This audit did not compare groups."))
     else:
-        # The cutoff comes first: it is what one comes here to move, and the measured tables are long.
-        kept = scores(document)
-        with st.container(border=True):
-            st.subheader(say.t("Another cutoff"))
-            if kept:
-                moved(document, kept, say)
-            else:
-                show.plain(say.t(NO_SCORES))
-        st.subheader(say.t("What was measured"))
-        stored(document, check, place, say)
+        parts = {"model": say.t("This version"), "versions": say.t("All versions of this model")}
+        key = show.from_address("part", list(parts), "model")
+        part = st.segmented_control(say.t("Part"), list(parts), format_func=parts.__getitem__, key=key, required=True)
+        show.to_address("part", part if part != "model" else "")
+        if part == "versions":
+            frontier(entry, document, say)
+        else:
+            this_model(entry, document, check, place, say)

@@ -1,0 +1,83 @@
+"""A check on a page: what it found with charts and tables, and what it does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from audit.result import CheckResult
+from dashboard import show
+from dashboard.cohorts import Cohort
+from reports.charts import Chart
+from reports.figures import Palette, figures
+from reports.tables import behind, blocks
+from reports.tested import planted
+from reports.view import CROSSED_OUT, state_of
+from reports.words import LOOKS, Speaker
+
+MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
+
+
+def about(check: CheckResult, cohort: Cohort) -> CheckResult:
+    """The check with the findings that speak of the cohort alone."""
+    return check.model_copy(update={"findings": [f for f in check.findings if cohort.speaks_of(f.slice)]})
+
+
+def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker, whom: Cohort | None = None) -> None:
+    """A check with its charts, tables, meaning and limits; of its findings those that speak of `whom` alone."""
+    path = f"checks[{index}]"
+    st.divider()
+    show.title(say.stored(check.info.title, None), 3)
+    show.flag(LOOKS[state_of(check)], say)
+    if check.rejected:
+        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
+        show.struck(say.stored(check.summary, check.summary_msg))
+    else:
+        show.plain(say.stored(check.summary, check.summary_msg))
+    if check.reason:
+        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
+    meaning, limits = st.columns(2)
+    with meaning:
+        st.markdown(f"**{say.t('What it measures')}**")
+        show.plain(say.stored(check.info.meaning, None))
+    with limits:
+        st.markdown(f"**{say.t('What it does not show')}**")
+        show.plain(say.stored(check.info.limits, None))
+    numbers(check if whom is None else about(check, whom), path, palette, say, struck=check.rejected is not None)
+    if whom is not None and not any(whom.speaks_of(f.slice) for f in check.findings):
+        show.plain(say.t("This check says nothing of these rows by themselves."))
+    if tables := planted(check.info, path, say):
+        with st.expander(say.t("How often this check finds what is planted, and how often it cries wolf")):
+            for k, table in enumerate(tables):
+                show.grid(table, say, f"{path}-planted-{k}")
+
+
+def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, struck: bool = False) -> None:
+    """A check's charts, tables, and the numbers behind the charts."""
+    charts(figures(check, path, palette, say)[:MOST_CHARTS], path, struck=struck)
+    for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
+        show.block(item, say, f"{path}-block-{k}")
+    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+    for e, where in stored:
+        if e.kind == "table":
+            show.grid(behind(e, where, say, MOST_ROWS), say, where)
+    if any(e.kind != "table" for e, _ in stored):
+        with st.expander(say.t("The numbers behind the charts")):
+            for e, where in stored:
+                if e.kind != "table":
+                    show.grid(behind(e, where, say, MOST_ROWS), say, where)
+
+
+def charts(drawn: Sequence[Chart], key: str, *, struck: bool = False) -> None:
+    """Two to a line, where none of them needs a line for itself."""
+    lines: list[list[int]] = []
+    for i, item in enumerate(drawn):
+        if lines and len(lines[-1]) == 1 and not item.wide and not drawn[lines[-1][0]].wide:
+            lines[-1].append(i)
+        else:
+            lines.append([i])
+    for line in lines:
+        for side, i in zip(st.columns(1 if drawn[line[0]].wide else 2), line, strict=False):
+            with side:
+                show.chart(drawn[i], f"{key}-chart-{i}", struck=struck)

@@ -1,0 +1,152 @@
+"""The scored rows of an audit where this machine still has them, counted by cohort: DuckDB answers with counts, and no row reaches a page.
+
+Sensitive columns stand in the scored table, which has all rows; the model's other inputs only in its sample (`--sample`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.dataset import MISSING, Dataset, literal
+from audit.result import AuditResult
+from dashboard.cohorts import Cohort, Condition, interval
+
+if TYPE_CHECKING:
+    from audit.outputs import Settled
+
+#: A label of an interval has ten digits of its ends: a row that lies as near to an end as this is taken to lie on it.
+NEAR = 1e-9
+STOPS = 10  # parts of a number column between whose ends a range can be chosen
+MOST_LEVELS = 100
+
+
+class NotHereError(Exception):
+    """A condition is on a column, or on values of it, that the kept rows do not have."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A column that a cohort can be made of: its values with enough rows, or the numbers at which a range may start and end."""
+
+    name: str
+    values: list[str]
+    stops: list[float]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The scored table of an audit, and its sample, whose columns `x0`… are the model's inputs."""
+
+    table: Path
+    sample: Path
+    settled: Settled
+    groups: dict[str, tuple[str, list[str]]]  # sensitive column → its column of codes, and their values
+    inputs: dict[str, tuple[str, bool]]  # input of one value a row → its column in the sample, and whether it holds numbers
+    target: bool
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """All rows."""
+        return Dataset([self.table])
+
+    @cached_property
+    def sampled(self) -> Dataset:
+        """The rows of the sample."""
+        return Dataset([self.sample])
+
+    def source(self, cohort: Cohort | None) -> Dataset:
+        """Where a cohort can be counted: among all rows where it is one of sensitive columns, else in the sample."""
+        whole = cohort is None or all(self._by_group(c) for c in cohort.conditions)
+        return self.rows if whole else self.sampled
+
+    def _by_group(self, condition: Condition) -> bool:
+        return condition.column in self.groups and not condition.ranged
+
+    def sql(self, condition: Condition) -> str:
+        """The condition over the columns of the table or the sample, true or false and never unknown; `NotHereError` where they lack its column."""
+        if self._by_group(condition):
+            column, levels = self.groups[condition.column]
+            codes = [levels.index(v) for v in condition.values if v in levels]
+            return f"coalesce({column} IN ({', '.join(map(str, codes))}), false)" if codes else "false"
+        if condition.column not in self.inputs:
+            raise NotHereError(condition.column)
+        column, numbers = self.inputs[condition.column]
+        if condition.ranged:
+            if not numbers:
+                raise NotHereError(condition.column)
+            low = [f"{column} >= {condition.low!r}"] if condition.low is not None else []
+            high = [f"{column} < {condition.high!r}"] if condition.high is not None else []
+            return f"coalesce({' AND '.join([f'isfinite({column})', *low, *high])}, false)"  # NaN is above all numbers in DuckDB
+        return " OR ".join(f"({self._is(column, numbers, value)})" for value in condition.values)
+
+    def _is(self, column: str, numbers: bool, value: str) -> str:
+        if value == MISSING:
+            return f"({column} IS NULL OR isnan({column})) IS TRUE" if numbers else f"{column} IS NULL"  # bare, isnan finds none in a WHERE
+        if not numbers:
+            return f"coalesce({column} = {literal(value)}, false)"
+        ends = interval(value)
+        if ends is None:
+            return "false"
+        low, high, closed = ends
+        above = high + NEAR * abs(high) if closed else high - NEAR * abs(high)
+        return f"coalesce(isfinite({column}) AND {column} >= {low - NEAR * abs(low)!r} AND {column} {'<=' if closed else '<'} {above!r}, false)"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that a cohort can be made of."""
+        return list(dict.fromkeys([*self.groups, *self.inputs]))
+
+    def offer(self, name: str, least: int) -> Offer:
+        """What of a column a cohort can be made of: values of at least `least` rows, or stops between which at least so many lie."""
+        if name in self.groups:
+            column, levels = self.groups[name]
+            counted = dict(self.rows.ask({"code": column, "n": "count(*)"}, tail="GROUP BY 1"))
+            return Offer(name, [v for i, v in enumerate(levels) if counted.get(i, 0) >= least], [])
+        column, numbers = self.inputs[name]
+        if not numbers or len(self.sampled.levels(column, limit=STOPS)) <= STOPS:
+            tail = f"GROUP BY 1 HAVING count(*) >= {least} ORDER BY 2 DESC, 1 LIMIT {MOST_LEVELS}"
+            found = self.sampled.ask({"value": self.sampled.text(column), "n": "count(*)"}, tail=tail)
+            return Offer(name, [MISSING if v is None else str(v) for v, _ in found], [])
+        return Offer(name, [], self._stops(column, least))
+
+    def _stops(self, column: str, least: int) -> list[float]:
+        shares = ", ".join(str(i / STOPS) for i in range(1, STOPS))
+        cuts = sorted(set(self.sampled.ask({"q": f"quantile_disc({column}, [{shares}])"}, tail=f"WHERE isfinite({column})")[0][0] or []))
+        stops: list[float] = []
+        for stop in cuts:
+            low = f"{column} >= {stops[-1]!r} AND " if stops else ""
+            inside, above = self.sampled.ask(
+                {"inside": f"count_if({low}{column} < {stop!r})", "above": f"count_if({column} >= {stop!r})"},
+                tail=f"WHERE isfinite({column})",
+            )[0]
+            if min(inside, above) >= least:
+                stops.append(float(stop))
+        return stops
+
+
+def kept(document: AuditResult) -> Kept | None:
+    """The rows of an audit; None where this machine does not have them, or they do not say what their codes mean."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from audit.outputs import Settled
+    from audit.scored import SELF, cache_folder
+    from audit.versions.pairing import scored_table
+
+    table = scored_table(document, cache_folder())
+    sample = table.with_name(f"{table.stem}.sample.parquet") if table else None
+    if table is None or sample is None or not sample.is_file():
+        return None
+    try:
+        said: dict[str, Any] = json.loads((pq.read_schema(table).metadata or {})[SELF])
+        columns = set(pq.read_schema(sample).names)
+    except (OSError, KeyError, ValueError, pa.ArrowException):
+        return None
+    groups = {g["name"]: (f"g{i}", list(g["levels"])) for i, g in enumerate(said["groups"])}
+    kinds = {f.name: (f"x{i}", f.kind == "number") for i, f in enumerate(document.model.features) if f.kind in ("number", "category")}
+    inputs = {name: own for name, own in kinds.items() if own[0] in columns}
+    return Kept(table, sample, Settled.model_validate(said["settled"]), groups, inputs, said["target"] is not None)
