@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from audit.cohorts.named import Cohort
 from audit.result import CheckResult
 from dashboard import show
-from dashboard.cohorts import Cohort
 from reports.charts import Chart
 from reports.figures import Palette, figures
 from reports.tables import behind, blocks

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 from pydantic import ValidationError
 
+from audit.cohorts.named import MOST_CONDITIONS, Cohort, Columns, Condition, Figure, Measured, Offer, Question, of_slice
 from audit.errors import AuditError
 from audit.result import AuditResult, Estimate, Slice
 from dashboard import access, show
-from dashboard.cohorts import MOST_CONDITIONS, Cohort, Condition, Shelf, UnreadableError, of_slice
-from dashboard.kept import Kept, NotHereError, Offer, kept
-from dashboard.measured import Figure, Measured, level_of, measured
-from dashboard.store import Entry
+from dashboard.cohorts import Shelf, UnreadableError
+from dashboard.counting import CannotCountError, LacksColumnError, NotKeptError, about, ask
 from reports.charts import OKABE_ITO, REFERENCE, Chart, Dot, forest, shortened
 from reports.disclose import group_size
 from reports.figures import short
@@ -23,6 +23,7 @@ from reports.tables import SMALL
 from reports.view import capital
 from reports.words import Speaker, clean, mark, number
 
+Kind = TypeVar("Kind")
 WITHHELD = {
     "nobody": mark("No row of this audit meets these conditions."),
     "few": mark("Withheld: fewer than {n:count} rows meet these conditions."),
@@ -116,25 +117,33 @@ def for_whom(document: AuditResult, say: Speaker) -> Cohort | None:
 # --- making one -------------------------------------------------------------------------------------------------------------------------
 
 
-def make(entry: Entry, document: AuditResult, say: Speaker) -> None:
+def columns(document: AuditResult) -> list[str] | None:
+    """The columns that cohorts can be made of; None where the rows are not here."""
+    try:
+        return ask(Columns, Question(do="columns", about=about(document))).names
+    except (NotKeptError, CannotCountError):
+        return None
+
+
+def make(document: AuditResult, say: Speaker) -> None:
     """The form for a new cohort, and the removal of an old one."""
-    rows = kept(document)
-    with st.expander(say.t("Make a cohort"), expanded=not saved_names()):
-        ways = ["slice", *(["columns"] if rows else [])]
+    old = saved_names()
+    with st.expander(say.t("Make a cohort"), expanded=not old):
+        names = columns(document)
+        ways = ["slice", *(["columns"] if names else [])]
         labels = {"slice": say.t("of a slice of this audit"), "columns": say.t("of columns")}
         way = st.segmented_control(say.t("Make it"), ways, default=ways[0], format_func=labels.__getitem__, key="cohort-way") or ways[0]
-        if rows is None:
+        if names is None:
             show.plain(say.t(NO_TABLE))
-        conditions = of_columns(entry, document, rows, say) if rows and way == "columns" else of_slices(document, say)
+        conditions = of_columns(document, names, say) if names and way == "columns" else of_slices(document, say)
         name = st.text_input(say.t("Its name"), max_chars=80, key="cohort-new").strip()
         if st.button(say.t("Save the cohort"), disabled=not (conditions and name), key="cohort-save"):
-            keep(Cohort(name=name, conditions=conditions), say)
-    old = saved_names()
+            keep(name, conditions, say)
     if old:
         with st.expander(say.t("Remove a cohort")):
-            name = st.selectbox(say.t("Which"), old, format_func=lambda n: clean(n, 80), key="cohort-old")
+            gone = st.selectbox(say.t("Which"), old, format_func=lambda n: clean(n, 80), key="cohort-old")
             if st.button(say.t("Remove it"), key="cohort-remove"):
-                shelf().remove(name)
+                shelf().remove(gone)
                 st.rerun()
 
 
@@ -145,15 +154,15 @@ def saved_names() -> list[str]:
         return []
 
 
-def keep(cohort: Cohort, say: Speaker) -> None:
+def keep(name: str, conditions: list[Condition], say: Speaker) -> None:
     """Save it and look at it; what hinders that is said."""
     try:
-        shelf().save(cohort)
+        shelf().save(Cohort(name=name, conditions=conditions))
     except (UnreadableError, AuditError, ValidationError) as error:
         show.plain(say.t("The cohort could not be saved: {error}", error=clean(error, 300)))
         return
     st.session_state.pop("address-cohort", None)
-    show.to_address("cohort", cohort.name)
+    show.to_address("cohort", name)
     st.rerun()
 
 
@@ -169,16 +178,11 @@ def of_slices(document: AuditResult, say: Speaker) -> list[Condition]:
     return of_slice("slice", found[place]).conditions
 
 
-@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Entry: lambda e: e.key})
-def _offer(entry: Entry, column: str, least: int, _rows: Kept) -> Offer:
-    return _rows.offer(column, least)
-
-
-def of_columns(entry: Entry, document: AuditResult, rows: Kept, say: Speaker) -> list[Condition]:
+def of_columns(document: AuditResult, columns: list[str], say: Speaker) -> list[Condition]:
     """Values or a range of each column that is chosen."""
     names = st.multiselect(
         say.t("Columns"),
-        rows.columns,
+        columns,
         max_selections=MOST_CONDITIONS,
         format_func=lambda c: clean(c, 60),
         key="cohort-columns",
@@ -186,7 +190,7 @@ def of_columns(entry: Entry, document: AuditResult, rows: Kept, say: Speaker) ->
     )
     made = []
     for name in names:
-        offer = _offer(entry, name, group_size(document), rows)
+        offer = ask(Offer, Question(do="offer", about=about(document), column=name))
         if offer.stops:
             made += _range(offer, say)
         elif offer.values:
@@ -222,31 +226,30 @@ def _range(offer: Offer, say: Speaker) -> list[Condition]:
 # --- what its rows show -----------------------------------------------------------------------------------------------------------------
 
 
-@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Entry: lambda e: e.key, Cohort: lambda c: c.model_dump_json()})
-def _measured(entry: Entry, cohort: Cohort, stamp: float, _document: AuditResult, _rows: Kept) -> Measured:
-    return measured(_rows, _document, cohort)
-
-
-def figures(entry: Entry, document: AuditResult, cohort: Cohort, say: Speaker) -> None:
-    """The cohort in words and in figures; what cannot be counted is said."""
-    show.title(cohort.name, 3)
-    show.plain(told(cohort, say))
-    rows = kept(document)
-    if rows is None:
-        show.plain(say.t(NO_TABLE))
-        return
+def counted(kind: type[Kind], question: Question, document: AuditResult, say: Speaker) -> Kind | None:
+    """What the kept rows answer; None, and why said, where they answer nothing."""
     if document.data.weight is not None:
         show.plain(say.t("The rows of this audit carry survey weights, and figures of cohorts take none yet."))
-        return
+        return None
     try:
-        found = _measured(entry, cohort, rows.table.stat().st_mtime, document, rows)
-    except NotHereError as error:
+        return ask(kind, question)
+    except NotKeptError:
+        show.plain(say.t(NO_TABLE))
+    except LacksColumnError as error:
         show.plain(
             say.t("The scored rows of this audit have no column {column} that this cohort could be counted by.", column=clean(error, 60))
         )
-        return
-    except AuditError as error:
-        show.plain(clean(error, 300))
+    except CannotCountError as error:
+        show.plain(say.t("The cohort could not be counted: {error}", error=clean(error, 300)))
+    return None
+
+
+def figures(document: AuditResult, cohort: Cohort, say: Speaker) -> None:
+    """The cohort in words and in figures; what cannot be counted is said."""
+    show.title(cohort.name, 3)
+    show.plain(told(cohort, say))
+    found = counted(Measured, Question(do="measure", about=about(document), cohort=cohort), document, say)
+    if found is None:
         return
     if found.withheld is not None:
         show.plain(say.t(WITHHELD[found.withheld], n=group_size(document)))
@@ -260,7 +263,7 @@ def _drawn(found: Measured, document: AuditResult, say: Speaker) -> None:
         if found.sampled
         else say.t("{n:count} of {rows:count} rows.", n=found.n, rows=found.rows)
     )
-    drawn = chart(found, level_of(document), say)
+    drawn = chart(found, about(document).level, say)
     if drawn is not None:
         show.chart(drawn, "cohort-chart")
     heads = [

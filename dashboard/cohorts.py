@@ -1,7 +1,4 @@
-"""Cohorts: rows that a person named by values and ranges of columns, so that the same rows can be looked at on every page.
-
-Kept as plain JSON beside the audits (`audits/cohorts.json`; where people log in, one file each). A cohort says which rows are meant and holds none.
-"""
+"""Where cohorts are kept: plain JSON beside the audits (`audits/cohorts.json`; where people log in, one file each), which holds no row."""
 
 from __future__ import annotations
 
@@ -9,13 +6,13 @@ import hashlib
 import threading
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from audit.dataset import MISSING
-from audit.result import Frozen, Real, Slice
+from audit.cohorts.named import Cohort
+from audit.result import Frozen
 from reports.write import write_atomically
 
-MOST_COHORTS, MOST_CONDITIONS, MOST_VALUES = 100, 4, 200
+MOST_COHORTS = 100
 #: Pages of one server may save at once.
 _SAVING = threading.Lock()
 
@@ -24,80 +21,9 @@ class UnreadableError(Exception):
     """The file of cohorts is not what this program writes: it is neither used nor overwritten."""
 
 
-class Condition(Frozen):
-    """Values of a column as a document names them (intervals such as "[25, 37)" and "(missing)" among them), or numbers from `low` up to below `high`."""
-
-    column: str = Field(max_length=500)
-    values: list[str] = Field(default=[], max_length=MOST_VALUES)
-    low: Real | None = None
-    high: Real | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Condition:
-        if bool(self.values) == self.ranged:
-            raise ValueError(f"{self.column}: either values or a range")
-        if self.low is not None and self.high is not None and self.low >= self.high:
-            raise ValueError(f"{self.column}: the range is empty")
-        return self
-
-    @property
-    def ranged(self) -> bool:
-        return self.low is not None or self.high is not None
-
-    def may_hold(self, level: str) -> bool:
-        """Whether rows of a level of the column may meet the condition: an interval may where it overlaps the range."""
-        if not self.ranged:
-            return level in self.values
-        ends = interval(level)
-        if ends is None:
-            return False
-        low, high, closed = ends
-        return (self.high is None or low < self.high) and (self.low is None or high > self.low or (closed and high == self.low))
-
-
-class Cohort(Frozen):
-    """Rows that meet every condition."""
-
-    name: str = Field(min_length=1, max_length=80)
-    conditions: list[Condition] = Field(min_length=1, max_length=MOST_CONDITIONS)
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Cohort:
-        if len({c.column for c in self.conditions}) < len(self.conditions):
-            raise ValueError("a column has one condition")
-        return self
-
-    def speaks_of(self, slice_: Slice) -> bool:
-        """Whether a finding about this slice is about people of the cohort: the slice divides by one of its columns and contradicts none."""
-        shared = [c for c in self.conditions if c.column in slice_]
-        return bool(shared) and all(c.may_hold(slice_[c.column]) for c in shared)
-
-    def further(self, column: str, value: str) -> Cohort:
-        """Those of one value of another column."""
-        return self.model_copy(update={"conditions": [*self.conditions, Condition(column=column, values=[value])]})
-
-
 class _File(Frozen):
     version: int = 1
     cohorts: list[Cohort] = Field(default=[], max_length=MOST_COHORTS)
-
-
-def interval(level: str) -> tuple[float, float, bool] | None:
-    """The ends of a level and whether the upper one belongs to it; of a number the number twice; None for what is neither."""
-    if level == MISSING:
-        return None
-    try:
-        if level.startswith("[") and level[-1] in ")]":
-            low, high = level[1:-1].split(", ")
-            return float(low), float(high), level.endswith("]")
-        return float(level), float(level), True
-    except ValueError:
-        return None
-
-
-def of_slice(name: str, slice_: Slice) -> Cohort:
-    """The rows of a slice of a document; ValueError where it has too many columns."""
-    return Cohort(name=name, conditions=[Condition(column=column, values=[level]) for column, level in slice_.items()])
 
 
 class Shelf:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from audit.result import AuditResult
 from dashboard import access, show
 from dashboard.store import Entry
 from dashboard.versions import MOST, Gap, Point, point, siblings
@@ -37,7 +36,7 @@ def _name(entry: Entry) -> str:
     return clean(entry.head.model.version or entry.head.started[:10], 40)
 
 
-def frontier(entry: Entry, document: AuditResult, say: Speaker) -> None:
+def frontier(entry: Entry, say: Speaker) -> None:
     """Performance against disparity for every audited version of this model on these rows."""
     points = read_points(siblings(entry, show.found_audits().entries), say)
     rates = list(dict.fromkeys((g.column, g.metric) for p in points for g in p.gaps))

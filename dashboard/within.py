@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from audit.errors import AuditError
+from audit.cohorts.named import Cohort, Columns, Groups, Measured, Question
 from audit.result import AuditResult
 from dashboard import show
-from dashboard.choosing import NO_TABLE, notes, told
-from dashboard.cohorts import Cohort
-from dashboard.kept import Kept, NotHereError, kept
-from dashboard.measured import Measured, by_group, level_of
-from dashboard.store import Entry
+from dashboard.choosing import counted, notes, told
+from dashboard.counting import about
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette
 from reports.metrics import kind_of, metric_name
@@ -20,40 +17,23 @@ from reports.view import capital
 from reports.words import Speaker, clean, number
 
 
-@st.cache_data(max_entries=200, show_spinner=False, hash_funcs={Entry: lambda e: e.key, Cohort: lambda c: c.model_dump_json()})
-def _groups(entry: Entry, cohort: Cohort, column: str, stamp: float, _document: AuditResult, _rows: Kept) -> dict[str, Measured]:
-    return by_group(_rows, _document, cohort, column)
-
-
-def within(entry: Entry, document: AuditResult, cohort: Cohort, say: Speaker) -> None:
+def within(document: AuditResult, cohort: Cohort, say: Speaker) -> None:
     """The rates of the groups of one sensitive column among the rows of the cohort; what cannot be counted is said."""
     show.title(say.t("Groups within {name}", name=clean(cohort.name, 80)), 3)
     show.plain(told(cohort, say))
-    rows = kept(document)
-    if rows is None or not rows.groups or document.data.weight is not None:
-        show.plain(
-            say.t(NO_TABLE)
-            if rows is None
-            else say.t("The rows of this audit carry survey weights, and figures of cohorts take none yet.")
-            if rows.groups
-            else say.t("No sensitive column was declared, so there are no groups to compare.")
-        )
+    known = counted(Columns, Question(do="columns", about=about(document)), document, say)
+    if known is None:
         return
-    columns = list(rows.groups)
+    if not known.groups:
+        show.plain(say.t("No sensitive column was declared, so there are no groups to compare."))
+        return
+    columns = list(known.groups)
     key = show.from_address("within", columns, columns[0])
     column = st.selectbox(say.t("Groups by"), columns, format_func=lambda c: clean(c, 60), key=key, width=420)
     show.to_address("within", column)
-    try:
-        found = _groups(entry, cohort, column, rows.table.stat().st_mtime, document, rows)
-    except NotHereError as error:
-        show.plain(
-            say.t("The scored rows of this audit have no column {column} that this cohort could be counted by.", column=clean(error, 60))
-        )
-        return
-    except AuditError as error:
-        show.plain(clean(error, 300))
-        return
-    _drawn(found, len(rows.groups[column][1]), document, say)
+    found = counted(Groups, Question(do="groups", about=about(document), cohort=cohort, column=column), document, say)
+    if found is not None:
+        _drawn(found.found, len(known.groups[column]), document, say)
 
 
 def _drawn(found: dict[str, Measured], groups: int, document: AuditResult, say: Speaker) -> None:
@@ -103,6 +83,6 @@ def chart(metric: str, found: dict[str, Measured], document: AuditResult, say: S
     words = say.join(
         [say.pair(d.label, f"{number(d.value, 'percent')} ({number(d.low, 'percent')}–{number(d.high, 'percent')}; {d.n})") for d in dots]
     )
-    parts = [say.t("{level:percent} intervals by {method}", level=level_of(document), method="Wilson")]
+    parts = [say.t("{level:percent} intervals by {method}", level=about(document).level, method="Wilson")]
     parts += [say.t("hollow: a small group")] if any(d.hollow for d in dots) else []
     return Chart(title, say.join(parts), say.told(title, words), forest(dots, "percent", [], None))

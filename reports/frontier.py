@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.result import Estimate
@@ -72,7 +72,7 @@ def written(e: Estimate, kind: str, say: Speaker) -> str:
     return say.t("{value} ({low} to {high})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind))
 
 
-def _spec(rows: list[dict[str, object]], kind: str) -> Spec:
+def _spec(rows: Sequence[Mapping[str, object]], kind: str) -> Spec:
     def scale(ends: str, how: str) -> Spec:
         return {"domain": domain([float(str(r[f"{ends}{i}"])) for r in rows for i in ("", "0", "1")], how), "nice": False}
 
@@ -82,7 +82,7 @@ def _spec(rows: list[dict[str, object]], kind: str) -> Spec:
     whisker: Spec = {"type": "rule", "strokeWidth": 1.6}
     return whole(
         {
-            "width": 2 * WIDTH, "height": WIDTH, "data": {"values": rows},
+            "width": 2 * WIDTH, "height": WIDTH, "data": {"values": list(rows)},
             "layer": [
                 {"mark": whisker, "encoding": {"x": x | {"field": "x0"}, "x2": {"field": "x1"}, "y": y, "color": colour}},
                 {"mark": whisker, "encoding": {"x": x, "y": y | {"field": "y0"}, "y2": {"field": "y1"}, "color": colour}},

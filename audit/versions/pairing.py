@@ -85,7 +85,7 @@ def _rows(old: AuditResult, new: AuditResult, scored_dir: Path | None) -> tuple[
             "rows as well as from the model."
         )
     folder = scored_dir or cache_folder()
-    paths = [scored_table(document, folder) for document in (old, new)]
+    paths = [scored_table(document.environment.scored, folder) for document in (old, new)]
     lost = [path is None for path in paths]
     if any(lost):
         none, one = message("neither audit has a scored table here"), message("the old audit has no scored table here")
@@ -105,9 +105,8 @@ def _rows(old: AuditResult, new: AuditResult, scored_dir: Path | None) -> tuple[
     return rows, message("Paired: the same {n:count} rows under both models.", n=rows.new.scored.rows)
 
 
-def scored_table(document: AuditResult, folder: Path) -> Path | None:
+def scored_table(stem: str | None, folder: Path) -> Path | None:
     """The scored table that a document names, where it is in this cache; the name comes from a file and is taken for a name only."""
-    stem = document.environment.scored
     if stem is None or not re.fullmatch(r"[A-Za-z0-9_-]{1,120}", stem):
         return None
     path = folder / f"{stem}.parquet"

@@ -27,8 +27,11 @@ def parts(document: AuditResult, say: Speaker) -> None:
     if not there:
         show.plain(say.t(NONE))
         return
-    id_ = st.segmented_control(
-        say.t("Part"), there, format_func=lambda id_: say.t(PARTS[id_]), key=show.from_address("part", there, there[0]), required=True
+    id_ = (
+        st.segmented_control(
+            say.t("Part"), there, format_func=lambda id_: say.t(PARTS[id_]), key=show.from_address("part", there, there[0])
+        )
+        or there[0]
     )
     show.to_address("part", id_)
     one_check(document.checks[places[id_]], places[id_], Palette(document), say)
@@ -37,11 +40,11 @@ def parts(document: AuditResult, say: Speaker) -> None:
 say = show.speaker()
 chosen = picked(say)
 if chosen is not None:
-    entry, document = chosen
+    _, document = chosen
     st.header(say.t("Errors"))
     cohort = choosing.chosen(say)
     if cohort is not None:
         with st.container(border=True):
-            choosing.figures(entry, document, cohort, say)
-    choosing.make(entry, document, say)
+            choosing.figures(document, cohort, say)
+    choosing.make(document, say)
     parts(document, say)

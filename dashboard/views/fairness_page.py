@@ -10,7 +10,6 @@ from dashboard.checks import charts
 from dashboard.cutoff import AtCutoff, Rate, Scores, costs, scores
 from dashboard.frontier import frontier
 from dashboard.picking import picked
-from dashboard.store import Entry
 from dashboard.within import within
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
@@ -123,12 +122,12 @@ def _cost(now: AtCutoff, before: AtCutoff) -> list[str]:
     return [number(now.cost, "ratio"), f"{now.cost - before.cost:+.2f}"]
 
 
-def this_model(entry: Entry, document: AuditResult, check: CheckResult, place: int, say: Speaker) -> None:
+def this_model(document: AuditResult, check: CheckResult, place: int, say: Speaker) -> None:
     """The cutoff comes first: it is what one comes here to move, and the measured tables are long."""
     cohort = choosing.chosen(say)
     if cohort is not None:
         with st.container(border=True):
-            within(entry, document, cohort, say)
+            within(document, cohort, say)
     kept = scores(document)
     with st.container(border=True):
         st.subheader(say.t("Another cutoff"))
@@ -152,9 +151,9 @@ if chosen is not None:
     else:
         parts = {"model": say.t("This version"), "versions": say.t("All versions of this model")}
         key = show.from_address("part", list(parts), "model")
-        part = st.segmented_control(say.t("Part"), list(parts), format_func=parts.__getitem__, key=key, required=True)
+        part = st.segmented_control(say.t("Part"), list(parts), format_func=parts.__getitem__, key=key) or "model"
         show.to_address("part", part if part != "model" else "")
         if part == "versions":
-            frontier(entry, document, say)
+            frontier(entry, say)
         else:
-            this_model(entry, document, check, place, say)
+            this_model(document, check, place, say)

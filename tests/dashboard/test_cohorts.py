@@ -9,10 +9,13 @@ import pytest
 from people import COLUMN, VALUE, People, audited
 from pydantic import ValidationError
 
+from audit.cohorts.__main__ import reply
+from audit.cohorts.kept import Kept, NotHereError, kept
+from audit.cohorts.measured import by_group, measured, members
+from audit.cohorts.named import Changes, Cohort, Condition, Question, of_slice
 from audit.result import AuditResult
-from dashboard.cohorts import Cohort, Condition, Shelf, UnreadableError, of_slice
-from dashboard.kept import Kept, NotHereError, kept
-from dashboard.measured import by_group, measured, members
+from dashboard.cohorts import Shelf, UnreadableError
+from dashboard.counting import about
 
 
 def of(**conditions: object) -> Cohort:
@@ -32,7 +35,7 @@ def document(tmp_path_factory: pytest.TempPathFactory, people: People) -> AuditR
 @pytest.fixture
 def rows(document: AuditResult, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Kept:
     monkeypatch.setenv("XDG_STATE_HOME", str(next(tmp_path_factory.getbasetemp().glob("cohorts*")) / "state"))
-    found = kept(document)
+    found = kept(about(document))
     assert found is not None
     return found
 
@@ -103,7 +106,7 @@ def test_which_findings_speak_of_it() -> None:
 
 def test_counts_are_those_of_a_slow_twin(rows: Kept, document: AuditResult, people: People) -> None:
     cohort = of(**{COLUMN: {"values": [VALUE]}, "age": {"low": 60}})
-    found = measured(rows, document, cohort)
+    found = measured(rows, about(document), cohort)
     inside = (people.group == VALUE) & (people.age >= 60)
     assert found.withheld is None
     assert (found.n, found.rows, found.sampled) == (inside.sum(), 1200, False)
@@ -138,7 +141,7 @@ def test_the_levels_of_a_document_mean_the_same_rows(rows: Kept, document: Audit
 
 def test_few_people_are_never_shown(rows: Kept, document: AuditResult) -> None:
     def why(**conditions: object) -> str | None:
-        found = measured(rows, document, of(**conditions))
+        found = measured(rows, about(document), of(**conditions))
         assert found.withheld is None or (found.n, found.figures) == (0, [])
         return found.withheld
 
@@ -160,18 +163,18 @@ def test_a_rate_of_very_few_errors_is_withheld_and_the_rest_is_shown(
     pred[people.age >= 60] = 1 - people.y[people.age >= 60]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     document = audited(tmp_path, "few", people, pred=pred, score=None, decision="predict")
-    rows = kept(document)
+    rows = kept(about(document))
     assert rows is not None
-    figures = {f.metric: f for f in measured(rows, document, of(age={"high": 40})).figures}
+    figures = {f.metric: f for f in measured(rows, about(document), of(age={"high": 40})).figures}
     assert figures["zero_one_loss"].withheld
     assert figures["zero_one_loss"].inside is None
     assert not figures["selection_rate"].withheld
 
 
 def test_groups_within_a_cohort_cannot_be_computed_back(rows: Kept, document: AuditResult, people: People) -> None:
-    found = by_group(rows, document, of(age={"low": 60}), COLUMN)
+    found = by_group(rows, about(document), of(age={"low": 60}), COLUMN)
     assert {g: m.n for g, m in found.items()} == {g: int(((people.group == g) & (people.age >= 60)).sum()) for g in ("a", VALUE)}
-    assert by_group(rows, document, of(**{COLUMN: {"values": ["a"]}}), COLUMN).keys() == {"a"}, "nobody of the other group is in it"
+    assert by_group(rows, about(document), of(**{COLUMN: {"values": ["a"]}}), COLUMN).keys() == {"a"}, "nobody of the other group is in it"
 
 
 def test_stops_and_values_have_enough_rows(rows: Kept) -> None:
@@ -186,7 +189,7 @@ def test_stops_and_values_have_enough_rows(rows: Kept) -> None:
 def test_a_column_that_is_not_there_is_refused(rows: Kept, document: AuditResult) -> None:
     for cohort in (of(shoe={"values": ["44"]}), of(town={"low": 1}), of(**{COLUMN: {"low": 1}})):
         with pytest.raises(NotHereError):
-            measured(rows, document, cohort)
+            measured(rows, about(document), cohort)
 
 
 def test_quantities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +201,9 @@ def test_quantities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tmp_path, "amounts", People.drawn(400), pred=pred, y=y, score=None, task="regression", favourable=["high"], decision="predict", positive=None,
         groups={}, features={"age": age},
     )  # fmt: skip
-    rows = kept(document)
+    rows = kept(about(document))
     assert rows is not None
-    figures = {f.metric: f for f in measured(rows, document, of(age={"low": 60})).figures}
+    figures = {f.metric: f for f in measured(rows, about(document), of(age={"low": 60})).figures}
     assert figures.keys() == {"large_error_rate", "selection_rate", "mean_absolute_error", "mean_prediction"}
     large, mean = figures["large_error_rate"].inside, figures["mean_absolute_error"].inside
     assert large is not None
@@ -212,7 +215,47 @@ def test_quantities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_that_are_gone_or_name_no_file_are_none(document: AuditResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert kept(document) is None
+    assert kept(about(document)) is None
     for name in (None, "../../one", "one.sample"):
         elsewhere = document.model_copy(update={"environment": document.environment.model_copy(update={"scored": name})})
-        assert kept(elsewhere) is None
+        assert kept(about(elsewhere)) is None
+
+
+# --- the command
+
+
+def test_a_line_answers_a_line_and_a_wrong_one_ends_nothing(rows: Kept, document: AuditResult) -> None:
+    def asked(**more: object) -> object:
+        return reply(Question.model_validate({"about": about(document), **more}).model_dump_json())
+
+    columns = asked(do="columns")
+    assert columns.answer == {"names": [COLUMN, "age", "town"], "groups": {COLUMN: ["a", VALUE]}}  # type: ignore[attr-defined]
+    assert asked(do="measure", cohort=of(shoe={"values": ["44"]})).column == "shoe"  # type: ignore[attr-defined]
+    assert asked(do="measure").refused  # type: ignore[attr-defined]
+    assert asked(do="offer", column="shoe").refused  # type: ignore[attr-defined]
+    assert reply("{").refused
+    assert not reply(Question(do="columns", about=about(document).model_copy(update={"scored": "gone"})).model_dump_json()).kept
+
+
+def test_the_same_rows_under_two_models_are_paired(
+    rows: Kept, document: AuditResult, people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    better = people.pred.copy()
+    better[people.age < 40] = people.y[people.age < 40]
+    home = tmp_path / "home"
+    other = audited(home, "two", people, pred=better, score=None, decision="predict")
+    for file in (home / "state" / "witnessmark" / "scored").iterdir():
+        (rows.table.parent / file.name).write_bytes(file.read_bytes())
+    question = Question(do="changes", about=about(other), old=about(document), cohort=of(age={"low": 30}))
+    found = Changes.model_validate(reply(question.model_dump_json()).answer)
+    inside, wrong = people.age >= 30, people.y != people.pred
+    (moved, _) = found.moved
+    assert found.n == inside.sum()
+    assert moved.metric == "zero_one_loss"
+    assert moved.change is not None
+    assert moved.change.value == pytest.approx((better != people.y)[inside].mean() - wrong[inside].mean())
+    assert moved.change.high < 0
+    assert moved.p is not None
+    assert moved.p < 0.001
+    few = Changes.model_validate(reply(question.model_copy(update={"cohort": of(town={"values": ["hamlet"]})}).model_dump_json()).answer)
+    assert (few.withheld, few.moved) == ("few", [])

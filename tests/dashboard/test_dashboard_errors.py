@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import streamlit as st
 from people import COLUMN, VALUE, People, audited
 from streamlit.testing.v1 import AppTest
 
-from dashboard.cohorts import Cohort, Condition, Shelf, of_slice
+from audit.cohorts.named import Cohort, Condition, of_slice
+from dashboard.cohorts import Shelf
 
 APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
 PAGE = "views/errors_page.py"
@@ -28,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("audits", "state"):
         shutil.copytree(made / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -36,7 +38,8 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     st.cache_data.clear()
     st.cache_resource.clear()
-    return tmp_path
+    yield tmp_path
+    st.cache_resource.clear()  # ends the process that counts
 
 
 def read(at: AppTest) -> str:

@@ -8,42 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from audit.result import AuditResult, Estimate
-from dashboard.cohorts import Cohort
-from dashboard.kept import Kept
-from reports.disclose import group_size, small
+from audit.cohorts.kept import Kept
+from audit.cohorts.named import About, Cohort, Figure, Measured, Withheld
+from reports.disclose import small
 from reports.suppress import EVERYBODY, Cell, Counts, protect
 
 if TYPE_CHECKING:
     from audit.dataset import Dataset
     from audit.stats.sums import Moments
-
-#: Why nothing is shown: nobody meets the conditions; too few do; all but too few do; with one condition less too few more do.
-Withheld = Literal["nobody", "few", "nearly_all", "near_another"]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A metric of the cohort and of everybody else, and the difference of the two; None where it is withheld or nobody counts for it."""
-
-    metric: str
-    inside: Estimate | None
-    outside: Estimate | None
-    apart: Estimate | None
-    withheld: bool = False
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The figures of a cohort: `n` of `rows` rows, which are the sample where `sampled`; nothing else is known where it is `withheld`."""
-
-    n: int
-    rows: int
-    sampled: bool
-    withheld: Withheld | None
-    figures: list[Figure]
 
 
 @dataclass(frozen=True)
@@ -63,7 +37,7 @@ class Tally:
         return sum(k for k, _ in pairs), sum(n for _, n in pairs)
 
 
-def _states(kept: Kept) -> dict[str, str]:
+def states(kept: Kept) -> dict[str, str]:
     """Whether a row is decided wrongly, chosen, has the event, and is decided for it: 1, 0, or -1 where that is not known or not asked."""
     settled = kept.settled
     if settled.task == "regression":
@@ -106,20 +80,20 @@ def _counted(wrong: int, chosen: int, event: int, decided: int) -> dict[str, tup
 def tally(kept: Kept, cohort: Cohort, source: Dataset) -> Tally:
     """One pass of DuckDB over narrow columns; it hands over counts."""
     met = " + ".join(f"{2**i} * CAST(({kept.sql(c)}) AS INTEGER)" for i, c in enumerate(cohort.conditions))
-    rows = source.ask({"met": met, **_states(kept), "n": "count(*)"}, tail="GROUP BY ALL")
+    rows = source.ask({"met": met, **states(kept), "n": "count(*)"}, tail="GROUP BY ALL")
     wanted = metrics(kept)
     n: dict[int, int] = {}
     rates: dict[int, dict[str, tuple[int, int]]] = {}
-    for place, *states, count in rows:
+    for place, *known, count in rows:
         n[place] = n.get(place, 0) + count
-        own, counted = rates.setdefault(place, dict.fromkeys(wanted, (0, 0))), _counted(*states)
+        own, counted = rates.setdefault(place, dict.fromkeys(wanted, (0, 0))), _counted(*known)
         for metric in wanted:
             yes, counts = counted[metric]
             own[metric] = (own[metric][0] + count * yes, own[metric][1] + count * counts)
     return Tally(n, rates)
 
 
-def _withheld(found: Tally, whole: int, least: int) -> Withheld | None:
+def withheld(found: Tally, whole: int, least: int) -> Withheld | None:
     n, everybody = found.without(whole), found.without(0)
     if n == 0:
         return "nobody"
@@ -131,32 +105,34 @@ def _withheld(found: Tally, whole: int, least: int) -> Withheld | None:
     return "near_another" if any(0 < more < least for more in fewer) else None
 
 
-def measured(kept: Kept, document: AuditResult, cohort: Cohort) -> Measured:
+def measured(kept: Kept, about: About, cohort: Cohort) -> Measured:
     """A cohort's figures; `NotHereError` where these rows lack one of its columns."""
     source = kept.source(cohort)
-    return _of(tally(kept, cohort, source), kept, document, cohort, source)
+    return _of(tally(kept, cohort, source), kept, about, cohort, source)
 
 
-def _of(found: Tally, kept: Kept, document: AuditResult, cohort: Cohort, source: Dataset) -> Measured:
+def _of(found: Tally, kept: Kept, about: About, cohort: Cohort, source: Dataset) -> Measured:
     from audit.stats.compare import newcombe
     from audit.stats.rates import wilson
 
-    least, level, whole = group_size(document), level_of(document), 2 ** len(cohort.conditions) - 1
+    least, level, whole = about.least, about.level, 2 ** len(cohort.conditions) - 1
     n, rows = found.without(whole), found.without(0)
-    sampled, why = source is kept.sampled and rows < kept.rows.rows, _withheld(found, whole, least)
+    sampled, why = source is kept.sampled and rows < kept.rows.rows, withheld(found, whole, least)
     if why is not None:
-        return Measured(0, rows, sampled, why, [])
+        return Measured(n=0, rows=rows, sampled=sampled, withheld=why)
     figures = []
     for metric in metrics(kept):
         own = found.rate(metric, whole)
         apart = [tuple(a - b for a, b in zip(found.rate(metric, part), own, strict=True)) for part in range(whole)]
         if any(small(n, k, least) for k, n in (own, *apart)):
-            figures.append(Figure(metric, None, None, None, withheld=True))
+            figures.append(Figure(metric=metric, withheld=True))
             continue
         (k1, n1), (k0, n0) = own, apart[0]
         inside, outside = wilson(k1, n1, level=level), wilson(k0, n0, level=level)
-        figures.append(Figure(metric, inside, outside, newcombe(k1, n1, k0, n0, level=level) if n1 and n0 else None))
-    return Measured(n, rows, sampled, None, [*figures, *_means(kept, cohort, source, level)])
+        figures.append(
+            Figure(metric=metric, inside=inside, outside=outside, apart=newcombe(k1, n1, k0, n0, level=level) if n1 and n0 else None)
+        )
+    return Measured(n=n, rows=rows, sampled=sampled, figures=[*figures, *_means(kept, cohort, source, level)])
 
 
 def _means(kept: Kept, cohort: Cohort, source: Dataset, level: float) -> Iterator[Figure]:
@@ -173,7 +149,7 @@ def _means(kept: Kept, cohort: Cohort, source: Dataset, level: float) -> Iterato
         inside, outside = _moments(kept, cohort, source, value)
         if inside is not None and outside is not None:
             own, rest = (mean_interval(*m, level=level) for m in (inside, outside))
-            yield Figure(metric, own, rest, mean_difference(inside, outside, level=level))
+            yield Figure(metric=metric, inside=own, outside=rest, apart=mean_difference(inside, outside, level=level))
 
 
 def _moments(kept: Kept, cohort: Cohort, source: Dataset, value: str) -> tuple[Moments | None, Moments | None]:
@@ -195,7 +171,7 @@ def _where(kept: Kept, cohort: Cohort) -> str:
     return " AND ".join(f"({kept.sql(c)})" for c in cohort.conditions)
 
 
-def by_group(kept: Kept, document: AuditResult, cohort: Cohort, column: str) -> dict[str, Measured]:
+def by_group(kept: Kept, about: About, cohort: Cohort, column: str) -> dict[str, Measured]:
     """The figures of each group of a sensitive column within the cohort that may be shown, so that none of the others can be computed back."""
     sizes: dict[Cell, Counts] = {}
     each: dict[Cell, tuple[str, Measured]] = {}
@@ -204,17 +180,13 @@ def by_group(kept: Kept, document: AuditResult, cohort: Cohort, column: str) -> 
         source = kept.source(part)
         found = tally(kept, part, source)
         sizes[(column, level),] = found.without(2 ** len(part.conditions) - 1), None
-        each[(column, level),] = level, _of(found, kept, document, part, source)
+        each[(column, level),] = level, _of(found, kept, about, part, source)
     sizes[EVERYBODY] = sum(n for n, _ in sizes.values()), None
     lost = {cell for cell, (_, found) in each.items() if found.withheld not in (None, "nobody")}
-    gone = protect(sizes, lost, lambda n, k: small(n, k, group_size(document)))
+    gone = protect(sizes, lost, lambda n, k: small(n, k, about.least))
     return {level: found for cell, (level, found) in each.items() if cell not in gone and found.withheld is None}
 
 
 def members(kept: Kept, cohort: Cohort) -> list[int]:
     """The numbers of the sampled rows that meet the conditions, rising; for pages that show rows, where the plan allowed rows."""
     return [int(row) for (row,) in kept.sampled.ask({"row": "row"}, tail=f"WHERE {_where(kept, cohort)} ORDER BY 1")]
-
-
-def level_of(document: AuditResult) -> float:
-    return float(document.plan.get("audit", {}).get("level", 0.95))

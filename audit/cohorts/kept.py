@@ -11,9 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit.cohorts.named import About, Cohort, Condition, Offer, interval
 from audit.dataset import MISSING, Dataset, literal
-from audit.result import AuditResult
-from dashboard.cohorts import Cohort, Condition, interval
 
 if TYPE_CHECKING:
     from audit.outputs import Settled
@@ -26,15 +25,6 @@ MOST_LEVELS = 100
 
 class NotHereError(Exception):
     """A condition is on a column, or on values of it, that the kept rows do not have."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A column that a cohort can be made of: its values with enough rows, or the numbers at which a range may start and end."""
-
-    name: str
-    values: list[str]
-    stops: list[float]
 
 
 @dataclass(frozen=True)
@@ -105,13 +95,13 @@ class Kept:
         if name in self.groups:
             column, levels = self.groups[name]
             counted = dict(self.rows.ask({"code": column, "n": "count(*)"}, tail="GROUP BY 1"))
-            return Offer(name, [v for i, v in enumerate(levels) if counted.get(i, 0) >= least], [])
+            return Offer(name=name, values=[v for i, v in enumerate(levels) if counted.get(i, 0) >= least])
         column, numbers = self.inputs[name]
         if not numbers or len(self.sampled.levels(column, limit=STOPS)) <= STOPS:
             tail = f"GROUP BY 1 HAVING count(*) >= {least} ORDER BY 2 DESC, 1 LIMIT {MOST_LEVELS}"
             found = self.sampled.ask({"value": self.sampled.text(column), "n": "count(*)"}, tail=tail)
-            return Offer(name, [MISSING if v is None else str(v) for v, _ in found], [])
-        return Offer(name, [], self._stops(column, least))
+            return Offer(name=name, values=[MISSING if v is None else str(v) for v, _ in found])
+        return Offer(name=name, stops=self._stops(column, least))
 
     def _stops(self, column: str, least: int) -> list[float]:
         shares = ", ".join(str(i / STOPS) for i in range(1, STOPS))
@@ -128,7 +118,7 @@ class Kept:
         return stops
 
 
-def kept(document: AuditResult) -> Kept | None:
+def kept(about: About) -> Kept | None:
     """The rows of an audit; None where this machine does not have them, or they do not say what their codes mean."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,7 +127,7 @@ def kept(document: AuditResult) -> Kept | None:
     from audit.scored import SELF, cache_folder
     from audit.versions.pairing import scored_table
 
-    table = scored_table(document, cache_folder())
+    table = scored_table(about.scored, cache_folder())
     sample = table.with_name(f"{table.stem}.sample.parquet") if table else None
     if table is None or sample is None or not sample.is_file():
         return None
@@ -147,6 +137,6 @@ def kept(document: AuditResult) -> Kept | None:
     except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
     groups = {g["name"]: (f"g{i}", list(g["levels"])) for i, g in enumerate(said["groups"])}
-    kinds = {f.name: (f"x{i}", f.kind == "number") for i, f in enumerate(document.model.features) if f.kind in ("number", "category")}
+    kinds = {f.name: (f"x{i}", f.kind == "number") for i, f in enumerate(about.features) if f.kind in ("number", "category")}
     inputs = {name: own for name, own in kinds.items() if own[0] in columns}
     return Kept(table, sample, Settled.model_validate(said["settled"]), groups, inputs, said["target"] is not None)
