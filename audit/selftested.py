@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import json
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -22,8 +24,15 @@ from audit.result import CheckInfo, Estimate, Frozen, SelfTest, Tried
 
 HERE = Path(__file__).parent
 PLACE = HERE / "selftest.json"
-#: Where defects are planted, and how a run of one is made.
-STAGES, AROUND = HERE / "selftest" / "defects.py", (HERE / "selftest" / "crowds.py", HERE / "selftest" / "trial.py")
+#: What every run hangs on, and where defects are planted: many side by side, each of which hangs on itself, and kinds of their own, with what they share.
+AROUND = tuple(HERE / "selftest" / f"{name}.py" for name in ("crowds", "play", "trial"))
+PLANTED, KINDS = HERE / "selftest" / "planted.py", tuple(HERE / "selftest" / f"{name}.py" for name in ("explainers", "promised"))
+#: Modules and packages that compute what a check that imports them finds, and modules that make an answer of the findings of one.
+COMPUTE = ("audit.stats", "audit.explain.gates", "audit.attacks", "audit.calibrating", "audit.assumptions")
+DECIDED = {"privacy.claim": ("promise",), "fairness.group": ("screens",), "performance.baseline": ("questions",)}
+IMPORTED = re.compile(r"^\s*from (audit[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+#: What a check says of itself, which moves no figure.
+PROSE = frozenset({"title", "meaning", "limits", "unit", "references"})
 
 
 class Share(Frozen):
@@ -92,8 +101,9 @@ def save(measured: dict[str, Measured], place: Path = PLACE) -> None:
 
 
 def digest(build: str, through: list[str]) -> str:
-    """SHA-256, shortened, of the checks' own modules and what the built-in plan holds them against, of what plants the defect and of how it is run."""
-    sources = [*(_of_check(id_) for id_ in through), _stages().get("Rows", ""), _stages().get(build, ""), *map(_source, AROUND)]
+    """SHA-256, shortened, of the checks' code, of the statistics that it imports, of what the built-in plan holds findings against, of what plants the
+    defect and of how it is run; what checks say of themselves is left out."""
+    sources = [*(_of_check(id_) for id_ in through), _of_build(build), *map(_source, AROUND)]
     return hashlib.sha256("\x00".join(sources).encode()).hexdigest()[:16]
 
 
@@ -140,20 +150,61 @@ def _source(path: Path) -> str:
     return path.read_text("utf-8")
 
 
+def _bare(text: str) -> str:
+    """A module's text without its docstrings and what checks in it say of themselves."""
+    starts = [0, *itertools.accumulate(len(line.encode()) for line in text.splitlines(keepends=True))]
+    cut = []
+    for node in ast.walk(ast.parse(text)):
+        told: list[ast.expr] = []
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False) is not None:
+            told = [node.body[0].value] if isinstance(node.body[0], ast.Expr) else []
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check":
+            told = [k.value for k in node.keywords if k.arg in PROSE]
+        cut += [(starts[t.lineno - 1] + t.col_offset, starts[(t.end_lineno or 0) - 1] + (t.end_col_offset or 0)) for t in told]
+    whole = text.encode()
+    for start, end in sorted(cut, reverse=True):
+        whole = whole[:start] + whole[end:]
+    return whole.decode()
+
+
 @cache
-def _stages() -> dict[str, str]:
-    """The source of each function and class of `defects.py`, without importing it."""
-    text = _source(STAGES)
-    named = [node for node in ast.parse(text).body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-    return {node.name: ast.get_source_segment(text, node) or "" for node in named}
+def _of_build(build: str) -> str:
+    """What plants a defect: its own function, or the whole of a kind's module."""
+    text = _source(PLANTED)
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == build:
+            return ast.get_source_segment(text, node) or ""
+    return next((_source(path) for path in KINDS if f"\ndef {build}(" in _source(path)), "")
 
 
 @cache
 def _of_check(id_: str) -> str:
-    """The source of the check's module and, of the built-in plan, what its findings are held against."""
+    """The code of the check's module and of what computes for it and, of the built-in plan, what its findings are held against."""
     import inspect
 
     plan: dict[str, Any] = tomllib.loads(_source(DEFAULT))
-    held = {"decides": plan["decides"], "criteria": plan["checks"].get(id_, {}).get("criteria", [])}
+    held = {"judge": plan["judge"], "decides": plan["decides"], "criteria": plan["checks"].get(id_, {}).get("criteria", [])}
+    held["criteria"] = [{k: v for k, v in one.items() if k not in ("source", "severity", "basis")} for one in held["criteria"]]
     module = inspect.getsourcefile(checks()[id_].run)
-    return (_source(Path(module)) if module else "") + json.dumps(held, sort_keys=True)
+    own = [*([Path(module)] if module else []), *(HERE / f"{name}.py" for name in DECIDED.get(id_, ()))]
+    return "\x00".join([*map(_bare, map(_source, own)), *map(_source, _computing(own)), json.dumps(held, sort_keys=True)])
+
+
+def _computing(own: list[Path]) -> list[Path]:
+    """The modules of `COMPUTE` that these import anywhere, and those that they import in turn."""
+    found: set[Path] = set()
+    ahead = [*own]
+    while ahead:
+        new = _imported(ahead.pop()) - found
+        found |= new
+        ahead += new
+    return sorted(found - {*own})
+
+
+@cache
+def _imported(path: Path) -> set[Path]:
+    named = set()
+    for package, names in IMPORTED.findall(_source(path)):
+        named |= {package, *(f"{package}.{name}" for name in re.findall(r"\w+", names))}
+    places = (HERE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in named if name.startswith(COMPUTE))
+    return {place for place in places if place.is_file()}

@@ -15,19 +15,21 @@ from audit import scratch
 from audit.answering import Case
 from audit.judge import audit_verdict, finding, judge_reported, worst
 from audit.probe import collect
+from audit.promise import privacy_claim
 from audit.questions import answer_all
 from audit.registry import checks
 from audit.result import Finding
 from audit.selftest.crowds import Crowd
-from audit.selftest.defects import DECIDING, Defect, InProcess, Play
+from audit.selftest.defects import CLAIM, DECIDING, Defect
+from audit.selftest.play import Play
 from audit.selftested import Cell, Share
 from audit.stats.rates import clopper_pearson
 
 OUTCOMES = ("fail", "inconclusive", "pass")
 #: Adjusted p at which a slice counts as found.
 ALPHA = 0.05
-#: What no question is answered from and costs most: drawn once instead of a hundred times where questions are asked.
-SPARED = {"calibration.overall": {"draws": 1}}
+#: What is not judged and costs most is made as small as it goes; every verdict stays as it is.
+SPARED = {"calibration.overall": {"draws": 1, "bins": 1}, "calibration.groups": {"bins": 1}, "fairness.group": {"draws": 25}}
 
 
 def trial(defect: Defect, rows: int, crowd: Crowd, *, planted: bool, runs: int, first: int = 0) -> Cell:
@@ -67,16 +69,18 @@ def verdicts(defect: Defect, play: Play, seed: int) -> dict[str, str]:
     if defect.target == "criteria":
         judged = [f.verdict for f in _findings(defect.check, play, seed) if f.verdict != "not_judged"]
         return {"criteria": str(worst(judged)) if judged else "inconclusive"}
-    answers = answer_all(_case(play), {check: _findings(check, play, seed, spare=True) for check in DECIDING})
+    if defect.check == CLAIM:
+        return {defect.target: str(privacy_claim(_case(play), {CLAIM: _findings(CLAIM, play, seed)}, 0.0).question().verdict)}
+    answers = answer_all(_case(play), {check: _findings(check, play, seed) for check in DECIDING})
     return {a.id: str(a.question().verdict) for a in answers} | {"audit": str(audit_verdict(answers)[0])}
 
 
-def _findings(check: str, play: Play, seed: int, *, spare: bool = False) -> list[Finding]:
+def _findings(check: str, play: Play, seed: int) -> list[Finding]:
     context = play.scene.context(check)
     context.seed = seed
-    if play.model is not None:
-        context.__dict__["client"] = InProcess(play.model)
-    measurements, _ = collect(context, _parameters(check) | (SPARED.get(check, {}) if spare else {}))
+    if play.client is not None:
+        context.__dict__["client"] = play.client
+    measurements, _ = collect(context, _parameters(check) | SPARED.get(check, {}))
     return judge_reported(check, measurements, play.scene.plan, judgeable=True) or [finding(check, m) for m in measurements]
 
 
