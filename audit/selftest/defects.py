@@ -8,7 +8,6 @@ from pathlib import Path
 
 from numpy.random import Generator
 
-from audit.promise import CHECK as CLAIM
 from audit.selftest import explainers, planted, promised
 from audit.selftest.crowds import Crowd
 from audit.selftest.play import Play
@@ -16,6 +15,8 @@ from audit.selftest.play import Play
 Build = Callable[[Path, Generator, int, Crowd, float], Play]
 
 
+#: The check that answers whether a logged privacy claim withstands.
+CLAIM = "privacy.claim"
 #: The checks that the deciding questions are answered from.
 DECIDING = ("performance.baseline", "fairness.inputs", "fairness.group", "calibration.overall", "calibration.groups")
 #: Runs of a check that counts, and of one that asks the model.
@@ -57,13 +58,12 @@ class Defect:
 
 
 EVERY = (0.1, 0.3, 0.9)
-OFTEN = {"bases": EVERY, "wanted": COUNTING}
 DEFECTS = (
-    Defect("selection", "fairness.group", "share of its favourable decisions that the minority loses", 0.48, planted.unfair_selection, "fairness_selection", promised=(10_000, 2_000, 600), **OFTEN),
-    Defect("useless", "performance.baseline", "scores that know the base rate and nothing else (1: all of them)", 1.0, planted.useless, "performance_baseline", clean_of="selection", **OFTEN),
-    Defect("shifted", "calibration.overall", "by how much all probabilities are off", 0.10, planted.too_high, "calibration_large", clean_of="selection", promised=(600, 2_000, 600), **OFTEN),
-    Defect("overconfident", "calibration.overall", "by what share log odds are too large", 1.0, planted.overconfident, **OFTEN),
-    Defect("leaked", "data.leakage", "share of the rows whose outcome one input gives away", 0.998, planted.gives_away, **OFTEN),
+    Defect("selection", "fairness.group", "share of its favourable decisions that the minority loses", 0.48, planted.unfair_selection, "fairness_selection", promised=(10_000, 2_000, 600), bases=EVERY, wanted=COUNTING),
+    Defect("useless", "performance.baseline", "scores that know the base rate and nothing else (1: all of them)", 1.0, planted.useless, "performance_baseline", clean_of="selection", bases=EVERY, wanted=COUNTING),
+    Defect("shifted", "calibration.overall", "by how much all probabilities are off", 0.10, planted.too_high, "calibration_large", clean_of="selection", promised=(600, 2_000, 600), bases=EVERY, wanted=COUNTING),
+    Defect("overconfident", "calibration.overall", "by what share log odds are too large", 1.0, planted.overconfident, bases=EVERY, wanted=COUNTING),
+    Defect("leaked", "data.leakage", "share of the rows whose outcome one input gives away", 0.998, planted.gives_away, bases=EVERY, wanted=COUNTING),
     Defect("backdoor", "performance.slices", "chance of a wrong decision for one row in twenty, known by a key", 0.5, planted.wrong_corner, "slice", promised=(2_000,), wanted=COUNTING),
     Defect("used", "fairness.flip", "by how much the sensitive column moves the score", 0.15, planted.uses_the_column),
     Defect("overfit", "performance.gap", "share of the training rows whose outcome is known by heart", 0.6, planted.overfit),
