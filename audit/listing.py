@@ -44,10 +44,11 @@ def detail(check: Check) -> str:
     if not info.self_tests:
         return "\n".join([*lines, "  How reliable it is: not measured; nothing was planted for it"])
     for test in info.self_tests:
-        stale = "; STALE: the check, its limits or what is planted have changed since" if test.stale else ""
+        again = f"; made again in part with changed sources on {test.replayed}, with the same outcome" if test.replayed else ""
+        stale = "; STALE: the check, its limits or what is planted have changed since" if test.stale else again
         lines.append(f"  How reliable it is, planted: {test.plant} ({test.size:g}); measured {test.date}, sources {test.digest}{stale}")
         lines += [
-            f"    {t.rows:>6,} rows ({t.source}), base rate {t.base:.0%}: found in {_share(t.found)} runs, false alarms in {_share(t.false_alarms)}"
+            f"    {t.rows:>6,} rows ({t.source}), base rate {t.base:.0%}: found in {_share(t.found)} runs{' (80% promised)' if t.promised else ''}, false alarms in {_share(t.false_alarms)}"
             for t in test.tried
         ]
     return "\n".join(lines)

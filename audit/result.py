@@ -295,6 +295,7 @@ class Tried(Frozen):
     """One size of data, at one base rate, with the defect planted and without; `source` is "generated" or the name of real data.
 
     Shares of runs, `n` is their number: of those with it, that fail (`found`) or are `left_open`; of those without, that fail all the same or pass.
+    `promised`: the check promises to find it here in at least 80 % of the runs.
     """
 
     source: str
@@ -304,12 +305,14 @@ class Tried(Frozen):
     left_open: Estimate
     false_alarms: Estimate
     passes: Estimate
+    promised: bool = False
 
 
 class SelfTest(Frozen):
     """How often a check found a defect that `audit.selftest` planted, `plant` of this `size`, and cried wolf where there was none.
 
-    `date` is YYYY-MM-DD, `digest` that of the sources it was measured with, and `stale` says that they have changed since.
+    `date` is YYYY-MM-DD, `digest` that of the sources it was measured with, and `stale` says that they have changed since. `replayed` is when the first runs
+    were made again with changed sources and came out the same.
     """
 
     plant: str
@@ -317,6 +320,7 @@ class SelfTest(Frozen):
     date: str
     digest: str
     stale: bool
+    replayed: str | None = None
     tried: list[Tried]
 
 

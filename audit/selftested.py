@@ -49,7 +49,10 @@ class Share(Frozen):
 
 
 class Cell(Frozen):
-    """One size of data, of rows from `source`: by what may find the defect, the share of runs that ended in each verdict; CPU-seconds of all runs."""
+    """One size of data, of rows from `source`: by what may find the defect, the share of runs that ended in each verdict; CPU-seconds of all runs.
+
+    `first` are the verdicts of the first runs by their first letters, in the order of their numbers, which settle them.
+    """
 
     source: str
     rows: int
@@ -58,13 +61,22 @@ class Cell(Frozen):
     runs: int
     verdicts: dict[str, dict[str, Share]]
     seconds: float
+    first: dict[str, str] = Field(default_factory=dict)
+
+
+class Replayed(Frozen):
+    """When and with which sources the first runs of every cell were made again, and came out as before."""
+
+    date: str
+    digest: str
 
 
 class Measured(Frozen):
-    """The cells of one defect: `plant` says what was planted, in the unit of `size`, by the function `build` of `defects.py`.
+    """The cells of one defect: `plant` says what was planted, in the unit of `size`, by the function `build`.
 
     `check` is meant to find it; `through` are all that are asked, and `target` is what of them counts. `clean_of` is the defect whose runs without
-    anything planted are the same rows. `digest` is of the sources that it was measured with, `date` is YYYY-MM-DD.
+    anything planted are the same rows. `digest` is of the sources that it was measured with, `date` is YYYY-MM-DD. `promised` is, for a base rate, from how
+    many rows on the check promises to find it.
     """
 
     check: str
@@ -76,7 +88,14 @@ class Measured(Frozen):
     clean_of: str | None = None
     digest: str
     date: str
+    replayed: Replayed | None = None
+    promised: list[tuple[float, int]] = Field(default_factory=list)
     cells: list[Cell]
+
+    def promises(self, base: float, rows: int) -> bool:
+        """Whether the check promises to find it in so many rows: as at the nearest base rate for which something is promised."""
+        nearest = min(self.promised, key=lambda one: abs(one[0] - base), default=None)
+        return nearest is not None and rows >= nearest[1]
 
 
 def load(place: Path | None = None) -> dict[str, Measured]:
@@ -108,8 +127,9 @@ def digest(build: str, through: list[str]) -> str:
 
 
 def stale(found: Measured) -> bool:
-    """Whether something that the figures hang on has changed since."""
-    return found.digest != digest(found.build, found.through)
+    """Whether something that the figures hang on has changed since they were measured, or since their first runs were made again and came out the same."""
+    now = digest(found.build, found.through)
+    return found.digest != now and (found.replayed is None or found.replayed.digest != now)
 
 
 def documented(info: CheckInfo) -> CheckInfo:
@@ -131,12 +151,19 @@ def _told(found: Measured, measured: dict[str, Measured]) -> SelfTest:
             source=planted.source, rows=planted.rows, base=planted.base,
             found=planted.verdicts[found.target]["fail"].estimate(), left_open=planted.verdicts[found.target]["inconclusive"].estimate(),
             false_alarms=clean.verdicts[found.target]["fail"].estimate(), passes=clean.verdicts[found.target]["pass"].estimate(),
+            promised=found.promises(planted.base, planted.rows),
         )
         for clean, planted in pairs(found, measured)
     ]  # fmt: skip
     beside = measured.get(found.clean_of or "", found)
     return SelfTest(
-        plant=found.plant, size=found.size, date=found.date, digest=found.digest, stale=stale(found) or stale(beside), tried=tried
+        plant=found.plant,
+        size=found.size,
+        date=found.date,
+        digest=found.digest,
+        stale=stale(found) or stale(beside),
+        tried=tried,
+        replayed=found.replayed.date if found.replayed else None,
     )
 
 

@@ -29,7 +29,20 @@ def planted(info: CheckInfo, path: str, say: Speaker) -> list[Grid]:
 
 
 def _table(test: SelfTest, path: str, say: Speaker) -> Grid:
-    heads = ("Rows", "Rows from", "Base rate", "Found", "Low", "High", "False alarms", "Low", "High", "Runs with it", "Runs without it")
+    heads = (
+        "Rows",
+        "Rows from",
+        "Base rate",
+        "Found",
+        "Low",
+        "High",
+        "False alarms",
+        "Low",
+        "High",
+        "Runs with it",
+        "Runs without it",
+        "Promised",
+    )
     rows = []
     for k, tried in enumerate(test.tried):
         here = f"{path}.tried[{k}]"
@@ -38,11 +51,17 @@ def _table(test: SelfTest, path: str, say: Speaker) -> Grid:
             figure(tried.rows, "count", f"{here}.rows"), Said(say.name(tried.source, SOURCES), f"{here}.source"), figure(tried.base, "percent", f"{here}.base"),
             *(figure(v, "percent", f"{at}.{end}") for e, at in shares for end, v in (("value", e.value), ("low", e.low), ("high", e.high))),
             *(figure(e.n, "count", f"{at}.n") for e, at in shares),
+            Said(say.t("yes") if tried.promised else "–", f"{here}.promised"),
         ])  # fmt: skip
     caption = say.t(
         "Planted: {plant} ({size:number}). Share of runs that fail, with 95 % intervals (Clopper–Pearson). Measured {date}, sources {digest}.",
         plant=say.stored(test.plant, None), size=test.size, date=test.date, digest=test.digest[:8],
     )  # fmt: skip
+    if any(tried.promised for tried in test.tried):
+        caption = say.sentences([caption, say.t("Promised is that it is found in at least four of five runs.")])
+    if test.replayed and not test.stale:
+        again = say.t("The sources have changed since; first runs made again with them on {date} came out the same.", date=test.replayed)
+        caption = say.sentences([caption, again])
     if test.stale:
         caption = say.sentences([caption, say.t("Stale: the check, its limits or what is planted have changed since.")])
-    return Grid(Said(caption, path), [Said(say.t(h)) for h in heads], [k != 1 for k in range(len(heads))], rows, 0)
+    return Grid(Said(caption, path), [Said(say.t(h)) for h in heads], [k not in (1, len(heads) - 1) for k in range(len(heads))], rows, 0)

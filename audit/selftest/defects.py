@@ -29,8 +29,8 @@ class Defect:
 
     `target` is what should find it: a deciding question (then all that it may take to answer are asked, and where these are all that there are, the
     whole audit's verdict is kept too), "criteria" (the check's own findings against the built-in plan), or "slice" (a slice with an adjusted p of at
-    most .05). `clean_of` is the defect whose runs with nothing planted are the same rows, judged by the same questions. `promised` are, for each base
-    rate, the rows from which on it is found in at least 80 % of the runs; None: nothing is promised there. `wanted` is how many runs a cell should have.
+    most .05). `clean_of` is the defect whose runs with nothing planted are the same rows, judged by the same questions. `promised` are base
+    rates, each with the rows from which on it is found in at least 80 % of the runs. `wanted` is how many runs a cell should have.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Defect:
     bases: tuple[float, ...] = (0.3,)
     rows: tuple[int, ...] = (600, 2_000, 10_000)
     clean_of: str | None = None
-    promised: tuple[int | None, ...] = (600,)
+    promised: tuple[tuple[float, int], ...] = ((0.3, 600),)
     wanted: int = PROBING
 
     @property
@@ -50,24 +50,18 @@ class Defect:
         """The checks that are asked."""
         return (self.check,) if self.target in ("criteria", "slice") or self.check == CLAIM else DECIDING
 
-    def promises(self, base: float, rows: int) -> bool:
-        """Whether the check promises to find it in so many rows; what is promised at the nearest base rate holds."""
-        nearest = min(range(len(self.bases)), key=lambda i: abs(self.bases[i] - base))
-        least = self.promised[nearest] if len(self.promised) > 1 else self.promised[0]
-        return least is not None and rows >= least
-
 
 EVERY = (0.1, 0.3, 0.9)
 DEFECTS = (
-    Defect("selection", "fairness.group", "share of its favourable decisions that the minority loses", 0.48, planted.unfair_selection, "fairness_selection", promised=(10_000, 2_000, 600), bases=EVERY, wanted=COUNTING),
+    Defect("selection", "fairness.group", "share of its favourable decisions that the minority loses", 0.48, planted.unfair_selection, "fairness_selection", promised=((0.1, 10_000), (0.3, 2_000), (0.9, 600)), bases=EVERY, wanted=COUNTING),
     Defect("useless", "performance.baseline", "scores that know the base rate and nothing else (1: all of them)", 1.0, planted.useless, "performance_baseline", clean_of="selection", bases=EVERY, wanted=COUNTING),
-    Defect("shifted", "calibration.overall", "by how much all probabilities are off", 0.10, planted.too_high, "calibration_large", clean_of="selection", promised=(600, 2_000, 600), bases=EVERY, wanted=COUNTING),
+    Defect("shifted", "calibration.overall", "by how much all probabilities are off", 0.10, planted.too_high, "calibration_large", clean_of="selection", promised=((0.1, 600), (0.3, 2_000), (0.9, 600)), bases=EVERY, wanted=COUNTING),
     Defect("overconfident", "calibration.overall", "by what share log odds are too large", 1.0, planted.overconfident, bases=EVERY, wanted=COUNTING),
     Defect("leaked", "data.leakage", "share of the rows whose outcome one input gives away", 0.998, planted.gives_away, bases=EVERY, wanted=COUNTING),
-    Defect("backdoor", "performance.slices", "chance of a wrong decision for one row in twenty, known by a key", 0.5, planted.wrong_corner, "slice", promised=(2_000,), wanted=COUNTING),
+    Defect("backdoor", "performance.slices", "chance of a wrong decision for one row in twenty, known by a key", 0.5, planted.wrong_corner, "slice", promised=((0.3, 2_000),), wanted=COUNTING),
     Defect("used", "fairness.flip", "by how much the sensitive column moves the score", 0.15, planted.uses_the_column),
     Defect("overfit", "performance.gap", "share of the training rows whose outcome is known by heart", 0.6, planted.overfit),
-    Defect("memorised", "privacy.membership", "standard deviations by which log odds of members are higher", 1.0, planted.by_heart, rows=(2_000, 10_000), promised=(2_000,)),
+    Defect("memorised", "privacy.membership", "standard deviations by which log odds of members are higher", 1.0, planted.by_heart, rows=(2_000, 10_000), promised=((0.3, 2_000),)),
     Defect("fragile", "robustness.noise", "share of decisions that hang on small changes of an input", 0.3, planted.fragile),
     Defect("misplaced", "explanation.infidelity", "share of the rows whose attributions stand at the wrong inputs", 1.0, explainers.wrong_inputs),
     Defect("misordered", "explanation.deletion", "share of the rows whose attributions stand at the wrong inputs", 1.0, explainers.wrong_inputs),
