@@ -298,8 +298,8 @@ def test_a_broken_promise_is_said_and_chance_is_none() -> None:
     planted = weak.cells[0].model_copy(update={"planted": True, "rows": 2_000})
     there = weak.model_copy(update={"cells": [planted]})
     assert "found in 9 of 100 runs, promised are 80%" in promises.promises({"a": there})[0]
-    for cell in (planted.model_copy(update={"rows": 600}), planted.model_copy(update={"base": 0.1})):  # nothing is promised there
-        assert promises.promises({"a": weak.model_copy(update={"cells": [cell]})}) == []
+    for other in (planted.model_copy(update={"rows": 600}), planted.model_copy(update={"base": 0.1})):  # nothing is promised there
+        assert promises.promises({"a": weak.model_copy(update={"cells": [other]})}) == []
     assert promises.short({"a": there}, {"a": 1_000}) == ["a: 1 of 1 cells have fewer than 1,000 runs, 100 at least"]
     assert promises.short({"a": there}, {"a": 100}) == []
     assert "90 of 100 clean runs pass" in broken((0.01, 0.2), (0.6, 0.79))[0]
