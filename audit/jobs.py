@@ -34,12 +34,14 @@ Json = dict[str, Any]
 
 
 class JobError(Exception):
-    """A job that gave no result. `kind` is "timeout", "died", "worker" (the model's side failed) or "error" (ours did)."""
+    """A job that gave no result. `kind` is "timeout", "died", "worker" (the model's side failed, `cause` says how: `client.ErrorKind`) or "error"
+    (ours did)."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, cause: str | None = None) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
+        self.cause = cause
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -241,7 +243,7 @@ class Session:
 def _error(record: Json) -> Exception:
     if record["kind"] == "audit":
         return AuditError(record["what"], record["mend"])
-    return JobError(record["kind"], record["message"])
+    return JobError(record["kind"], record["message"], record.get("cause"))
 
 
 def describe_error(error: BaseException) -> Json:
@@ -250,7 +252,7 @@ def describe_error(error: BaseException) -> Json:
         return {"kind": "audit", "what": error.what, "mend": error.mend}
     kind = getattr(error, "kind", None)
     if kind is not None and hasattr(error, "message"):
-        return {"kind": "worker" if not isinstance(error, JobError) else kind, "message": f"{kind}: {error.message}"}
+        return {"kind": kind, "message": error.message} if isinstance(error, JobError) else {"kind": "worker", "cause": kind, "message": error.message}
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if f"{os.sep}audit{os.sep}" in f.filename] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"

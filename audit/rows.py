@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from audit.training import Training
 
 
+#: Rows that a check takes which asks about each once, for every row of --sample: that many is what those take which ask many times.
+ONCE = 5
+
+
 class Rows(NamedTuple):
     """Some rows: their ids (k,) in rising order, their inputs, and their outcomes (k,) as in the scored table (class codes, -1 missing; or
     values, NaN missing), None where no outcome is known."""
@@ -28,6 +32,11 @@ class Rows(NamedTuple):
     frame: Frame
     y: NDArray[Any] | None
     groups: Mapping[str, NDArray[np.int64]] = MappingProxyType({})
+
+
+def once(ctx: Context, size: int) -> int:
+    """At most `size` rows, each to be asked about once, as --sample allows."""
+    return min(size, ONCE * ctx.plan.audit.sample)
 
 
 def evaluation_rows(ctx: Context, size: int) -> Rows:

@@ -237,7 +237,7 @@ class Audit:
     def _no_answer(self, told: str) -> AuditError:
         """Before anything is scored, an endpoint that gives no usable answer is a request that cannot be carried out."""
         mend = f"check the address, the server and --features; a token goes into {endpoint.TOKEN}"
-        return AuditError(f"{self.request.uri} cannot be audited: {told.partition(': ')[2] or told}", mend)
+        return AuditError(f"{self.request.uri} cannot be audited: {told}", mend)
 
     def _job(self, target: str, arguments: Json, limit: float, late: str) -> Json:
         """A job before anything is written: whatever goes wrong is a refusal."""
@@ -458,10 +458,10 @@ class Audit:
                 return run(self._worker().socket if needs_model else None), ""
             except JobError as error:
                 reason = error.message
-                lost = needs_model and (error.kind in ("timeout", "died") or reason.startswith(("died", "timeout", "contract", "memory")))
+                lost = needs_model and (error.kind in ("timeout", "died") or error.cause in ("died", "timeout", "contract", "memory"))
                 if lost and not self._restart():
                     return None, f"{reason} (the model's process was restarted {MAX_RESTARTS} times already)"
-                if not lost or error.kind == "timeout" or attempt or not reason.startswith("died"):
+                if not lost or error.kind == "timeout" or attempt or error.cause != "died":
                     return None, reason
         return None, reason
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-#: Pictures in one request.
-BATCH = 64
+#: Numbers in one request, and pictures at least: small pictures go together, so that a step costs arithmetic and not one call for each.
+NUMBERS, LEAST = 2**21, 64
 #: A gradient costs as much as so many answers.
 GRADIENT = 3
 #: A move that can turn almost any picture grey: what gradients cannot turn even so, they do not lead anywhere on; rows that this is tried on.
@@ -159,7 +159,7 @@ class Attacker:
         """Which of the rows `at` the model decides otherwise, after an attack beside it."""
         reach, low, high = epsilon * self.bounds.width, *self.bounds
         hit = []
-        for part in _batches(at):
+        for part in self._batches(at):
             own = self._own[part]
             seed = int(self.rng.integers(2**31))
             found = self.model.attack(self._frame(part, own), method=method, reach=reach, low=low, high=high, seed=seed, **params)
@@ -176,7 +176,7 @@ class Attacker:
         """Which of the rows `at` a search by answers turns."""
         box = Box(self._shape, epsilon * self.bounds.width, *self.bounds)
         hit = []
-        for part in _batches(at):
+        for part in self._batches(at):
 
             def ahead(x: Floats, which: Places, part: Places = part) -> NDArray[np.float64]:
                 _, scores = self.model(self._frame(part[which], x))
@@ -187,7 +187,12 @@ class Attacker:
             hit.append(self.model(self._frame(part, found))[0] != self.rows.own[part])
         return np.concatenate(hit)
 
+    def _batches(self, at: Places) -> Iterator[Places]:
+        size = together(self._own.shape[1])
+        for start in range(0, len(at), size):
+            yield at[start : start + size]
 
-def _batches(at: Places) -> Iterator[Places]:
-    for start in range(0, len(at), BATCH):
-        yield at[start : start + BATCH]
+
+def together(width: int) -> int:
+    """How many pictures of `width` numbers each go in one request."""
+    return max(LEAST, NUMBERS // max(1, width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,13 @@ def test_a_model_that_holds_the_attribute_by_heart_gives_it_away(made: Scene, mo
     assert found("attribute_gain", **AT).verdict == "fail"
     assert found.value("attribute_guessed", **AT) > 0.95
     assert "a gain of" in said
+
+
+def test_no_more_rows_are_guessed_than_the_sample(made: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, heart=0.0, population=0.8)
+    plan = made.plan.model_copy(update={"audit": made.plan.audit.model_copy(update={"sample": 300})})
+    n = Pick(replace(made, plan=plan).measure(CHECK))("attribute_gain", **AT).estimate.n
+    assert 100 < n < 200  # the half that measures
 
 
 def test_a_column_that_is_no_input_is_not_guessed(tmp_path: Path) -> None:

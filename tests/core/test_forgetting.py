@@ -58,7 +58,7 @@ class Tuned:
         assert not notes
         return replace(made, facts=made.facts.model_copy(update={"source_task": found}))
 
-    def asked(self, monkeypatch: pytest.MonkeyPatch, **params: Any) -> tuple[Pick, str]:
+    def asked(self, monkeypatch: pytest.MonkeyPatch, sample: int = 2000, **params: Any) -> tuple[Pick, str]:
         """The check's measurements and sentence; the models' answers are those above."""
         members = [self.before, self.after] if self.logged else [self.before]
 
@@ -82,7 +82,9 @@ class Tuned:
         monkeypatch.setattr(reference_models, "in_parts", in_parts)
         monkeypatch.setattr(reference_models, "described", lambda *_, **__: [{}])
         monkeypatch.setattr(Context, "interpreted", interpreted)
-        context = self.scene().context(CHECK)
+        made = self.scene()
+        plan = made.plan.model_copy(update={"audit": made.plan.audit.model_copy(update={"sample": sample})})
+        context = replace(made, plan=plan).context(CHECK)
         context.launching = {"trust_pickle": False}
         found, summary = collect(context, params)
         return Pick(found), render(summary)
@@ -133,6 +135,8 @@ def test_small_groups_are_left_open_and_a_sample_is_a_sample(tmp_path: Path, mon
     assert pick("accuracy_change").estimate.n == 300
     assert pick("accuracy_change", sex="f").estimate is None
     assert "Fewer than 150 rows" in pick("accuracy_change", sex="f").reason
+    pick, _ = Tuned(tmp_path, lost=0.3).asked(monkeypatch, sample=60)
+    assert pick("accuracy_change").estimate.n == 300  # each is asked about once: five for each of --sample
 
 
 def graphs(folder: Path, logged: bool) -> None:

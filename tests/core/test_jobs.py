@@ -21,6 +21,9 @@ def double(arguments, worker): return {"twice": 2 * arguments["x"]}
 def refuse(arguments, worker): raise AuditError("bad column", "name another")
 def stumble(arguments, worker): raise ValueError("the value of a person: 123")
 def hang(arguments, worker): time.sleep(60)
+def model(arguments, worker):
+    from audit.subject.client import WorkerError
+    raise WorkerError("contract", "no mask token")
 def leave(arguments, worker):
     if os.fork() == 0:
         time.sleep(60); os._exit(0)
@@ -175,7 +178,7 @@ def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new
 
         def ask(self, question: dict[str, Any], *, limit: float) -> dict[str, Any]:
             if question["deadly"] or self.worker == 1:
-                raise JobError("worker", "died: the worker's process has ended")
+                raise JobError("worker", "the worker's process has ended", "died")
             return {"by": self.worker}
 
         def close(self) -> None:
@@ -203,3 +206,10 @@ def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new
 def test_an_error_is_described_without_its_message() -> None:
     assert describe_error(AuditError("a", "b")) == {"kind": "audit", "what": "a", "mend": "b"}
     assert describe_error(KeyError("secret")) == {"kind": "error", "message": "KeyError at unknown place"}
+    assert describe_error(JobError("timeout", "it was stopped")) == {"kind": "timeout", "message": "it was stopped"}
+
+
+def test_what_the_models_side_says_is_told_as_it_is_and_how_it_failed_beside_it(jobs: Jobs) -> None:
+    with pytest.raises(JobError) as error:
+        jobs.run("tried_jobs:model", {}, limit=60)
+    assert (error.value.kind, error.value.cause, error.value.message) == ("worker", "contract", "no mask token")

@@ -118,6 +118,15 @@ def test_planted_canaries_are_no_members(tmp_path: Path) -> None:
     assert Pick(replace(made, facts=facts).measure(CHECK)).value("attack_auc") == pytest.approx(0.5, abs=0.05)
 
 
+def test_rows_that_are_asked_about_once_are_five_for_each_of_the_sample(tmp_path: Path) -> None:
+    """--sample 100: 500 a side, of which one half measures; so few are reported and not judged."""
+    made = scene(tmp_path, heart=1.0, n=2000)
+    plan = made.plan.model_copy(update={"audit": made.plan.audit.model_copy(update={"sample": 100})})
+    found = Pick(replace(made, plan=plan).measure(CHECK))
+    assert 400 < found("attack_auc").estimate.n < 600
+    assert "tpr_at_fpr_1" not in {m.metric for m in found.found}
+
+
 def test_two_runs_agree_to_the_last_digit(tmp_path: Path) -> None:
     one, other = (scene(tmp_path, heart=1.0, n=1200).measure(CHECK) for _ in range(2))
     assert one == other

@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from audit.jobs import describe_error
 from audit.subject.client import Client, WorkerError
 from audit.subject.flavors.language import LEAST, Speaker
 from audit.subject.frame import Categories, Frame
@@ -102,11 +103,17 @@ def test_a_tokenizer_without_a_mask_token_cannot_ask_a_masked_model(
 ) -> None:
     path = save(bert, "fill-mask", tmp_path / "maskless")
     config = path / "components" / "tokenizer" / "tokenizer_config.json"
-    said = json.loads(config.read_text())
-    del said["mask_token"]
-    config.write_text(json.dumps(said))
-    with pytest.raises(WorkerError, match="the tokenizer has no mask token"):
+    special = json.loads(config.read_text())
+    del special["mask_token"]
+    config.write_text(json.dumps(special))
+    with pytest.raises(WorkerError) as error:
         start(path)[0].describe(timeout=120)
+    said = describe_error(error.value)
+    assert said["cause"] == "contract"
+    assert said["message"] == (
+        "the tokenizer has no mask token, behind which a masked language model's words are hidden: save the model again with one whose "
+        "tokenizer_config.json names mask_token"
+    )
 
 
 @pytest.mark.filterwarnings("ignore")

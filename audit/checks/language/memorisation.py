@@ -120,7 +120,7 @@ def _training(ctx: Context, rows: int) -> list[str]:
 
     training = ctx.facts.training
     assert training is not None
-    chosen = np.sort(ctx.rng("training").choice(training.rows, size=min(rows, training.rows), replace=False))
+    chosen = np.sort(ctx.rng("training").choice(training.rows, size=min(rows, ctx.plan.audit.sample, training.rows), replace=False))
     out, start = [], 0
     for batch in training.dataset().stream({"text": f"CAST({quoted(text_column(ctx))} AS VARCHAR)"}):
         inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(batch))] - start

@@ -52,7 +52,7 @@ def attributes(
             "The model takes none of the sensitive columns, so it cannot be asked under which of their values it finds an outcome likelier."
         )
         return
-    size = min(rows, budget // (values * len(asked)))
+    size = min(rows, ctx.plan.audit.sample, budget // (values * len(asked)))
     said: list[tuple[float, Message]] = []
     for group in asked:
         said += yield from _column(ctx, group.name, size, values)

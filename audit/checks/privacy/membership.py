@@ -55,12 +55,13 @@ def membership(
     """Attacks on at most `rows` members and as many others, overall and for each group that is large enough; `references` is a folder of reference
     models, where --references names none and training logged none."""
     from audit.attacks import attacks, sides, why_not
+    from audit.rows import once
     from audit.text import message
 
     if reason := why_not(ctx):
         yield reason
         return
-    both = sides(ctx, rows)
+    both = sides(ctx, once(ctx, rows))
     members, others = both.members, both.others
     halves = [int((side.half == k).sum()) for side in (members, others) for k in (0, 1)]
     if min(halves) < 2:

@@ -47,13 +47,13 @@ def forgetting(
     before fine-tuning and its rows; without them what training logged is taken."""
     import numpy as np
 
-    from audit.rows import other_rows
+    from audit.rows import once, other_rows
     from audit.text import message
 
     task = ctx.facts.source_task
     assert task is not None, "a check that needs a source task declares it"
     classes = list(task.classes) or ctx.settled.classes
-    found = other_rows(ctx, task.rows, classes, rows, groups=True)
+    found = other_rows(ctx, task.rows, classes, once(ctx, rows), groups=True)
     assert found.y is not None, "rows of a source task without an outcome are refused when they are found"
     answers = _answers(ctx, task, classes, found)
     if answers is None:

@@ -140,6 +140,9 @@ def _speaker(net: Any, tokenizer: Any, limit: int, pad: int, *, masked: bool, ro
 
     mask = token("mask_token") if masked else None
     if masked and mask is None:
-        raise ContractError("the tokenizer has no mask token, which a masked language model is asked with")
+        raise ContractError(
+            "the tokenizer has no mask token, behind which a masked language model's words are hidden: save the model again with one whose "
+            "tokenizer_config.json names mask_token"
+        )
     begin = None if masked else token("bos_token")
     return Speaker(foretold, tokenizer, limit, pad, begin, token("eos_token"), mask, hidden)

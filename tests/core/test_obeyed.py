@@ -1,0 +1,54 @@
+"""What the command line says of every check holds for every one: its limit in seconds, its rows, and that what runs is told."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from audit import plan as plans
+from audit.jobs import JobError
+from audit.probe import run_check
+from audit.progress import Plain
+from audit.registry import checks
+from audit.runner import Audit
+
+
+@pytest.mark.parametrize("id_", checks())
+def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_told(
+    id_: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    def run(target: str, arguments: dict[str, Any], *, limit: float, worker: Any) -> dict[str, Any]:
+        asked.append((target, arguments["check"], arguments["sample"], limit))
+        if len(asked) > 1:
+            raise JobError("timeout", f"it was stopped after {limit:.0f} s")
+        return {"status": "completed"}
+
+    monkeypatch.setattr("audit.runner.unmet", lambda *_: None)
+    audit: Any = Audit.__new__(Audit)
+    audit.request = SimpleNamespace(checks=dict.fromkeys(checks(), True), check_timeout=7.0, sample=11, seed=0)
+    audit.plan = audit.judged_by = plans.load(None)
+    audit.facts, audit.settled, audit.failure, audit.scratch = {"references": None, "source_task": None}, {}, None, ""
+    audit.inspection, audit.restarts = SimpleNamespace(files=[]), 0
+    audit.progress, audit.jobs = Plain(), SimpleNamespace(run=run)
+    monkeypatch.setattr(audit, "_worker", lambda: SimpleNamespace(socket=None), raising=False)
+    monkeypatch.setattr(audit, "_restart", lambda: True, raising=False)
+    assert audit._result(id_, checks()[id_], {}, None)["status"] == "completed"
+    late = audit._result(id_, checks()[id_], {}, None)
+    assert (late["status"], late["reason"]) == ("errored", "it was stopped after 7 s")
+    assert asked == [("audit.probe:run_check", id_, 11, 7.0)] * 2
+    assert capsys.readouterr().err.splitlines() == [f"{id_} …", f"{id_} …", f"  {id_}: errored"]
+
+
+def test_the_sample_that_was_asked_for_goes_before_that_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr("audit.probe.collect", lambda context, _: seen.append(context.plan.audit.sample) or ([], SimpleNamespace(model_dump=lambda **_: {})))
+    for model in ("Facts", "Settled", "Scoring"):
+        monkeypatch.setattr(f"audit.probe.{model}", SimpleNamespace(model_validate=lambda given: given))
+    plan = plans.load(None).model_dump(mode="json")
+    given: dict[str, Any] = dict.fromkeys(("facts", "settled", "scoring", "files"), {})
+    run_check(given | {"check": "data.profile", "plan": plan, "sample": 11, "seed": 0, "work": "", "params": {}}, None)
+    assert seen == [11]
