@@ -337,9 +337,9 @@ def test_less_noise_than_stated_is_seen() -> None:
 
 @pytest.mark.slow
 def test_references_reach_the_published_areas_on_digits() -> None:
-    """33 small networks on scikit-learn's digits: LiRA with 16 references .647 one-sided and .682 with both sides, RMIA .662, the loss .574."""
+    """33 small networks on scikit-learn's digits: LiRA with 16 references .647 one-sided and .682 with both sides, RMIA .637 with one reference,
+    .645 with 4 and .662 with 16, a regression .590, the loss .574, and in this order."""
     from tests.benchmarks import privacy
 
     found = privacy.areas(0)
-    for key in [("loss", 0), ("rmia", 16), ("lira", 16), ("lira_online", 16)]:
-        assert found[key] == pytest.approx(privacy.PUBLISHED[key], abs=0.02)
+    assert privacy.as_published(found), found
