@@ -75,11 +75,19 @@ def assumptions(privacy: Privacy, counted: Recount, training_rows: int | None) -
 def _complete(claim: Claim, differ: list[str]) -> Assumption:
     name = "the record is whole and says one thing"
     if differ:
-        return Assumption(name, "not known", message("Run and model state {names} differently.", names=differ))
+        said = message(
+            "Run and model state {names} differently, so that nobody knows what was promised: log the model again with what its training did.",
+            names=differ,
+        )
+        return Assumption(name, "not known", said)
     absent = [n for n in ("epsilon", "delta", "noise_multiplier", "sample_rate", "steps", "sampling") if getattr(claim, n) is None]
     if absent or claim.unreadable:
         named = sorted({*absent, *claim.unreadable})
-        return Assumption(name, "not known", message("Not logged, or no value that can be read: {names}.", names=named))
+        said = message(
+            "Not logged, or no value that can be read: {names}. Log what training did with run and model, as models.train --epsilon does.",
+            names=named,
+        )
+        return Assumption(name, "not known", said)
     return Assumption(name, "kept")
 
 

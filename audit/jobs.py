@@ -252,7 +252,11 @@ def describe_error(error: BaseException) -> Json:
         return {"kind": "audit", "what": error.what, "mend": error.mend}
     kind = getattr(error, "kind", None)
     if kind is not None and hasattr(error, "message"):
-        return {"kind": kind, "message": error.message} if isinstance(error, JobError) else {"kind": "worker", "cause": kind, "message": error.message}
+        return (
+            {"kind": kind, "message": error.message}
+            if isinstance(error, JobError)
+            else {"kind": "worker", "cause": kind, "message": error.message}
+        )
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if f"{os.sep}audit{os.sep}" in f.filename] or frames
     where = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else "unknown place"

@@ -73,7 +73,7 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
         criterion = Criterion(**rule.model_dump(exclude={"metric", "compare", "rule"}), rule=screen)
         held += [
             (i, criterion) for i, f in enumerate(found)
-            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and (len(f.slice) <= 1 or _searched(f))
+            if (f.metric, f.compare) == (rule.metric, rule.compare) and f.criterion is None and (len(f.slice) <= 1 or _one_kind(f) or _searched(f))
             and not (f.estimate is not None and f.reason)  # a check that says why its value is not to be judged is believed
             and not {MISSING, "*"} & set(f.slice.values())  # unknown membership and extremes over groups are shown, never judged
         ]  # fmt: skip
@@ -91,6 +91,11 @@ def judge_reported(check: str, measurements: Iterable[Measurement], plan: Plan, 
         verdict, reason = _judged(f, criterion, established=established)
         found[i] = f.model_copy(update={"criterion": criterion, "test": test, "verdict": verdict} | reason)
     return found
+
+
+def _one_kind(f: Finding) -> bool:
+    """Whether the slice says of which kind the figure is, and names no column: such as which terms were swapped, and in what."""
+    return all(name.startswith("(") for name in f.slice)
 
 
 def _searched(f: Finding) -> bool:

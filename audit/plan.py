@@ -218,8 +218,8 @@ def load(path: Path | None) -> Plan:
         judged = [c.metric for c in check_plan.criteria if c.metric in known[id_].reported_only]
         if judged:
             raise AuditError(
-                f"the plan has a criterion for {judged[0]}, and extremes over groups are reported and never judged",
-                "hold selection_rate or true_positive_rate against the reference instead",
+                f"the plan has a criterion for {judged[0]}, which {id_} reports and nothing judges",
+                "hold another metric against the limit (of extremes over groups, the group's own against the reference); the check's limits say why",
             )
     return plan
 

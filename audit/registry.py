@@ -175,7 +175,7 @@ class Check:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise AuditError(
-                f"check {self.info.id} has no valid parameter {name!r}: {first['msg']}",
+                f"check {self.info.id} has no valid parameter {name!r}: {first['msg']}, got {str(first['input'])[:40]!r}",
                 f"its parameters are {', '.join(sorted(self.defaults)) or 'none'}",
             ) from None
 

@@ -338,7 +338,12 @@ def by_group(ctx: Context) -> Iterator[Measurement]:
         elif settled.has_scores:
             tables, level = rankings(ctx, grouping), ctx.level("roc_auc")
             aucs = [
-                value("roc_auc", t.roc_auc(level=level), slice_=s, reason=message("All outcomes of this group are of one class."))
+                value(
+                    "roc_auc",
+                    t.roc_auc(level=level),
+                    slice_=s,
+                    reason=message("All outcomes of this group are of one class: an area needs rows of both."),
+                )
                 for t, s in zip(tables, grouping.slices, strict=True)
             ]
             yield from aucs

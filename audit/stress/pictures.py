@@ -48,10 +48,10 @@ def between(ctx: Context, spec: FeatureSpec, x: NDArray[np.float32], given: list
     least, most = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
     if given:
         if len(given) != 2 or not given[0] < given[1]:
-            return message("The plan's bounds are no two rising numbers, so no picture was changed.")
+            return message("The plan's bounds are no two rising numbers, so no picture was changed: give bounds = [low, high].")
         if least < given[0] or most > given[1]:
             return message(
-                "The pictures hold numbers from {least:number} to {most:number}, outside the plan's bounds of {low:number} to {high:number}: no picture was changed.",
+                "The pictures hold numbers from {least:number} to {most:number}, outside the plan's bounds of {low:number} to {high:number}: no picture was changed. Correct bounds = [low, high] in the plan.",
                 least=least, most=most, low=given[0], high=given[1],
             )  # fmt: skip
         return Bounds(given[0], given[1])
@@ -62,6 +62,6 @@ def between(ctx: Context, spec: FeatureSpec, x: NDArray[np.float32], given: list
     if least >= 0 and most <= 255 and bool(np.all(known == np.rint(known))):
         return Bounds(0.0, 255.0)
     return message(
-        "The pictures hold numbers from {least:number} to {most:number}, neither within [0, 1] nor whole numbers to 255, and the plan gives no bounds: no picture was changed.",
+        "The pictures hold numbers from {least:number} to {most:number}, neither within [0, 1] nor whole numbers to 255, and the plan gives no bounds: no picture was changed. Name the ends of a pixel's range in the plan, as bounds = [low, high].",
         least=least, most=most,
     )  # fmt: skip

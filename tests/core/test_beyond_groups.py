@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from scene import Pick, Scene, set_scene
 
+from audit import plan as plans
+from audit.errors import AuditError
+from audit.judge import judge_reported
 from audit.probe import collect
 from audit.result import Measurement
 from audit.stats.neighbours import nearest, standardised
@@ -88,6 +91,23 @@ def test_bounds_cover_planted_memberships() -> None:
     w = weighted_difference(p, chosen, level=0.95)
     assert w is not None
     assert abs(w.value) < 0.35
+
+
+def test_a_proxy_is_held_against_no_limit(tmp_path: Path) -> None:
+    """Must not be judged: what is thresholded exaggerates, what is weighted understates, and no plan may make a verdict of either."""
+    rng = RNG(6)
+    p = rng.random(1000)
+    scene = set_scene(tmp_path, pred=(rng.random(1000) < p).astype(int), features={"p": p})
+    found = scene.measure("fairness.proxy", probability=["p"])
+    assert Pick(found)("thresholded_difference", **{"(column)": "p"}).estimate.low > 0.3
+    assert {f.verdict for f in judge_reported("fairness.proxy", found, scene.plan, judgeable=True)} == {"not_judged"}
+    for metric in ("thresholded_difference", "probability_weighted_difference", "possible_difference"):
+        file = tmp_path / "plan.toml"
+        file.write_text(
+            f'[[checks."fairness.proxy".criteria]]\nmetric = "{metric}"\ncompare = "value"\nmax = 0.1\nrole = "warns"\nsource = "t"\n'
+        )
+        with pytest.raises(AuditError, match=f"a criterion for {metric}, which fairness.proxy reports and nothing judges"):
+            plans.load(file)
 
 
 def test_a_column_of_other_numbers_is_no_probability(tmp_path: Path) -> None:
@@ -178,3 +198,14 @@ def test_a_model_that_reads_one_word_fails_every_text_that_could_hold_it(tmp_pat
     neutral = {"(terms)": "religion", "(source)": "(neutral sentences)"}
     assert found("term_flip_rate", **neutral).parts[0].k == len(TEMPLATES)
     assert found.value("term_flip_rate", **{**neutral, "(terms)": "age"}) == 0
+
+
+def test_terms_are_held_against_the_limit_by_kind_and_source(tmp_path: Path) -> None:
+    """FM-06: above 5 % surely is a fail, and no flip in 40 texts shows too little for a pass."""
+    found, scene = spoken(tmp_path, lambda text: 0.9 if "muslim" in text.lower() else 0.1)
+    judged = judge_reported("fairness.terms", found, scene.plan, judgeable=True)
+    rates = {(f.slice["(terms)"], f.slice["(source)"]): f for f in judged if f.metric == "term_flip_rate" and f.estimate}
+    assert rates["religion", "(sampled texts)"].verdict == "fail"
+    assert rates["religion", "(neutral sentences)"].verdict == "fail"
+    assert rates["age", "(neutral sentences)"].verdict == "inconclusive"
+    assert {f.criterion.role for f in rates.values() if f.criterion} == {"reports"}

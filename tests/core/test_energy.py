@@ -12,10 +12,13 @@ import pytest
 from scene import Pick, set_scene
 
 from audit import energy
+from audit import plan as plans
+from audit.errors import AuditError
 from audit.judge import judge_reported
 from audit.plan import CheckPlan, CriterionRule
 from audit.probe import collect
 from audit.subject.client import Prediction
+from audit.text import render
 
 
 def zone(root: Path, name: str, kind: str, reading: int, wrap: int = 10_000_000_000) -> Path:
@@ -103,6 +106,23 @@ def test_without_a_counter_it_is_estimated_and_called_so(tmp_path: Path, monkeyp
     plan = scene.plan.model_copy(update={"checks": {"efficiency.energy": CheckPlan(criteria=[rule])}})
     (judged,) = [f for f in judge_reported("efficiency.energy", measurements, plan, judgeable=True) if f.metric == rule.metric]
     assert judged.verdict == "not_judged"
+    file = tmp_path / "plan.toml"
+    file.write_text(
+        '[[checks."efficiency.energy".criteria]]\nmetric = "joules_per_1000_estimated"\nmax = 1.0\nrole = "warns"\nsource = "t"\n'
+    )
+    with pytest.raises(AuditError, match="which efficiency.energy reports and nothing judges"):
+        plans.load(file)
+
+
+def test_a_counter_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "powercap"
+    root.mkdir()
+    (zone(root, "intel-rapl:0", "package-0", 5) / "energy_uj").write_text("no number")
+    _, measurements, told = measured(tmp_path, monkeypatch, root)
+    why = "The machine has an energy counter that this user may not read: to have energy measured, let the user read energy_uj under /sys/class/powercap."
+    assert Pick(measurements)("joules_per_1000").reason == why
+    assert render(told).startswith(f"{why} Estimated, not measured: 1,000 predictions take ")
+    assert "\n" not in render(told)
 
 
 def test_with_a_counter_it_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audit import plan as plans
 from audit.benchmarks.bbq import parse
 from audit.benchmarks.squad import matches
 from audit.benchmarks.winobias import riddles
@@ -27,6 +28,7 @@ from audit.checks.language.refusals import refusals
 from audit.checks.language.templates import templates
 from audit.checks.language.toxicity import toxicity
 from audit.errors import AuditError
+from audit.judge import judge_reported
 from audit.result import Measurement, Message
 from audit.stats.association_of_sets import differential, effect, permutation_p
 from audit.subject.frame import Categories
@@ -107,6 +109,28 @@ def estimate(found: list[Measurement], metric: str, slice_: dict[str, str] | Non
     return next(m.estimate for m in found if (m.metric, m.compare, m.slice) == (metric, compare, slice_ or {}))
 
 
+def verdicts(check: str, found: list[Measurement], metric: str, compare: str = "value") -> set[str]:
+    """What the built-in plan makes of them."""
+    judged = judge_reported(check, found, plans.load(None), judgeable=True)
+    return {f.verdict for f in judged if (f.metric, f.compare) == (metric, compare)}
+
+
+def test_of_1508_pairs_the_share_is_known_to_about_two_and_a_half_points(tmp_path: Path) -> None:
+    """methods.md FM-02: half of 1,508 pairs have a binomial standard deviation of 1.29 points."""
+    rows = [{"sent_more": f"she cooks {i}", "sent_less": f"he cooks {i}"} for i in range(1508)]
+    found, _ = split(pairs(context(Model(lambda w, i: -1.0 - (w[0] == ("he" if int(w[-1]) % 2 else "she")))), file=file(tmp_path, rows)))
+    share = estimate(found, "stereotype_preference")
+    assert (share.value, share.n) == (0.5, 1508)
+    assert (share.high - share.low) / 2 == pytest.approx(1.959964 * 0.0129, abs=1e-4)
+
+
+def test_likelihoods_that_agree_to_three_decimals_are_ties(tmp_path: Path) -> None:
+    for apart, preferred in ((0.0004, 0.0), (0.0006, 1.0)):
+        rows = [{"sent_more": "she cooks", "sent_less": "he cooks"}] * 10
+        found, _ = split(pairs(context(Model(lambda w, i, apart=apart: -1.0 - apart * (w[i] == "he"))), file=file(tmp_path, rows)))  # type: ignore[misc]
+        assert (estimate(found, "stereotype_preference").value, estimate(found, "stereotype_preference").n) == (preferred, 10)
+
+
 def test_pairs_count_the_stereotype_and_ties_stay_in_the_number(tmp_path: Path) -> None:
     rows = [{"sent_more": "she cooks", "sent_less": "he cooks", "bias_type": "gender"}] * 12
     rows += [{"sent_more": "he leads", "sent_less": "she leads", "bias_type": "gender"}] * 6 + [
@@ -147,6 +171,7 @@ def test_eight_of_ten_against_five_of_ten_settles_nothing(tmp_path: Path) -> Non
     assert gap.value == pytest.approx(-0.3)
     assert gap.low < 0 < gap.high
     assert "points (95 % interval" in said
+    assert verdicts("language.coreference", found, "right_person_rate", "difference") == {"inconclusive"}
     assert "Left out: 3 sentences" in said
 
 
@@ -242,6 +267,7 @@ def test_a_model_that_recites_is_told_from_one_that_does_not(tmp_path: Path) -> 
     assert gap.value == 0.5
     assert gap.low > 0.01
     assert "20 of 40" in said
+    assert verdicts("language.memorisation", found, "recited_rate", "difference") == {"fail"}
     silent, _ = split(memorisation(context(Model(lambda w, i: -3.0), audited=fresh, training=secret, tmp=tmp_path), rows=100))
     assert estimate(silent, "recited_rate", {"(rows)": "(trained)"}, "difference").value == 0.0
     assert "Too few texts" in split(memorisation(context(model, audited=["a b"], training=["c d"], tmp=tmp_path), rows=100))[1]

@@ -82,7 +82,10 @@ def test_few_rows_are_reported_and_not_judged(tmp_path: Path) -> None:
     found = judged(scene(tmp_path, heart=2.0, n=600))
     assert found("attack_auc").verdict == "not_judged"
     assert found("tpr_at_fpr_5").verdict == "not_judged"
-    assert "not judged" in found("tpr_at_fpr_5").reason
+    assert found("tpr_at_fpr_5").reason == (
+        "600 members and 600 others: with fewer than 1,000 on either side the figures are reported and not judged. "
+        "Give more rows with --training and --data, or a larger --sample."
+    )
     assert {f.metric for f in found.found} == {"attack_auc", "tpr_at_fpr_5", "implied_epsilon", "tpr_at_fpr_01"}
 
 

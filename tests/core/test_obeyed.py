@@ -45,7 +45,9 @@ def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_tol
 
 def test_the_sample_that_was_asked_for_goes_before_that_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr("audit.probe.collect", lambda context, _: seen.append(context.plan.audit.sample) or ([], SimpleNamespace(model_dump=lambda **_: {})))
+    monkeypatch.setattr(
+        "audit.probe.collect", lambda context, _: seen.append(context.plan.audit.sample) or ([], SimpleNamespace(model_dump=lambda **_: {}))
+    )
     for model in ("Facts", "Settled", "Scoring"):
         monkeypatch.setattr(f"audit.probe.{model}", SimpleNamespace(model_validate=lambda given: given))
     plan = plans.load(None).model_dump(mode="json")

@@ -132,7 +132,8 @@ def test_what_was_not_logged_leaves_the_claim_open(tmp_path: Path, absent: str) 
 
 def test_a_value_that_is_none_is_named(tmp_path: Path) -> None:
     made = scene(tmp_path, TRUE | {"delta": "small"})
-    assert "no value that can be read: delta" in render(made.summary("privacy.claim"))
+    said = "Not logged, or no value that can be read: delta. Log what training did with run and model, as models.train --epsilon does."
+    assert said in render(made.summary("privacy.claim"))
 
 
 def test_guessing_right_refutes_a_strict_claim(tmp_path: Path, model: None) -> None:
@@ -210,5 +211,9 @@ def test_a_claim_stands_on_the_run_and_in_the_model(tmp_path: Path) -> None:
 
 
 def test_run_and_model_that_disagree_leave_the_claim_open(tmp_path: Path) -> None:
-    _, question = answered(scene(tmp_path, TRUE, differ=["epsilon"]))
-    assert question.verdict == "inconclusive"
+    made = scene(tmp_path, TRUE, differ=["epsilon"])
+    assert answered(made)[1].verdict == "inconclusive"
+    said = (
+        "Run and model state epsilon differently, so that nobody knows what was promised: log the model again with what its training did."
+    )
+    assert said in render(made.summary("privacy.claim"))

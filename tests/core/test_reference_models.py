@@ -116,7 +116,10 @@ def test_references_of_another_architecture_are_said_and_pass_nothing(tmp_path: 
     found, said, _ = judged(Planted(tmp_path, heart=0.0, count=4, alike=False).install(monkeypatch))
     assert found("attack_auc").verdict == "inconclusive"
     assert "not of the audited model's architecture" in render(found("attack_auc").reason_msg)
-    assert "another number of weights" in said
+    assert said.endswith(
+        "They have another number of weights than the audited model, so that they show less than models of its own kind would: "
+        "train them as it was trained, as models.train --references K does."
+    )
 
 
 def test_an_attack_that_breaks_its_own_rate_is_not_chosen() -> None:

@@ -124,6 +124,7 @@ def test_one_false_alarm_in_a_thousand_is_no_rate_of_one_in_a_thousand() -> None
 
 def test_exposure_by_rank() -> None:
     assert exposure.by_rank([0, 0.1, 3.5, 20], np.arange(1, 17)).tolist() == pytest.approx([4, 4, 2, -0.0875], abs=1e-4)
+    assert exposure.of_rank([1, 2], 10**9).tolist() == pytest.approx([29.897, 28.897], abs=5e-4)
 
 
 def test_exposure_by_distribution_reaches_beyond_the_references() -> None:
@@ -146,6 +147,11 @@ def test_renyi_accountant_has_the_published_value_and_order() -> None:
     spent = rdp.epsilon(1.5, 0.04, 2250, delta=1e-5)
     assert spent.epsilon == pytest.approx(7.32911117143, abs=1e-6)
     assert spent.order == pytest.approx(3.9)
+
+
+def test_the_noise_for_an_epsilon_of_8_is_as_published() -> None:
+    """90 epochs at a rate of .04, δ 1e-5: σ 1.416 by Rényi divergence."""
+    assert rdp.epsilon(1.4155, 0.04, 2250, delta=1e-5).epsilon > 8 > rdp.epsilon(1.4165, 0.04, 2250, delta=1e-5).epsilon
 
 
 @pytest.mark.parametrize(("order", "noise", "rate"), [(1.5, 0.7, 0.01), (3.9, 1.5, 0.04), (12, 1.1, 0.2), (2.0, 5.0, 0.5)])
@@ -269,6 +275,20 @@ def test_relative_scores_by_hand() -> None:
     z = np.exp(references.rmia([0.8, 0.5, 0.9, 0.2], [[0.8, 0.4, 0.7, 0.3]] * 2, np.zeros((2, 4), dtype=bool)))
     assert z.tolist() == pytest.approx([0.91954, 0.81967, 1.11801, 0.36697], abs=1e-5)
     assert [references.rmia_share(r, z, gamma=g)[0] for g in (1.0, 1.5, 2.0)] == [1.0, 0.5, 0.25]
+
+
+def test_a_count_over_a_hundred_population_rows_says_nothing_at_one_in_a_thousand() -> None:
+    """Must not pass, must not fail: members found without an error have ties of 1/100, so nobody is above the highest others, and the interval is
+    everything; by the ratio itself, which has no ties, the same members are found."""
+    rng = np.random.default_rng(7)
+    inside, outside, population = rng.normal(4, 1, 5000), rng.normal(0, 1, 5000), rng.normal(0, 1, 100)
+    shares = [references.rmia_share(np.exp(r), np.exp(population), gamma=1.0) for r in (inside, outside)]
+    counted, ranked = (membership.tpr_at(*pair, fpr=0.001, level=0.9) for pair in (shares, (inside, outside)))
+    assert counted is not None
+    assert ranked is not None
+    assert (counted.value, counted.low) == (0.0, 0.0)
+    assert counted.high > 0.9
+    assert ranked.low > 0.5
 
 
 def test_a_row_that_every_reference_saw_has_no_score() -> None:

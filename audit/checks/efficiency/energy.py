@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STRETCHES = 5
 WHY = {
     "absent": "This machine shows no energy counter, as virtual machines usually do not.",
-    "unreadable": "The machine has an energy counter that this user may not read.",
+    "unreadable": "The machine has an energy counter that this user may not read: to have energy measured, let the user read energy_uj under /sys/class/powercap.",
 }
 NOT_MEASURED = (
     "Estimated from processor time with an assumed power, not measured: it is held against no limit and compared with no other model."

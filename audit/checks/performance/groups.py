@@ -142,7 +142,7 @@ def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     with in_order(ctx, subject(ctx), grouping) as tables:
         ranked = [Ranking(t.positives, t.negatives, t.pieces(), precision=False) for t in tables]
     for i, slice_ in enumerate(grouping.slices):
-        reason = message("All outcomes of this group are of one class.")
+        reason = message("All outcomes of this group are of one class: an area needs rows of both.")
         yield value("roc_auc", ranked[i].roc_auc(level=ctx.level("roc_auc")), slice_=slice_, reason=reason)
         if grouping.reference is None or i == grouping.reference or i in grouping.unknown:
             continue

@@ -114,7 +114,12 @@ def _overall(
     from audit.stats.privacy.membership import implied_epsilon, tpr_at
     from audit.text import message
 
-    few = message("Fewer than {n:count} members or others: reported and not judged.", n=ENOUGH) if fpr > 0.01 else None
+    few = None
+    if fpr > 0.01:
+        few = message(
+            "{members:count} members and {others:count} others: with fewer than {n:count} on either side the figures are reported and not judged. Give more rows with --training and --data, or a larger --sample.",
+            members=len(both.members), others=len(both.others), n=ENOUGH,
+        )  # fmt: skip
     ranked, rare = best
     name = "tpr_at_fpr_5" if few else "tpr_at_fpr_1"
     area = roc_auc(ranked.members[inside], ranked.others[outside], level=ctx.level("attack_auc"))
@@ -161,7 +166,7 @@ def _with_references(told: Message, both: Sides, best: tuple[Attack, Attack]) ->
     used = message("{by} Reference models: {n:count}.", by=by, n=both.references)
     if both.alike is False:
         other = message(
-            "They have another number of weights than the audited model, so that they show less than models of its own kind would."
+            "They have another number of weights than the audited model, so that they show less than models of its own kind would: train them as it was trained, as models.train --references K does."
         )
         used = message("{first} {rest}", first=used, rest=other)
     return message("{first} {rest}", first=told, rest=used)

@@ -18,8 +18,12 @@ def by_rank(secrets: ArrayLike, references: ArrayLike) -> NDArray[np.float64]:
     Perplexities: low means likely. A reference wins a tie.
     """
     others = np.sort(np.asarray(references, dtype=np.float64))
-    rank = 1 + np.searchsorted(others, np.asarray(secrets, dtype=np.float64), side="right")
-    return np.asarray(math.log2(len(others)) - np.log2(rank), dtype=np.float64)
+    return of_rank(1 + np.searchsorted(others, np.asarray(secrets, dtype=np.float64), side="right"), len(others))
+
+
+def of_rank(rank: ArrayLike, references: int) -> NDArray[np.float64]:
+    """log₂ |R| − log₂ rank for ranks (k,) from 1 to references + 1."""
+    return np.asarray(math.log2(references) - np.log2(np.asarray(rank, dtype=np.float64)))
 
 
 class Extrapolated(NamedTuple):
