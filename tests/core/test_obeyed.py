@@ -51,6 +51,6 @@ def test_the_sample_that_was_asked_for_goes_before_that_of_the_plan(monkeypatch:
     for model in ("Facts", "Settled", "Scoring"):
         monkeypatch.setattr(f"audit.probe.{model}", SimpleNamespace(model_validate=lambda given: given))
     plan = plans.load(None).model_dump(mode="json")
-    given: dict[str, Any] = dict.fromkeys(("facts", "settled", "scoring", "files"), {})
+    given: dict[str, Any] = {key: {} for key in ("facts", "settled", "scoring", "files")}
     run_check(given | {"check": "data.profile", "plan": plan, "sample": 11, "seed": 0, "work": "", "params": {}}, None)
     assert seen == [11]
