@@ -218,7 +218,7 @@ def load(path: Path | None) -> Plan:
         judged = [c.metric for c in check_plan.criteria if c.metric in known[id_].reported_only]
         if judged:
             raise AuditError(
-                f"the plan has a criterion for {judged[0]}, which {id_} reports and nothing judges",
+                f"the plan has a criterion for {judged[0]}, which {id_} reports and which is never judged",
                 "hold another metric against the limit (of extremes over groups, the group's own against the reference); the check's limits say why",
             )
     return plan

@@ -106,7 +106,7 @@ def test_a_proxy_is_held_against_no_limit(tmp_path: Path) -> None:
         file.write_text(
             f'[[checks."fairness.proxy".criteria]]\nmetric = "{metric}"\ncompare = "value"\nmax = 0.1\nrole = "warns"\nsource = "t"\n'
         )
-        with pytest.raises(AuditError, match=f"a criterion for {metric}, which fairness.proxy reports and nothing judges"):
+        with pytest.raises(AuditError, match=f"a criterion for {metric}, which fairness.proxy reports and which is never judged"):
             plans.load(file)
 
 

@@ -110,7 +110,7 @@ def test_without_a_counter_it_is_estimated_and_called_so(tmp_path: Path, monkeyp
     file.write_text(
         '[[checks."efficiency.energy".criteria]]\nmetric = "joules_per_1000_estimated"\nmax = 1.0\nrole = "warns"\nsource = "t"\n'
     )
-    with pytest.raises(AuditError, match=r"which efficiency\.energy reports and nothing judges"):
+    with pytest.raises(AuditError, match=r"which efficiency\.energy reports and which is never judged"):
         plans.load(file)
 
 
