@@ -51,10 +51,10 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
                 name = person.name if person.name == person.id else f"{person.name} ({person.id})"
                 show.plain(say.pair(say.t("Your name"), clean(name, 200)))
             role = st.text_input(say.t("What entitles you to say it, such as your office"))
-            applies = st.radio(
-                say.t("What you say"), ("attested", "not_applicable"), horizontal=True, disabled=control == whole,
-                format_func={"attested": say.t("I attest it"), "not_applicable": say.t("It does not apply here")}.__getitem__,
-            )  # fmt: skip
+            applies = "attested"
+            if control != whole:
+                told = {"attested": say.t("I attest it"), "not_applicable": say.t("It does not apply here")}
+                applies = str(st.radio(say.t("What you say"), list(told), horizontal=True, format_func=told.__getitem__))
             statement = st.text_area(say.t("Your statement"), max_chars=20_000)
             read = st.checkbox(say.t("I have read what this audit says of it."))
             sent = st.form_submit_button(say.t("Sign off") if control == whole else say.t("Attest"), type="primary")
@@ -63,8 +63,7 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
     if not (read and name.strip() and role.strip() and statement.strip()):
         show.plain(say.t("Nothing was recorded: give name, office and statement, and say that you have read it."))
         return
-    says = "attested" if control == whole or applies == "attested" else "not_applicable"
-    _put(entry, dossier, str(control), {"name": name, "role": role, "says": says, "statement": statement}, say)
+    _put(entry, dossier, str(control), {"name": name, "role": role, "says": applies, "statement": statement}, say)
 
 
 def _put(entry: Entry, dossier: Dossier, control: str, said: dict[str, str], say: Speaker) -> None:

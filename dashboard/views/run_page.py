@@ -171,7 +171,7 @@ def begin(given: list[str], model: str, plan: Preview, say: Speaker) -> None:
         show.plain(say.t("It could not be started: {error}", error=clean(error, 300)))
         return
     del st.session_state["run.ready"]
-    st.session_state["run-shown"] = run.id
+    st.session_state["run.new"] = run.id
     st.rerun()
 
 
@@ -184,7 +184,9 @@ def known_runs(say: Speaker) -> None:
         return
     by_id = {run.id: run for run in found}
     states = {run.id: runs.state(run) for run in found}
-    if st.session_state.get("run-shown") not in by_id:
+    if (new := st.session_state.pop("run.new", None)) in by_id:
+        st.session_state["run-shown"] = new
+    elif st.session_state.get("run-shown") not in by_id:
         asked_for = st.query_params.get("run", "")
         st.session_state["run-shown"] = asked_for if asked_for in by_id else found[0].id
     with st.container(width=640):

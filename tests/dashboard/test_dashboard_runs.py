@@ -100,10 +100,16 @@ def test_what_cannot_be_asked_is_said_and_starts_nothing(roles: Path) -> None:
     assert not [c for c in at.checkbox if c.key == "run-trust-pickle"], "that is for approvers"
 
 
-def test_where_a_run_stands_is_read_off_what_it_wrote(home: Path) -> None:
+def kept(home: Path) -> runs.Run:
+    """A run of long ago."""
     run = runs.Run("0" * 12, str(home), ["--", "m"], "m", str(home / "audits" / "x"), ["data.profile", "fairness.group", "language.pairs"], "os:me", "2026-01-01T00:00:00Z")  # fmt: skip
     run.folder.mkdir(parents=True)
     (run.folder / "run.json").write_text(json.dumps(run.__dict__), "utf-8")
+    return run
+
+
+def test_where_a_run_stands_is_read_off_what_it_wrote(home: Path) -> None:
+    run = kept(home)
     assert runs.of(home) == [run]
     assert runs.of(home / "elsewhere") == []
     assert runs.read("../../../etc") is None
@@ -146,7 +152,9 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     scores = [draw.random() for _ in range(300)]
     rows = "\n".join(f"{int(draw.random() < p)},{p:.4f},{int(p > 0.5)},{draw.choice('ab')}" for p in scores)
     (home / "rows.csv").write_text(f"y,p,d,*sex*\n{rows}\n", "utf-8")
+    old = kept(home)
     at = page(visit("aud@example.org"))
+    assert at.selectbox(key="run-shown").value == old.id
     for key, value in (("model", "predictions"), ("run-data", "rows.csv"), ("run-target", "y"), ("run-positive", "1"), ("run-favourable", "1"),
                        ("run-sensitive", "*sex*"), ("run-prediction", "d"), ("run-score", "p"), ("run-checks", "data.profile,performance.overall,performance.groups,fairness.group")):  # fmt: skip
         at.text_input(key=key).set_value(value)
@@ -157,10 +165,11 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     assert "none of these checks asks the model again" in read(at)
     assert any("--sensitive=*sex*" in c.value for c in at.code)
     assert any('favourable = ["1"]' in c.value for c in at.code), "the resolved plan"
-    assert not runs.of(home), "nothing has started"
+    assert runs.of(home) == [old], "nothing has started"
     next(b for b in at.button if b.label == "Start the audit").click().run()
     assert not at.exception
-    (run,) = runs.of(home)
+    run = runs.of(home)[0]
+    assert at.selectbox(key="run-shown").value == run.id, "the new one is shown"
     wait(lambda: (Path(run.out) / ".journal" / "data.profile.json").exists())
     at.run()
     assert "▶ Running" in read(at)
@@ -170,8 +179,8 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     assert "? Interrupted" in read(other)
     assert "aud@example.org stopped it." in read(other)
     assert "Go on" in [b.label for b in other.button]
-    kept = sorted(p.name for p in (Path(run.out) / ".journal").glob("*.*.json"))
-    assert kept
+    finished = sorted(p.name for p in (Path(run.out) / ".journal").glob("*.*.json"))
+    assert finished
 
     # A server that is killed as soon as it has begun to go on.
     code = f"import os; from dashboard import runs; runs.resume(runs.read({run.id!r}), 'app@example.org'); os.kill(os.getpid(), 9)"
@@ -181,7 +190,7 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     wait(lambda: not runs.alive(run))
     assert runs.state(run) == "finished", runs.log_end(run)
     said = runs.log_end(run).rpartition(runs.BEGAN)[2]
-    assert not [name for name in kept if f"{name.removesuffix('.json')} …" in said], "what was finished is not measured again"
+    assert not [name for name in finished if f"{name.removesuffix('.json')} …" in said], "what was finished is not measured again"
     other.run()
     assert not other.exception
     assert "■ Completed" in read(other)
