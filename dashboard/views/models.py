@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from dashboard import access
 from dashboard.show import SIGNED, UNSIGNED, flag_text, found_audits, plain, problems, speaker
 from dashboard.store import Entry, Unaudited
 from reports.view import answered_text, source_text, today, validity
@@ -88,6 +89,8 @@ def not_audited(versions: list[Unaudited], say: Speaker) -> None:
     """Registered versions that no audit has judged."""
     st.subheader(say.t("Registered and not audited"))
     plain(say.t("Audit one with: python -m audit.run models:/NAME/VERSION"))
+    if access.may("run"):
+        st.page_link("views/run_page.py", label=say.t("Audit one from here"))
     columns = {"name": say.t("Model"), "version": say.t("Version"), "created": say.t("Date")}
     data = {
         "name": [clean(v.name, 120) for v in versions],

@@ -22,6 +22,12 @@ STATES = {
     "stopped": Look(mark("Ended before anything was finished"), "–", "skipped", 3),
     "gone": Look(mark("Its folder is no longer there"), "–", "skipped", 5),
 }
+#: What the command does beside checks, in the words of a page.
+STEPS = {
+    "model": mark("finding the model"), "data": mark("reading the data"), "history": mark("asking the store what it knows of these data"),
+    "load": mark("loading the model"), "score": mark("scoring the rows"), "judge": mark("judging"), "MLflow": mark("logging to MLflow"),
+    "documents of frameworks": mark("writing the documents"),
+}  # fmt: skip
 MOST = 50  # runs that are listed
 ROOT = Path.cwd()
 
@@ -192,7 +198,7 @@ def known_runs(say: Speaker) -> None:
     with st.container(width=640):
         id_ = st.selectbox(
             say.t("Which run"), list(by_id), key="run-shown",
-            format_func=lambda i: " · ".join([when(by_id[i]), clean(by_id[i].model, 60), show.flag_text(STATES[states[i]], say)]),
+            format_func=lambda i: " · ".join([when(by_id[i]), clean(by_id[i].model, 60), i[:4]]),
         )  # fmt: skip
     st.query_params["run"] = id_
     with st.container(border=True):
@@ -234,7 +240,7 @@ def live(id_: str, say: Speaker) -> None:
     show.flag(STATES["running"], say)
     about(run, say)
     done = say.t("{done:count} of {all:count} checks done or passed over", done=now.behind, all=len(run.asked))
-    step = say.t("now: {step}", step=now.step) if now.step else say.t("starting")
+    step = say.t("now: {step}", step=say.t(STEPS[now.step]) if now.step in STEPS else now.step) if now.step else say.t("starting")
     st.progress(now.behind / max(len(run.asked), 1), text=show.escaped(f"{done} · {step}"))
     if now.rows:
         show.plain(now.rows)
