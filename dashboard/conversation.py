@@ -50,7 +50,7 @@ class Conversation:
         self.state, self.why = "loading", ("", "")
         self.begun = self.asked_last = time.monotonic()
         self._limits = (start_limit, answer_limit)
-        self.took: dict[str, float] = {}  # seconds of the last answer of each kind
+        self.took: dict[str, float] = {}  # seconds of the quickest answer of each kind
         self._pending: dict[str, float] = {}
         self._answers: dict[str, Answer] = {}
         self._said: deque[str] = deque(maxlen=20)
@@ -142,7 +142,8 @@ class Conversation:
             self.ready, self.state = record, "ready" if self.state == "loading" else self.state
         elif (key := record.get("id")) in self._pending:
             seconds = time.monotonic() - self._pending.pop(key)
-            self.took[json.loads(key)[0]] = seconds
+            op = json.loads(key)[0]
+            self.took[op] = min(seconds, self.took.get(op, seconds))  # the first answer waits for imports
             self._answers[key] = Answer(record.get("result"), str(record.get("error") or ""), str(record.get("mend") or ""), seconds)
             while len(self._answers) > KEPT:
                 del self._answers[next(iter(self._answers))]

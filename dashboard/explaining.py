@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from audit.result import Attribution, AuditResult, CheckResult, Finding, Heatmap
 from dashboard import show
-from reports.figures import Palette, figures, interval_text
+from reports.charts import Chart
+from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
-from reports.tables import behind, blocks, limit_text
+from reports.tables import behind, blocks, limit_text, rows_of
 from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
 from reports.words import LOOKS, Speaker, clean, mark
 
@@ -26,6 +27,9 @@ GATES = {
 }
 #: What rests on a test of the attributions of inputs.
 RESTS = ("explanation.global", "explanation.local", "explanation.reasons")
+#: Shares of rows in which an input, a word or an event is a reason.
+REASON_SHARES = ("top_reason_share", "reason_share")
+MOST_REASONS = 15
 MOST_CHARTS, MOST_FINDINGS, MOST_ROWS = 12, 60, 100
 
 
@@ -65,7 +69,7 @@ def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], s
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(border=True):
         _believed(check, family if check.info.id in RESTS else {}, say)
-    drawn = figures(check, path, Palette(document), say)[:MOST_CHARTS]
+    drawn = [*_shares(one, Palette(document), say), *figures(check, path, Palette(document), say)][:MOST_CHARTS]
     pictures = any(isinstance(e, Heatmap) for f in check.findings for e in f.evidence)  # a map stands beside its picture
     with left:
         sides = st.columns(2) if pictures else [st.container(), st.container()]
@@ -87,6 +91,17 @@ def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], s
         st.markdown(f"**{say.t('What it does not show')}**")
         show.plain(say.stored(check.info.limits, None))
     numbers(one, say)
+
+
+def _shares(one: Placed, palette: Palette, say: Speaker) -> list[Chart]:
+    """How often each part is a reason, which the report has in its tables."""
+    found = [f for f in one.check.findings if f.metric in REASON_SHARES and len(f.slice) == 1 and f.compare == "value" and f.estimate]
+    if len(found) < 2:
+        return []
+    own = {key: n for key, (n, _) in rows_of(one.check).items()}
+    chart = forest_chart(found[:MOST_REASONS], one.path, palette, say, own)
+    shown = say.t("the {shown:count} most frequent of {all:count}", shown=MOST_REASONS, all=len(found)) if len(found) > MOST_REASONS else ""
+    return [replace(chart, title=capital(metric_name(found[0].metric, say)), subtitle=say.join([shown, chart.subtitle]))]
 
 
 def numbers(one: Placed, say: Speaker) -> None:

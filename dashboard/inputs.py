@@ -31,14 +31,20 @@ class Form:
     def __init__(self, key: str, specs: Sequence[Json], rules: Mapping[str, ColumnRule], say: Speaker) -> None:
         self.key, self.specs, self.rules, self.say = key, specs, rules, say
         self.start = {s["name"]: self._start(s) for s in specs}
-        #: What was typed, which outlives the fields: they are gone while another page is shown.
+        #: What was typed. The fields hold nothing of their own: Streamlit forgets those that a run did not reach before the next one began.
         self.typed: dict[str, Value] = st.session_state.setdefault(f"{key}-typed", dict(self.start))
 
     def put(self, values: Mapping[str, Value]) -> None:
         """Fill the fields; called before they are drawn, or by a button."""
-        for i, spec in enumerate(self.specs):
+        for spec in self.specs:
             if spec["name"] in values:
-                self.typed[spec["name"]] = st.session_state[self._place(i)] = self._fitted(spec, values[spec["name"]])
+                self.typed[spec["name"]] = self._fitted(spec, values[spec["name"]])
+        st.session_state[f"{self.key}-turn"] = self._turn + 1
+
+    @property
+    def _turn(self) -> int:
+        """Fields that were filled are other fields than before."""
+        return int(st.session_state.get(f"{self.key}-turn", 0))
 
     def draw(self, ranking: Sequence[str]) -> dict[str, Value]:
         """The fields, and the values in them, by input."""
@@ -52,7 +58,7 @@ class Form:
         return {s["name"]: self.typed[s["name"]] for s in self.specs}
 
     def _place(self, i: int) -> str:
-        return f"{self.key}-{i}"
+        return f"{self.key}-{self._turn}-{self.say.lang}-{i}"
 
     def _rule(self, spec: Json) -> ColumnRule:
         return self.rules.get(spec["name"], ColumnRule())
@@ -73,32 +79,35 @@ class Form:
         return int(value) if typed and spec["whole"] and value == math.floor(value) else value  # type: ignore[arg-type]
 
     def _field(self, i: int) -> None:
-        spec, say, place = self.specs[i], self.say, self._place(i)
+        spec, place = self.specs[i], self._place(i)
         rule, now = self._rule(spec), self.typed[spec["name"]]
-        st.session_state.setdefault(place, now)
-        label, none, levels = show.escaped(clean(rule.called(spec["name"], say.lang), 80)), say.t("not known"), self._levels(spec)
+        label, levels = show.escaped(clean(rule.called(spec["name"], self.say.lang), 80)), self._levels(spec)
         value: Value
         if spec["kind"] == "datetime":
-            value = st.text_input(label, key=place, placeholder="2026-01-31") or None
+            value = st.text_input(label, value=str(now or ""), key=place, placeholder="2026-01-31") or None
         elif spec["kind"] == "number" and not levels:
-            whole = spec["whole"] and not isinstance(now, float)
-            value = st.number_input(
-                label,
-                key=place,
-                value=None,
-                step=_step(spec, whole),
-                format="%d" if whole else None,
-                placeholder=none,
-                help=self._usual(spec),
-            )
+            value = self._typed_in(spec, label, place, now)
         else:
-            others = [] if now is None or now in levels else [now]
+            none = self.say.t("not known")
+            options = [*levels, *([] if now is None or now in levels else [now]), *([None] if spec["missing"] or now is None else [])]
             value = st.selectbox(
-                label, [*levels, *others, None], key=place, index=None, placeholder=none,
+                label, options, index=options.index(now), key=place,
                 accept_new_options=all(isinstance(v, str) for v in levels),  # a category that too few rows have may be typed in
                 format_func=lambda v: none if v is None else clean(self.written(rule, v), 80),
             )  # fmt: skip
         self.typed[spec["name"]] = value
+
+    def _typed_in(self, spec: Json, label: str, place: str, now: Value) -> Value:
+        """A number, and beside it whether it is not known where rows lack it."""
+        held: Any = now if isinstance(now, int | float) else self._fitted(spec, float(spec["middle"] or 0.0))
+        whole = isinstance(held, int)
+        lacking = now is None or spec["missing"]
+        unknown = f"{place}-none"
+        absent = bool(st.session_state.get(unknown, now is None)) if lacking else False
+        value = st.number_input(
+            label, value=held, key=place, step=_step(spec, whole), format="%d" if whole else None, help=self._usual(spec), disabled=absent
+        )
+        return None if lacking and st.checkbox(self.say.t("not known"), value=now is None, key=unknown) else value
 
     def written(self, rule: ColumnRule, value: Value) -> str:
         """A value in the words that were declared for it."""
@@ -121,7 +130,7 @@ def _read(text: str, spec: Json) -> Value:
         return None
 
 
-def _step(spec: Json, whole: bool) -> float | int:
+def _step(spec: Json, whole: bool) -> Any:
     """About a fiftieth of where most values lie, as 1, 2 or 5 times a power of ten; a whole number for whole numbers."""
     spread = (spec["high"] or 0) - (spec["low"] or 0)
     if spread <= 0:

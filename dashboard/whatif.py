@@ -22,7 +22,7 @@ SINGLE = ("number", "category", "datetime")  # kinds of inputs that can be typed
 VALID = timedelta(days=365)  # as a page for a person
 #: Seconds that a page waits for the decision, and how often it looks for the rest.
 AT_ONCE, AGAIN = 0.35, 0.4
-#: What took longer than this the last time is asked only when somebody wants it.
+#: What never took less than this is asked only when somebody wants it.
 SLOW = 4.0
 #: Why a conversation ended.
 ENDED = {
@@ -238,7 +238,7 @@ def _coming(talk: Conversation, values: dict[str, Value], say: Speaker) -> None:
 
 
 def _wanted(talk: Conversation) -> list[str]:
-    """What is asked unbidden: what was quick the last time, or was asked for by a button."""
+    """What is asked unbidden: what was quick before, or was asked for by a button."""
     return [op for op in PARTS if talk.took.get(op, 0.0) <= SLOW or op == st.session_state.get("whatif-bidden")]
 
 
@@ -263,7 +263,7 @@ def _behind(talk: Conversation, values: dict[str, Value], say: Speaker) -> None:
             _part(op, talk, found, say)
         elif op in wanted:
             show.plain(say.t("Asking the model …"))
-        elif st.button(say.t("Ask for this (it took {seconds:number} s)", seconds=round(talk.took[op])), key=f"whatif-bid-{op}"):
+        elif st.button(say.t("Ask for this (it took {seconds:count} s)", seconds=round(talk.took[op])), key=f"whatif-bid-{op}"):
             st.session_state["whatif-bidden"] = op
             st.rerun()
 

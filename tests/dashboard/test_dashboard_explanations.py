@@ -112,6 +112,11 @@ def test_pictures_texts_and_sequences_are_drawn_as_in_the_report(page: Opened) -
     )
     at = page(with_checks(shown([events], {"(event)": "t"}), kind="sequence"))
     assert "Of the events, t moves the output most" in read(at).replace("\\", "")
+    once = [finding("explanation.local", "top_reason_share", Estimate(value=v, low=v, high=v, level=0.95, method="wilson", n=80), slice_={"(event)": t}) for t, v in (("t", 0.8), ("t − 1", 0.1))]  # fmt: skip
+    at = page(with_checks(check("explanation.local", "Row by row", "It is the last.", once, about="evidence"), kind="sequence"))
+    assert "**Rows for which an input is the main reason" in read(at).split("**What it measures**")[0], (
+        "how often each is the reason is drawn"
+    )
     at.segmented_control[0].set_value("what-if").run()
     assert "no single number or category (x)" in read(at)
 
