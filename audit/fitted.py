@@ -7,6 +7,7 @@ bends and gaps are seen without a choice of scale.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,20 +16,37 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
+    from audit.features import FeatureSpec
     from audit.subject.frame import Frame
 
 BINS = 20
 FOLDS = 5
 
 
-def coded_inputs(frame: Frame, *, bins: int = BINS) -> dict[str, NDArray[np.int64]]:
-    """Input → codes (n,) from 0; an input of several numbers a row is one column for each."""
+def named_numbers(spec: FeatureSpec) -> list[str]:
+    """Names of the numbers of one input, in the order in which they travel: encounters[3].age is the field age of the third event, picture[2, 5]
+    the pixel in the second row and the fifth column (picture[1, 2, 5] of the first of several channels)."""
+    from itertools import product
+
+    names = []
+    for at in product(*(range(1, size + 1) for size in spec.shape)):
+        if spec.fields:
+            names.append(f"{spec.name}[{', '.join(map(str, at[:-1]))}].{spec.fields[at[-1] - 1].name}")
+            continue
+        shown = at[1:] if spec.kind == "image" and len(at) == 3 and spec.shape[0] == 1 else at
+        names.append(f"{spec.name}[{', '.join(map(str, shown))}]")
+    return names
+
+
+def coded_inputs(frame: Frame, specs: Sequence[FeatureSpec] = (), *, bins: int = BINS) -> dict[str, NDArray[np.int64]]:
+    """Input → codes (n,) from 0; an input of several numbers a row is one column for each, named as `specs` has it."""
     import numpy as np
 
     from audit.stats.association import binned, pooled
     from audit.subject.frame import Categories
 
     out: dict[str, NDArray[np.int64]] = {}
+    wide = {spec.name: spec for spec in specs if spec.shape}
     for name, column in frame.items():
         if isinstance(column, Categories):
             out[name] = pooled(column.codes, most=bins)
@@ -37,7 +55,9 @@ def coded_inputs(frame: Frame, *, bins: int = BINS) -> dict[str, NDArray[np.int6
         elif column.ndim == 1:
             out[name] = binned(column, bins=bins)
         else:
-            out |= {f"{name}[{j}]": binned(column[:, j], bins=bins) for j in range(column.shape[1])}
+            several = column.reshape(len(column), -1)
+            named = named_numbers(wide[name]) if name in wide else [f"{name}[{j + 1}]" for j in range(several.shape[1])]
+            out |= {each: binned(several[:, j], bins=bins) for j, each in enumerate(named)}
     return out
 
 

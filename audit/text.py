@@ -26,6 +26,7 @@ LEVELS = {
     "(rest)": "everybody else", "(others)": "other values", "(clean)": "the same rows undisturbed", "(as they are)": "the groups as they are",
     "(mixed)": "rows mixed from others", "(far)": "rows moved far outside", "(doubt)": "the model's own doubt", "(energy)": "energy of the logits",
     "(mahalanobis)": "Mahalanobis distance", "(neighbour)": "distance to the nearest rows",
+    "(religion)": "religion", "(orientation)": "sexual orientation", "(ethnicity)": "ethnicity", "(gender)": "gender", "(age)": "age",
     "(sampled texts)": "sampled texts", "(neutral sentences)": "neutral sentences",
     "(typos: swapped letters)": "swapped letters", "(typos: missing letters)": "missing letters", "(typos: wrong keys)": "mistyped letters", "(case)": "another case",
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
@@ -93,6 +94,12 @@ def count(x: float) -> str:
     return f"{int(x):,}"
 
 
+def size(x: float) -> str:
+    """Bytes in the unit of a thousand that leaves one to three digits before the point: 1,881,781 → 1.88 MB."""
+    step = min(4, max(0, (len(str(int(abs(x)))) - 1) // 3))
+    return f"{x:,.0f} B" if not step else f"{x / 1000**step:.3g} {' kMGT'[step]}B"
+
+
 RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -122,6 +129,7 @@ def points(x: float) -> str:
 
 FORMATS = {
     "percent": percent, "ratio": ratio, "ratio3": ratio3, "p": p_value, "count": count, "number": number, "signed": signed, "points": points,
+    "bytes": size,
 }  # fmt: skip
 
 

@@ -133,8 +133,9 @@ def mean_losses(ctx: Context, totals: Totals, i: int, slice_: Slice) -> Iterator
 def _mean(ctx: Context, metric: str, totals: Totals, i: int, place: int, slice_: Slice) -> Measurement:
     pick = [0, place]
     found = smooth(
-        ratio_of_sums, totals.sums[i][pick], totals.products[i][np.ix_(pick, pick)], int(totals.rows[i]), level=ctx.level(metric)
-    )
+        ratio_of_sums, totals.sums[i][pick], totals.products[i][np.ix_(pick, pick)], int(totals.rows[i]), level=ctx.level(metric),
+        low=-1.0 if metric == "calibration_in_the_large" else 0.0,
+    )  # fmt: skip
     return value(metric, found, slice_=slice_, reason=message(NO_SPREAD)).model_copy(update={"weights": kish(totals, i) if found else None})
 
 

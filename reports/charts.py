@@ -92,7 +92,7 @@ def axis(kind: str, title: str | None = None, **more: Any) -> Spec:
     """How numbers of a kind stand at an axis: 50 %, +5, 0.80."""
     forms = {
         "percent": "format(datum.value * 100, '~r') + ' %'",
-        "points": "format(datum.value * 100, '+~r')",
+        "points": "datum.value === 0 ? '0' : format(datum.value * 100, '+~r')",
         "ratio": "format(datum.value, '~r')",
         "count": "format(datum.value, ',~r')",
     }

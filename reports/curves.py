@@ -11,6 +11,8 @@ from reports.words import clean
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
 
 
+#: Errors over the share of rows that is decided: rates both, and yet no diagonal means anything, and most of the scale would be empty.
+RISK = "risk"
 #: Where two groups are equal, by how the axis is written.
 EQUAL = {"ratio": 1.0, "points": 0.0}
 #: How much farther than lines and limits a band may stretch the axis: beyond that it is cut off.
@@ -54,10 +56,13 @@ def curve(
         for name, s in zip(names, evidence.series, strict=True)
         for i, x in enumerate(s.x[:200])
     ]
-    square = evidence.x_kind == evidence.y_kind == "percent"
-    fixed: Spec = {"domain": [0, 1]} if square else {"zero": False}
+    rates = evidence.x_kind == evidence.y_kind == "percent"
+    square = rates and evidence.name != RISK
+    fixed: Spec = {"domain": [0, 1]} if rates else {"zero": False}
     x = {"field": "x", "type": "quantitative", "scale": fixed, "axis": axis(evidence.x_kind, titles[0])}
     scale, marks = compared_scale(evidence, limits, titles[1]) if evidence.y_kind in EQUAL else (fixed, axis(evidence.y_kind, titles[1]))
+    if evidence.name == RISK:
+        scale = {"domainMin": 0}
     if evidence.y_kind in EQUAL:  # a clip path would do, but its name is another at every drawing
         least, most = scale["domain"]
         for point in points:

@@ -11,7 +11,7 @@ from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.said import places
-from reports.tables import SMALL, limit_text, line_name, rows_of
+from reports.tables import SMALL, limit_text, line_name, reference_of, rows_of
 from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
@@ -109,7 +109,9 @@ def forest_chart(
     if any(d.hollow for d in dots):
         parts.append(say.t("hollow: a small group"))
     if first.against:
-        parts.insert(0, say.t("against {against}", against=say.slice(first.against)))
+        parts.insert(0, say.t("against {against}", against=say.slice(reference_of(first))))
+    if kind == "points":
+        parts.insert(0, say.t("in percentage points"))
     title = forest_title(measured, kind, say, own, by_metric=by_metric)
     told = say.join([say.pair(name(f), interval_text(f, kind, own.get(f.key), say)) for f in measured])
     outline = trees.LETTERS if _searched(first) else 0
@@ -142,6 +144,8 @@ def forest_title(found: Sequence[Finding], kind: str, say: Speaker, own: Mapping
 
     if first.compare == "value":
         low, high = min(found, key=key), max(found, key=key)
+        if low is high:  # the others are too small to be named
+            return say.t("{metric}: {value} ({who})", metric=metric, value=number(key(low), kind), who=label_of(low, found, say))
         return say.t(
             "{metric}: from {low} ({a}) to {high} ({b})",
             metric=metric,

@@ -67,7 +67,7 @@ def block(page: Page, found: Block, say: Speaker) -> None:
     """Findings about one metric as a table under its name, with how they were compared and judged."""
     page.heading(5, found.title)
     page.note(*found.notes)
-    heads = ["For whom or what", "n (reference not counted)", "Estimate"]
+    heads = ["For whom or what", "n (reference not counted)" if found.compared else "n", "Estimate"]
     heads += ["Low", "High"] if found.has_interval else []
     heads += ["p"] if found.has_test else []
     rows = []

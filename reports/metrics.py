@@ -66,10 +66,10 @@ METRICS = {
     "interval_width": mark("width of the interval that the promise takes (interval width)"),
     "aurc": mark("errors over all shares decided (area under the risk–coverage curve)"),
     "aurc_excess": mark("what a perfect order of confidence would save of it (excess area)"),
-    "selective_accuracy_90": mark("decisions that are right where the surest 90 % are decided (selective accuracy)"),
-    "selective_accuracy_80": mark("decisions that are right where the surest 80 % are decided (selective accuracy)"),
-    "decided_share_90": mark("rows that are decided where 90 % of all are (share decided)"),
-    "decided_share_80": mark("rows that are decided where 80 % of all are (share decided)"),
+    "selective_accuracy_90": mark("decisions that are right where the surest 90 % are decided (selective accuracy at 90 %)"),
+    "selective_accuracy_80": mark("decisions that are right where the surest 80 % are decided (selective accuracy at 80 %)"),
+    "decided_share_90": mark("rows that are decided where 90 % of all are (share decided at 90 %)"),
+    "decided_share_80": mark("rows that are decided where 80 % of all are (share decided at 80 %)"),
     "bounded_error_share": mark("rows that can be decided with the error rate that the plan names (share with bounded error)"),
     "group_share": mark("share of the rows (group share)"),
     "outcome_rate": mark("how often each outcome occurs (outcome rate)"),
@@ -119,7 +119,7 @@ METRICS = {
     "mean_prediction": mark("average prediction (mean prediction)"),
     "prediction_rate": mark("how often each class is predicted (prediction rate)"),
     "parameters": mark("trained numbers (parameters)"),
-    "bytes_on_disk": mark("bytes on disk"),
+    "bytes_on_disk": mark("size on disk"),
     "flops_per_row": mark("operations for one row (FLOPs)"),
     "rows": mark("rows"),
     "accuracy_change": mark("how much accuracy changes against the model before (accuracy change)"),
@@ -131,7 +131,7 @@ METRICS = {
     "ndcg_gain": mark("how much higher it stands than in a random order (NDCG above chance)"),
     "recall_at_k": mark("what is wanted that stands at the top of a user's list (recall)"),
     "user_error": mark("rows of a user that are decided wrongly (error per user)"),
-    "peak_memory_bytes": mark("most memory of the model's process, in bytes"),
+    "peak_memory_bytes": mark("most memory of the model's process"),
     "cpu_seconds_per_1000": mark("processor seconds for 1,000 predictions"),
     "joules_per_1000": mark("joules for 1,000 predictions, measured"),
     "joules_per_1000_estimated": mark("joules for 1,000 predictions, estimated from an assumed power"),
@@ -353,6 +353,7 @@ POINTS = {
     "widest_cell_gap",
     "share_minus_population",
 }
+SIZES = {"bytes_on_disk", "peak_memory_bytes"}
 COUNTS = {
     "rows",
     "duplicate_rows",
@@ -363,8 +364,6 @@ COUNTS = {
     "parameters",
     "columns",
     "constant_columns",
-    "bytes_on_disk",
-    "peak_memory_bytes",
     "flops_per_row",
     "identifier_columns",
     "k_anonymity",
@@ -391,7 +390,7 @@ def kind_of(metric: str, compare: str) -> str:
         return "points" if rate else "signed"
     if metric.endswith("_difference") or metric in POINTS:
         return "points"
-    return "percent" if rate else "count" if metric in COUNTS else "number"
+    return "percent" if rate else "bytes" if metric in SIZES else "count" if metric in COUNTS else "number"
 
 
 def metric_name(metric: str, say: Speaker) -> str:

@@ -43,6 +43,7 @@ class Block:
     has_interval: bool
     has_test: bool
     cut: int
+    compared: bool  # whether any row has a reference beside it
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metr
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )
     return Row(
-        who=Said(capital(metric_name(f.metric, say)), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
+        who=Said(measured_name(f, say), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
         n=n,
         estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
         low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
@@ -134,13 +135,24 @@ def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metr
     )
 
 
-def block_title(f: Finding, say: Speaker) -> str:
+def measured_name(f: Finding, say: Speaker) -> str:
+    """The metric, with the unit of one that is a difference by itself."""
     metric = capital(metric_name(f.metric, say))
+    return say.t("{metric}, in percentage points", metric=metric) if kind_of(f.metric, f.compare) == "points" else metric
+
+
+def reference_of(f: Finding) -> dict[str, str]:
+    """What a finding is compared with, without the class or the like that both sides are about."""
+    against = f.against or {}
+    return {c: v for c, v in against.items() if not (c in PARTS and f.slice.get(c) == v)} or against
+
+
+def block_title(f: Finding, say: Speaker) -> str:
     if f.compare == "value":
-        return metric
-    kind = kind_of(f.metric, f.compare)
+        return measured_name(f, say)
+    kind, metric = kind_of(f.metric, f.compare), capital(metric_name(f.metric, say))
     compare = say.t("difference in percentage points") if kind == "points" else say.t(COMPARE[f.compare])
-    return say.t("{metric}: {compare} against {against}", metric=metric, compare=compare, against=say.slice(f.against or {}))
+    return say.t("{metric}: {compare} against {against}", metric=metric, compare=compare, against=say.slice(reference_of(f)))
 
 
 def is_plain(f: Finding) -> bool:
@@ -188,14 +200,18 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         for i, f in members[:most]
     ]
     title = capital(say.t("everybody")) if by_metric else block_title(first, say)
-    return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - most))
+    return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - most), first.against is not None)
 
 
 def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block]:
     """All findings of a check, those that were compared and judged alike together, in the order of the document."""
     groups: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
-        key = ("",) if is_plain(f) else (f.metric, f.compare, repr(f.against), f.criterion.model_dump_json() if f.criterion else "")
+        key = (
+            ("",)
+            if is_plain(f)
+            else (f.metric, f.compare, repr(f.against and reference_of(f)), f.criterion.model_dump_json() if f.criterion else "")
+        )
         groups.setdefault(key, []).append((i, f))
     left, made, own = most, [], rows_of(check)
     for members in groups.values():

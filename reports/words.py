@@ -95,6 +95,7 @@ METHODS = {
     "normal": mark("normal approximation"),
     "normal_paired": mark("paired normal approximation"),
     "delta": mark("delta method"),
+    "normal_log": mark("normal approximation on the log scale"),
     "sandwich_log": mark("sandwich variance on the log scale"),
     "sandwich_clusters": mark("sandwich variance over clusters"),
     "least_squares_robust": mark("least squares, robust variance"),

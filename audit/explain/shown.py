@@ -13,7 +13,7 @@ from audit.explain.pieces import Events, Fields, Piece, Regions, Single, Words
 from audit.explain.runner_up import runner_up
 from audit.measure import rate, value
 from audit.result import Attribution, Column, Heatmap, Measurement, Message, Table
-from audit.stats.losses import mean_loss
+from audit.stats.losses import mean_loss, mean_size
 from audit.text import message, who
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _by_input(ctx: Context, seen: Seen) -> Iterator[Line]:
     """The size of what all parts of an input together move, over all rows."""
     for piece, places in seen.pieces.divided():
         size = np.abs(seen.explained.values[:, places].sum(axis=1))
-        yield Line(piece.name, "mean_abs_attribution", mean_loss(size, level=ctx.level("mean_abs_attribution")))
+        yield Line(piece.name, "mean_abs_attribution", mean_size(size, level=ctx.level("mean_abs_attribution")))
 
 
 def _lines(ctx: Context, seen: Seen, piece: Piece, places: slice) -> tuple[list[Line], Sequence[Evidence]]:
@@ -143,7 +143,7 @@ def _lines(ctx: Context, seen: Seen, piece: Piece, places: slice) -> tuple[list[
         return _of_words(ctx, piece, values, found.unit)
     level, least = ctx.level("mean_abs_attribution"), ctx.plan.disclosure.min_group_size
     shared = [j for j in range(values.shape[1]) if present[:, j].sum() >= least]
-    lines = [Line(piece.places[j], "mean_abs_attribution", mean_loss(np.abs(values[present[:, j], j]), level=level)) for j in shared]
+    lines = [Line(piece.places[j], "mean_abs_attribution", mean_size(np.abs(values[present[:, j], j]), level=level)) for j in shared]
     if isinstance(piece, Regions):
         lines = sorted(lines, key=lambda line: -line.estimate.value)[:MOST_REGIONS]
         return lines, _maps(piece, np.abs(values), found.unit) if shared else []
@@ -181,10 +181,9 @@ def _of_words(ctx: Context, piece: Words, values: Floats, unit: str) -> tuple[li
 
 
 def _bars(caption: str, unit: str, lines: list[Line]) -> Attribution:
-    floor = 0.0 if all(line.metric == "mean_abs_attribution" for line in lines) else -np.inf
     return Attribution(
         caption=caption, unit=unit, features=[line.name for line in lines], values=[line.estimate.value for line in lines],
-        low=[max(floor, line.estimate.low) for line in lines], high=[line.estimate.high for line in lines],
+        low=[line.estimate.low for line in lines], high=[line.estimate.high for line in lines],
     )  # fmt: skip
 
 

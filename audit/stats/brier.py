@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
 from audit.result import Estimate
-from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
+from audit.stats._inputs import Floats, check_share, estimate
 from audit.stats.calibration import probabilities
+from audit.stats.losses import mean_size_of
 from audit.stats.ranked import Table, moments_of
 from audit.stats.reliability import Bins
 
@@ -87,12 +87,12 @@ def decomposition(parts: Bins, *, level: float, rng: Generator, replicates: int 
 
 
 def brier_score(table: Table, *, level: float) -> Estimate | None:
-    """Mean of (p − y)² in [0, 1], 0 being perfect, with normal interval; None for fewer than 2 rows or where all rows are equally wrong."""
+    """Mean of (p − y)² in [0, 1], 0 being perfect, with the interval of `losses.size_interval`; None for fewer than 2 rows or where all rows are equally wrong."""
     check_share("level", level)
     for _ in probabilities(table):
         pass
     moments = moments_of(table, lambda p, y: (p - y) ** 2)
     if moments is None or moments.n < 2 or moments.variance == 0:
         return None
-    half = normal_quantile(level) * math.sqrt(moments.variance / moments.n)
-    return estimate(moments.mean, max(moments.mean - half, 0.0), min(moments.mean + half, 1.0), level=level, method="normal", n=moments.n)
+    found = mean_size_of(moments, level=level)
+    return estimate(found.value, found.low, min(found.high, 1.0), level=level, method=found.method, n=found.n)

@@ -31,6 +31,28 @@ def mean_loss(losses: Floats, *, level: float) -> Estimate:
     return from_influence(float(np.mean(losses)), losses, level=level, method="normal")
 
 
+def size_interval(mean: float, error: float, *, level: float, n: int) -> Estimate:
+    """The mean of amounts that are never below 0, from its standard error: the normal interval of its logarithm, by the delta method.
+
+    The plain interval of a few skewed amounts reaches below 0, which no such mean can be, and is too short above: this one cannot, its ends are
+    equally far as ratios, and it covers more often. Where the mean is 0 all amounts are, and it has no width.
+    """
+    factor = math.exp(normal_quantile(level) * error / mean) if mean > 0 else 1.0
+    return Estimate(value=mean, low=mean / factor, high=mean * factor, level=level, method="normal_log", n=n)
+
+
+def mean_size(sizes: Floats, *, level: float, more: float = 0.0) -> Estimate:
+    """The mean of sizes (n,), none below 0, with `size_interval`; `more` is a further standard error, independent of the rows."""
+    n = len(sizes)
+    error = float(np.std(sizes, ddof=1)) / math.sqrt(n) if n > 1 else 0.0
+    return size_interval(float(np.mean(sizes)), math.hypot(error, more), level=level, n=n)
+
+
+def mean_size_of(moments: Moments, *, level: float) -> Estimate:
+    """As `mean_size`, from the moments of the sizes."""
+    return size_interval(moments.mean, math.sqrt(moments.variance / moments.n), level=level, n=moments.n)
+
+
 def widened(estimate: Estimate, error: float) -> Estimate:
     """A normal interval with a further standard error, independent of the rows: squares of half-widths add up."""
     if error == 0:

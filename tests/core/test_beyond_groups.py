@@ -183,21 +183,21 @@ def spoken(folder: Path, of: Any) -> tuple[list[Measurement], Scene]:
 def test_a_model_that_reads_no_such_word_never_moves(tmp_path: Path) -> None:
     found = Pick(spoken(tmp_path, lambda text: 0.9 if "here" in text else 0.1)[0])
     for source in ("(sampled texts)", "(neutral sentences)"):
-        at = {"(terms)": "religion", "(source)": source}
+        at = {"(terms)": "(religion)", "(source)": source}
         assert found.value("term_flip_rate", **at) == 0
         assert found.value("term_gap", **at) == 0
-    assert found("term_flip_rate", **{"(terms)": "religion", "(source)": "(sampled texts)"}).parts[0].n == 40
+    assert found("term_flip_rate", **{"(terms)": "(religion)", "(source)": "(sampled texts)"}).parts[0].n == 40
 
 
 def test_a_model_that_reads_one_word_fails_every_text_that_could_hold_it(tmp_path: Path) -> None:
     found = Pick(spoken(tmp_path, lambda text: 0.9 if "muslim" in text.lower() else 0.1)[0])
-    at = {"(terms)": "religion", "(source)": "(sampled texts)"}
+    at = {"(terms)": "(religion)", "(source)": "(sampled texts)"}
     assert found.value("term_flip_rate", **at) == 1
     # texts with the word move by .8 for every swap, the others for one of six
     assert found.value("term_gap", **at) == pytest.approx((0.8 + 0.8 / 6) / 2)
-    neutral = {"(terms)": "religion", "(source)": "(neutral sentences)"}
+    neutral = {"(terms)": "(religion)", "(source)": "(neutral sentences)"}
     assert found("term_flip_rate", **neutral).parts[0].k == len(TEMPLATES)
-    assert found.value("term_flip_rate", **{**neutral, "(terms)": "age"}) == 0
+    assert found.value("term_flip_rate", **{**neutral, "(terms)": "(age)"}) == 0
 
 
 def test_terms_are_held_against_the_limit_by_kind_and_source(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_terms_are_held_against_the_limit_by_kind_and_source(tmp_path: Path) -> 
     found, scene = spoken(tmp_path, lambda text: 0.9 if "muslim" in text.lower() else 0.1)
     judged = judge_reported("fairness.terms", found, scene.plan, judgeable=True)
     rates = {(f.slice["(terms)"], f.slice["(source)"]): f for f in judged if f.metric == "term_flip_rate" and f.estimate}
-    assert rates["religion", "(sampled texts)"].verdict == "fail"
-    assert rates["religion", "(neutral sentences)"].verdict == "fail"
-    assert rates["age", "(neutral sentences)"].verdict == "inconclusive"
+    assert rates["(religion)", "(sampled texts)"].verdict == "fail"
+    assert rates["(religion)", "(neutral sentences)"].verdict == "fail"
+    assert rates["(age)", "(neutral sentences)"].verdict == "inconclusive"
     assert {f.criterion.role for f in rates.values() if f.criterion} == {"reports"}

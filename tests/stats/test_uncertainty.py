@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta, betabinom
 
 from audit.stats import conformal, selective
+from audit.stats.losses import mean_loss, mean_size
 from audit.stats.ranked import Ranked, rank
 
 
@@ -151,3 +152,20 @@ def test_a_bounded_error_share_holds_its_promise():
     assert selective.bounded([selective.Answered(0.5, 100, 0)], risk=0.05, confidence=0.9) == (0.5, 100, 0)
     assert selective.bounded([selective.Answered(0.5, 20, 0)], risk=0.05, confidence=0.95) is None  # 1 − .05^(1/20) = .139
     assert selective.bounded([selective.Answered(0.5, 20, 20)], risk=0.05, confidence=0.95) is None
+
+
+def test_a_mean_of_sizes_cannot_be_negative_and_is_covered_more_often() -> None:
+    """Twenty log losses of a good model: the plain normal interval often reaches below 0 and misses above; that of the logarithm does neither."""
+    rng = np.random.default_rng(4)
+    losses = rng.lognormal(-2.0, 1.5, (2000, 20))
+    truth = math.exp(-2.0 + 1.5**2 / 2)
+    found = [mean_size(row, level=0.95) for row in losses]
+    plain = [mean_loss(row, level=0.95) for row in losses]
+    assert min(e.low for e in found) > 0 > min(e.low for e in plain)
+    covered, before = (np.mean([e.low <= truth <= e.high for e in several]) for several in (found, plain))
+    assert covered > before + 0.02
+    one = mean_size(np.array([0.0, 0.0, 3.0]), level=0.95)  # mean 1, error 1: half and twice are equally far
+    assert (one.value, one.method, one.high * one.low) == (1.0, "normal_log", pytest.approx(1.0))
+    assert one.high == pytest.approx(math.exp(1.959964), rel=1e-6)
+    nothing = mean_size(np.zeros(5), level=0.95)
+    assert (nothing.low, nothing.value, nothing.high) == (0.0, 0.0, 0.0)

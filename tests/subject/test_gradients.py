@@ -175,6 +175,29 @@ def test_gradient_shap_agrees_with_captum_on_average(mlp: Any) -> None:
     assert np.array_equal(found.values, again.values)
 
 
+def test_gradient_shap_adds_up_where_free_draws_do_not() -> None:
+    """At 100 draws against 20 references, as explanation.ways has it: a third of what free draws miss, and right on average over seeds."""
+    torch.manual_seed(8)
+    module = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2)).eval()
+    for layer in module:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.6)
+    x, background = torch.randn(20, 6), torch.randn(20, 6)
+    starts = [against(background[i : i + 1], x) for i in range(20)]
+
+    def gap(found: Attributed) -> float:
+        moved = np.abs(found.explained - found.base)
+        return float(np.quantile(gaps(found) / np.maximum(moved, 0.05 * np.median(moved)), 0.95))
+
+    found = gradient_shap(net(module), [x], starts, targets(20), draws=100, seed=1)
+    free = GradientShap(module).attribute(x, background, target=0, n_samples=100, stdevs=0.0).detach().numpy()
+    assert gap(found) < gap(found._replace(values=free)) / 3
+    exact = gradient_shap(net(module), [x], starts, targets(20), draws=20_000, seed=2).values
+    uneven = np.mean([gradient_shap(net(module), [x], starts, targets(20), draws=30, seed=s).values for s in range(60)], axis=0)
+    assert np.abs(uneven - exact).max() < 0.15 * np.abs(exact).max()
+    assert np.abs(uneven - exact).mean() < 0.02 * np.abs(exact).max()
+
+
 FIELDS = [
     {"name": "user", "kind": "category", "vocabulary": [str(i) for i in range(200)]},
     {"name": "item", "kind": "category", "vocabulary": [str(i) for i in range(300)]},

@@ -131,8 +131,13 @@ def _classes(ctx: Context, bins: int) -> Iterator[Measurement]:
         with in_order(ctx, i) as (table,):
             found += of_table(ctx, table, {"(class)": name}, bins=bins, name=f"class {i}", whole=False)
             lines.append(reliability_series(ctx, table, name))
-    caption = message("Observed rate by predicted probability, each class against the rest")
-    evidence = reliability_curve([line for line in lines if line][:6], caption)
+    drawn = [line for line in lines if line][:6]
+    caption = (
+        message("Observed rate by predicted probability, each class against the rest")
+        if len(drawn) == len(ctx.settled.classes)
+        else message("Observed rate by predicted probability, {shown:count} of {all:count} classes, each against the rest", shown=len(drawn), all=len(ctx.settled.classes))
+    )  # fmt: skip
+    evidence = reliability_curve(drawn, caption)
     yield from [found[0].model_copy(update={"evidence": evidence}), *found[1:]]
 
 

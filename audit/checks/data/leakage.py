@@ -263,7 +263,7 @@ def _alone(ctx: Context, rows: int) -> dict[str, Estimate]:
     assert chosen.y is not None
     task = ctx.settled.task
     keep = np.flatnonzero(np.isfinite(chosen.y) if task == "regression" else chosen.y >= 0)
-    y, inputs = chosen.y[keep], coded_inputs(take(chosen.frame, keep))
+    y, inputs = chosen.y[keep], coded_inputs(take(chosen.frame, keep), ctx.facts.features)
     if len(y) < 2 * FOLDS or len(np.unique(y)) < 2:
         return {}
     if task == "binary":

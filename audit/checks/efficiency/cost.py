@@ -51,7 +51,7 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
         yield message("The endpoint scored {rows:count} rows, at {rate:count} rows a second, network included.", rows=rows, rate=rate)
         return
     yield message(
-        "The model takes {size:number} MB on disk and scored {rows:count} rows here, at {rate:count} rows a second.",
+        "The model takes {size:bytes} on disk and scored {rows:count} rows here, at {rate:count} rows a second.",
         size=size / 1e6,
         rows=rows,
         rate=rate,

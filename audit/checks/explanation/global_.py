@@ -89,12 +89,12 @@ def _means(ctx: Context, found: list[Explained]) -> list[Estimate]:
     """Mean size of each input's attribution, averaged over the outputs."""
     import numpy as np
 
-    from audit.stats.losses import mean_loss, widened
+    from audit.stats.losses import mean_size
 
     size, level = np.mean([np.abs(e.values) for e in found], axis=0), ctx.level("mean_abs_attribution")
     # Rows share their coalitions, so that the errors of the draw may not average out over them.
     drawn = np.zeros(size.shape[1]) if found[0].error is None else np.mean([e.error for e in found if e.error is not None], axis=(0, 1))
-    return [widened(mean_loss(size[:, j], level=level), float(drawn[j])) for j in range(size.shape[1])]
+    return [mean_size(size[:, j], level=level, more=float(drawn[j])) for j in range(size.shape[1])]
 
 
 def _order(means: list[Estimate]) -> list[int]:
@@ -109,7 +109,7 @@ def _sizes(first: Explained, means: list[Estimate]) -> Iterator[Measurement]:
     order = _order(means)
     shown = Attribution(
         caption="Mean size of attributions", unit=first.unit, features=[first.features[j] for j in order], values=[means[j].value for j in order],
-        low=[max(0.0, means[j].low) for j in order], high=[means[j].high for j in order],
+        low=[means[j].low for j in order], high=[means[j].high for j in order],
     )  # fmt: skip
     for place, j in enumerate(order):
         yield value("mean_abs_attribution", means[j], slice_={"(feature)": first.features[j]}, evidence=[shown] if place == 0 else [])

@@ -113,17 +113,17 @@ def _of_the_ways(
     import numpy as np
 
     from audit.measure import rate, value
-    from audit.stats.losses import mean_loss
+    from audit.stats.losses import mean_size
 
     cost = np.array([way.cost for way in ways])
-    mean = mean_loss(cost, level=ctx.level("recourse_cost"))
-    yield value("recourse_cost", mean.model_copy(update={"low": max(0.0, mean.low)}))
+    mean = mean_size(cost, level=ctx.level("recourse_cost"))
+    yield value("recourse_cost", mean)
     dearest: list[tuple[str, Measurement]] = []
     for group in ctx.facts.groups:
         found = list(_costs(ctx, group, cost, members[group.name], least, draws))
         yield from found
         dearest += [(group.name, m) for m in found if m.compare == "ratio" and m.estimate is not None]
-    changes = mean_loss(np.array([float(way.changes) for way in ways]), level=ctx.level("recourse_changes"))
+    changes = mean_size(np.array([float(way.changes) for way in ways]), level=ctx.level("recourse_changes"))
     yield value("recourse_changes", changes)
     yield rate(ctx, "plausible_recourse_rate", sum(way.plausible for way in ways), len(ways))
     yield _summary(len(ways), n, mean.value, changes.value, dearest)
@@ -155,7 +155,7 @@ def _costs(ctx: Context, group: Groups, cost: Floats, codes: NDArray[np.int16], 
     from audit.measure import undefined, value
     from audit.result import Measurement
     from audit.stats.compare import mean_ratio
-    from audit.stats.losses import mean_loss
+    from audit.stats.losses import mean_size
     from audit.text import message
 
     costs = {level: cost[codes == code] for code, level in enumerate(group.levels)}
@@ -163,8 +163,7 @@ def _costs(ctx: Context, group: Groups, cost: Floats, codes: NDArray[np.int16], 
         at = {group.name: level}
         if not len(own):
             continue
-        mean = mean_loss(own, level=ctx.level("recourse_cost"))
-        yield value("recourse_cost", mean.model_copy(update={"low": max(0.0, mean.low)}), slice_=at)
+        yield value("recourse_cost", mean_size(own, level=ctx.level("recourse_cost")), slice_=at)
         if group.reference is None or level in (group.reference, MISSING):
             continue
         theirs, against = costs[group.reference], {group.name: group.reference}

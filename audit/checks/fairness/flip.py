@@ -101,7 +101,7 @@ def _column(
     from audit.dataset import MISSING
     from audit.flips import Asked, Changed, changes, to_other_groups
     from audit.measure import exact, rate, undefined, value
-    from audit.stats.losses import mean_loss
+    from audit.stats.losses import mean_size
     from audit.subject.frame import take
     from audit.text import message
 
@@ -120,8 +120,8 @@ def _column(
     scored = ctx.settled.has_scores or ctx.settled.task == "regression"
     moved = found.moved[np.isfinite(found.moved)] if scored else np.zeros(0)
     if len(moved):
-        size = mean_loss(moved, level=ctx.level("flip_score_change")) if moved.any() else exact(0.0, len(moved))
-        yield value("flip_score_change", size.model_copy(update={"low": max(0.0, size.low)}), slice_=at)
+        size = mean_size(moved, level=ctx.level("flip_score_change")) if moved.any() else exact(0.0, len(moved))
+        yield value("flip_score_change", size, slice_=at)
     if found.decision is None or noise.decision is None:
         reason = message(
             "The decisions are not the model's to change: they are a column of the data, or nobody declared which value is favourable."

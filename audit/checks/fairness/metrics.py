@@ -288,12 +288,12 @@ ELSEWHERE = ("roc_auc_score", "mean_absolute_error")
 def _mean(values: NDArray[np.float64], level: float) -> One:
     import math
 
-    from audit.stats.losses import mean_of
+    from audit.stats.losses import mean_size_of
     from audit.stats.sums import moments
 
     m = moments(values)
     mean = math.nan if m is None else m.mean
-    return One(mean, mean, mean_of(m, level=level) if m is not None and m.n > 1 else None)
+    return One(mean, mean, mean_size_of(m, level=level) if m is not None and m.n > 1 else None)
 
 
 def _losses(ctx: Context, members: list[NDArray[np.float64]]) -> dict[str, One]:

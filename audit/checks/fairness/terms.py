@@ -51,11 +51,14 @@ def terms(
     """Flip rate and gap by kind of term, in sampled texts and in neutral sentences; `words` (kind → words) take the place of the shipped ones."""
     import numpy as np
 
+    from audit.stats.rates import clopper_pearson
     from audit.stress.terms import TERMS
     from audit.subject.frame import Categories
-    from audit.text import message
+    from audit.text import level, message
 
-    kinds = {kind: tuple(given) for kind, given in (words or TERMS).items() if len(given) > 1}
+    # The shipped kinds are ours, and have names in every language.
+    named = words or {f"({kind})": list(given) for kind, given in TERMS.items()}
+    kinds = {kind: tuple(given) for kind, given in named.items() if len(given) > 1}
     if ctx.facts.decision.kind == "column":
         yield message("The decisions are a column of the data and not the model's, so they cannot be had for changed texts.")
         return
@@ -81,9 +84,12 @@ def terms(
     if worst is None:
         yield message("No text could be changed.")
         return
+    rate, kind, changed, n = worst
+    e = clopper_pearson(changed, n, level=ctx.level("term_flip_rate"))
+    assert e is not None
     yield message(
-        "Swapping who a text speaks of changes most decisions for words of kind {kind}: {rate:percent} of {n:count} texts.",
-        kind=worst[1], rate=worst[0], n=worst[3],
+        "Of {kinds:count} kinds of words, swapping those of kind {kind} changes most decisions: {rate:percent} of {n:count} texts ({level:percent} interval {low:percent} to {high:percent}). The largest of several looks larger than it is.",
+        kinds=len(kinds), kind=level(kind), rate=rate, n=n, level=e.level, low=e.low, high=e.high,
     )  # fmt: skip
 
 
@@ -121,6 +127,7 @@ def _neutral(ctx: Context, name: str, kind: str, given: tuple[str, ...]) -> tupl
     from audit.flips import ask
     from audit.result import Cell, Column, Table
     from audit.stress.terms import TEMPLATES, templates
+    from audit.text import level, message, render
 
     made = templates({kind: given})
     answers = ask(ctx, _frame(name, [sentence for _, _, sentence in made]))
@@ -138,14 +145,15 @@ def _neutral(ctx: Context, name: str, kind: str, given: tuple[str, ...]) -> tupl
     ]
     columns = [Column(name="word", label="word"), Column(name="rate", label="sentences taken for the event", kind="percent")]
     columns += [Column(name="score", label="mean score", kind="number")] if scored else []
-    table = Table(caption="Neutral sentences by the word that they hold", columns=columns, rows=[line[: len(columns)] for line in lines])
+    caption = message("Neutral sentences by the word of kind {kind} that they hold", kind=level(kind))
+    table = Table(caption=render(caption), caption_msg=caption, columns=columns, rows=[line[: len(columns)] for line in lines])
     return Swapped(np.arange(len(TEMPLATES)), (decisions != decisions[0]).any(axis=0), moved), [table]
 
 
 def _measured(ctx: Context, kind: str, source: str, found: Swapped, evidence: Iterable[Evidence] = ()) -> Iterator[Measurement]:
     from audit.measure import exact, value
     from audit.result import Part
-    from audit.stats.losses import mean_loss
+    from audit.stats.losses import mean_size
     from audit.stats.rates import clopper_pearson
     from audit.text import message
 
@@ -156,5 +164,5 @@ def _measured(ctx: Context, kind: str, source: str, found: Swapped, evidence: It
     yield value("term_flip_rate", rate, slice_=at, reason=none, evidence=evidence, parts=[Part(slice=at, k=k, n=n)])
     if not ctx.settled.has_scores or n < 2:
         return
-    gap = mean_loss(found.moved, level=ctx.level("term_gap")) if found.moved.any() else exact(0.0, n)
-    yield value("term_gap", gap.model_copy(update={"low": max(0.0, gap.low)}), slice_=at)
+    gap = mean_size(found.moved, level=ctx.level("term_gap")) if found.moved.any() else exact(0.0, n)
+    yield value("term_gap", gap, slice_=at)

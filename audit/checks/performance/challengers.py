@@ -164,7 +164,7 @@ def _figure(ctx: Context, metric: str, y: NDArray[Any], answers: Any) -> Estimat
     import numpy as np
 
     from audit.stats.auc import roc_auc
-    from audit.stats.losses import mean_loss, r2
+    from audit.stats.losses import mean_size, r2
     from audit.stats.rates import wilson
 
     level = ctx.level(metric)
@@ -172,7 +172,7 @@ def _figure(ctx: Context, metric: str, y: NDArray[Any], answers: Any) -> Estimat
         one, score = y == _event(ctx), answers[:, _event(ctx)]
         return roc_auc(score[one], score[~one], level=level)
     if metric == "brier_score":
-        return mean_loss(_brier(ctx, y, answers), level=level)
+        return mean_size(_brier(ctx, y, answers), level=level)
     if metric == "accuracy":
         return wilson(int(_right(y, answers).sum()), len(y), level=level)
     return r2(y, np.asarray(answers), level=level) if np.ptp(y) > 0 else None

@@ -159,7 +159,7 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
     from functools import partial
 
     from audit.measure import independent_difference, mean_comparison, value
-    from audit.stats.losses import mean_of, root_of
+    from audit.stats.losses import mean_size_of, root_of
     from audit.stats.skill import explained
     from audit.stats.sums import Grouped
     from audit.text import message, who
@@ -188,7 +188,7 @@ def _errors(ctx: Context) -> Iterator[Measurement | Message]:
             known = own is not None and own.n > 1
             yield value(
                 "mean_absolute_error",
-                mean_of(own, level=ctx.level("mean_absolute_error")) if own and known else None,
+                mean_size_of(own, level=ctx.level("mean_absolute_error")) if own and known else None,
                 slice_=slice_,
                 reason=few,
             )

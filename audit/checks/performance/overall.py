@@ -50,7 +50,7 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
 
     from audit.calibrating import fit_curve, fits, read
     from audit.measure import value
-    from audit.stats.losses import mean_of, root_of
+    from audit.stats.losses import mean_size_of, root_of
     from audit.stats.skill import explained
     from audit.stats.sums import Grouped
     from audit.text import message
@@ -67,7 +67,7 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
         return
     (share,) = explained(lambda: read(ctx, None), 1, level=ctx.level("r2"))
-    yield value("mean_absolute_error", mean_of(error, level=ctx.level("mean_absolute_error")))
+    yield value("mean_absolute_error", mean_size_of(error, level=ctx.level("mean_absolute_error")))
     yield value("root_mean_squared_error", root_of(square, level=ctx.level("root_mean_squared_error")))
     flat = message("All outcomes are the same on these rows, so there is no variance to explain.")
     yield value("r2", share, reason=flat, evidence=fit_curve([line for line in fits(ctx, None, 1) if line]))
@@ -236,7 +236,7 @@ def _from_scores(ctx: Context) -> Iterator[Measurement]:
 
 def _losses(ctx: Context, log_loss: Summing, brier: Summing) -> Iterator[Measurement]:
     from audit.measure import undefined, value
-    from audit.stats.losses import mean_of
+    from audit.stats.losses import mean_size_of
     from audit.text import message
 
     for name, summing in (("log_loss", log_loss), ("brier_score", brier)):
@@ -244,7 +244,7 @@ def _losses(ctx: Context, log_loss: Summing, brier: Summing) -> Iterator[Measure
             yield undefined(name, message(NEEDS["forecasts"]))
             continue
         moments = summing.moments()
-        yield value(name, mean_of(moments, level=ctx.level(name)) if moments else None)
+        yield value(name, mean_size_of(moments, level=ctx.level(name)) if moments else None)
 
 
 def _from_classes(ctx: Context) -> Iterator[Measurement]:

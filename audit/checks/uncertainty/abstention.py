@@ -260,17 +260,20 @@ def _drawn(series: list[Series], caption: Message) -> list[Evidence]:
 
 
 def _said(ctx: Context, areas: Areas | None, steps: list[Answered], least: Measurement | None, rows: int) -> Message:
+    from audit.stats.rates import wilson
     from audit.text import message, who
 
     every, most = steps[0], steps[STEPS - 80 * STEPS // 100]
+    some = wilson(most.errors, most.rows, level=ctx.level("selective_accuracy_80"))
+    assert some is not None, "some rows are decided"
     said = message(
-        "Of all {n:count} decisions {all:percent} are wrong; of the {kept:count} that the model is surest of, {some:percent}.",
-        n=rows, all=every.errors / every.rows, kept=most.rows, some=most.errors / most.rows,
+        "Of all {n:count} decisions {all:percent} are wrong; of the {kept:count} that the model is surest of, {some:percent} ({level:percent} interval {low:percent} to {high:percent}).",
+        n=rows, all=every.errors / every.rows, kept=most.rows, some=some.value, level=some.level, low=some.low, high=some.high,
     )  # fmt: skip
     if least is None or least.estimate is None:
         return said
     e = least.estimate
     return message(
-        "{said} Of everybody {share:percent} would then be decided, and least often {group}: {rate:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}).",
+        "{said} Then {share:percent} of everybody is decided, and least often {group}: {rate:percent} of {n:count} rows ({level:percent} interval {low:percent} to {high:percent}).",
         said=said, share=most.rows / rows, group=who(least.slice), rate=e.value, n=e.n, level=e.level, low=e.low, high=e.high,
     )  # fmt: skip

@@ -31,7 +31,7 @@ ENOUGH, SLACK = 50, 0.02
         "construction, and for a group it need not be. The intervals of groups are widened for their number, and a test asks whether a group is covered 2 points less often than promised."
     ),
     limits=(
-        "The promise holds on average over people like these rows, and for no single person. A set may be empty, where no class is likely enough. A cutoff for each group would equalise coverage and may "
+        "The promise holds on average over rows like these, and for no single one. A set may be empty, where no class is likely enough. A cutoff for each group would equalise coverage and may "
         "widen what people decide from the sets; equal set sizes went with smaller differences. The halves are drawn by chance: another division gives slightly other figures."
     ),
     unit="share of rows, or classes in a set",
@@ -234,16 +234,22 @@ def _said(found: list[Measurement], lowest: Lowest | None, coverage: float, regr
     numbers = {"coverage": coverage, "found": whole.value, "low": whole.low, "high": whole.high, "level": whole.level, "n": whole.n}
     sizes = found[1].estimate if not regression else None
     single = found[2].estimate if not regression else None
-    if sizes is None or single is None:
+    empty = found[3].estimate if not regression else None
+    if sizes is None or single is None or empty is None:
         said = message(
             "Sets that promise to hold the outcome in {coverage:percent} of the rows hold it in {found:percent} of {n:count} others ({level:percent} interval {low:percent} to {high:percent}).",
             **numbers,
         )  # fmt: skip
     else:
         said = message(
-            "Sets that promise to hold the outcome in {coverage:percent} of the rows hold it in {found:percent} of {n:count} others ({level:percent} interval {low:percent} to {high:percent}), with {size:number} classes on average and exactly one in {single:percent}.",
-            size=sizes.value, single=single.value, **numbers,
+            "Sets that promise to hold the outcome in {coverage:percent} of the rows hold it in {found:percent} of {n:count} others ({level:percent} interval {low:percent} to {high:percent}). On average they hold {size:number} classes: exactly one in {single:percent}, none in {empty:percent}.",
+            size=sizes.value, single=single.value, empty=empty.value, **numbers,
         )  # fmt: skip
+        if sizes.value < 1:  # more sets are empty than hold several classes
+            said = message(
+                "{said} Empty sets do not mean that nothing fits: the model is right more often than {coverage:percent}, so sets that promise no more than that leave out the rows of which it is least sure.",
+                said=said, coverage=coverage,
+            )  # fmt: skip
     if lowest is None or lowest.measurement.estimate is None:
         return said
     e = lowest.measurement.estimate

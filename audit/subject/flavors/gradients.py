@@ -338,19 +338,28 @@ def integrated_gradients(
 
 
 def gradient_shap(net: Net, x: list[Any], references: list[list[Any]], target: Any, *, draws: int = 200, seed: int = 0) -> Attributed:
-    """Expected gradients: a random reference and a random point of its line, `draws` times for each row, averaged.
+    """Expected gradients: random points on the lines from the references, `draws` for each row, averaged.
 
-    Complete only on average: the error falls with 1/√draws.
+    Every reference gets as many draws as any other, up to one, and those of one line fall one into each of as many equal stretches (stratified
+    sampling, Neyman 1934): the mean is that of draws from anywhere, and what is left of their error is only how the gradient turns within a
+    stretch. Drawn freely, attributions of a hundred points miss what they should add up to by more than a twentieth on most nets.
     """
     n, lookups = len(x[0]), Lookups(net, x)
     random = torch.Generator().manual_seed(seed)
     values, base = np.zeros((n, sum(a[0].numel() for a in x))), np.zeros(n)
+    each, rest = divmod(draws, len(references))
     for some in blocks(n, values.shape[1] + lookups.width):
         own, starts = [a[some] for a in x], [[r[some] for r in reference] for reference in references]
-        base[some] = np.mean([Line(net, lookups, own, start, target[some]).base().numpy() for start in starts], axis=0)
         rows = torch.arange(len(own[0]))
-        for _ in range(draws):
-            pick = torch.randint(len(references), (len(rows),), generator=random)
+        for start in starts:
+            line = Line(net, lookups, own, start, target[some])
+            base[some] += line.base().numpy() / len(starts)
+            if each:
+                stretch = torch.arange(each)[:, None]
+                alpha = (stretch + torch.rand(each, len(rows), generator=random)) / each
+                values[some] += line.moved(alpha).numpy() * (each / draws)
+        picks = torch.rand(len(references), len(rows), generator=random).argsort(dim=0)
+        for pick in picks[:rest]:
             start = [torch.stack([s[k] for s in starts])[pick, rows] for k in range(len(x))]
             alpha = torch.rand(1, len(rows), generator=random)
             values[some] += Line(net, lookups, own, start, target[some]).moved(alpha).numpy() / draws
