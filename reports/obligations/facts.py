@@ -8,7 +8,7 @@ from audit.result import AuditResult
 from reports.blocks import Runs
 from reports.said import Said, figure, quoted
 from reports.view import UNSTATED, context_of, source_text, words_of
-from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, TASKS, Speaker, clean, mark
+from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, SOURCES, TASKS, Speaker, clean, mark
 
 #: What a control can be answered with that was declared and not measured: its label and its place in `audit.json`.
 FACTS = {
@@ -42,6 +42,9 @@ def fact(document: AuditResult, name: str, say: Speaker) -> Runs | None:
         return None if value in UNSTATED else (Said(words_of(value), f"context.{key}"),)
     if name == "data.source":
         return (Said(source_text(document, say), name),)
+    if name == "data.training.source":
+        training = document.data.training
+        return (Said(say.known(training.source, SOURCES), name),) if training is not None and training.source not in UNSTATED else None
     if name == "model.features":
         return (quoted(say.list(clean(f.name, 60) for f in document.model.features[:200]), name),) if document.model.features else None
     found: Any = document

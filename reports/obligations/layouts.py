@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reports.blocks import Block, Note, Runs, Table, plain, runs
+from reports.blocks import Block, Items, Note, Runs, Table, plain, runs
 from reports.obligations.dossier import Dossier
 from reports.obligations.facts import FACTS, fact
 from reports.records import judged
 from reports.said import Said
 from reports.tables import row_of
 from reports.view import accepted, capital, sentence, state_of_finding
-from reports.words import LOOKS, SEVERITIES, clean
+from reports.words import LOOKS, SEVERITIES
 
 MOST_ROWS = 20
 
@@ -48,7 +48,7 @@ def facts(d: Dossier, *names: str) -> Table:
     return Table(tuple((plain(capital(d.say.t(FACTS[name]))), stated(d, name)) for name in names))
 
 
-def results(d: Dossier, checks: Iterable[str]) -> Block:
+def results(d: Dossier, checks: Iterable[str]) -> list[Block]:
     """What these checks measured of everybody: value, interval, rows, verdict; a note that names the gap where there is nothing."""
     say, rows, wanted = d.say, list[tuple[Runs, ...]](), set(checks)
     for i, check in enumerate(d.document.checks):
@@ -61,29 +61,38 @@ def results(d: Dossier, checks: Iterable[str]) -> Block:
             look = Said(say.t(row.look.word), f"{at}.verdict")
             rows.append(((row.who,), (row.estimate,), (row.low,), (row.high,), (row.n,), (Said(f"{row.look.sign} "), look)))
     if not rows:
-        return Note(runs(say, "Nothing was measured of it in this audit: a gap."), alert=True)
+        return [Note(runs(say, "Nothing was measured of it in this audit: a gap."), alert=True)]
     heads = [say.t("What was measured"), say.t("Estimate"), say.t("At least"), say.t("At most"), say.t("Rows"), say.t("Verdict")]
-    return Table(tuple(rows[:MOST_ROWS]), tuple(map(Said, heads)), (False, True, True, True, True, False))
+    shown = Table(tuple(rows[:MOST_ROWS]), tuple(map(Said, heads)), (False, True, True, True, True, False))
+    return [shown, *(Note(line) for line in more(d, len(rows) - MOST_ROWS, "checks"))]
 
 
 def register(d: Dossier) -> Block:
     """The findings that fail, or are open where they decide: each with its severity and who accepts it until when."""
-    say, rows = d.say, list[tuple[Runs, ...]]()
+    say, lines = d.say, list[Runs]()
     found = [one for one in judged(d.document) if one.finding.verdict in ("fail", "inconclusive") and not one.check.rejected]
+    order = list(SEVERITIES)
     found.sort(
-        key=lambda one: (
-            LOOKS[one.finding.verdict].rank,
-            list(SEVERITIES).index(one.finding.criterion.severity) if one.finding.criterion else 9,
-        )
+        key=lambda one: (LOOKS[one.finding.verdict].rank, order.index(one.finding.criterion.severity) if one.finding.criterion else 9)
     )
     for one in found[:MOST_ROWS]:
         f, look = one.finding, LOOKS[state_of_finding(one.finding)]
-        severity = say.t(SEVERITIES[f.criterion.severity]) if f.criterion else ""
-        owner = accepted(d.document, f.key, say) or say.t("not stated: a gap")
-        rows.append((
-            (Said(sentence(f, say), f"{one.path}.sentence"),), (Said(f"{look.sign} "), Said(say.t(look.word), f"{one.path}.verdict")), plain(severity), plain(clean(owner, 300)),
-        ))  # fmt: skip
-    if not rows:
+        said = {
+            "verdict": Said(f"{look.sign} {say.t(look.word)}", f"{one.path}.verdict"), "finding": Said(sentence(f, say), f"{one.path}.sentence"),
+            "severity": say.t(SEVERITIES[f.criterion.severity]) if f.criterion else "–",
+        }  # fmt: skip
+        lines.append(runs(say, "{verdict} ({severity}): {finding}", **said))
+        owner = accepted(d.document, f.key, say)
+        lines[-1] += (
+            plain(owner and f"{'' if say.lang == 'zh' else ' '}{owner}") if owner else runs(say, " Nobody answers for it yet: a gap.")
+        )
+    if not lines:
         return Note(runs(say, "No finding of this audit fails, and none that decides is open."))
-    heads = [say.t("Finding"), say.t("Verdict"), say.t("Severity"), say.t("Who answers for it, until when")]
-    return Table(tuple(rows), tuple(map(Said, heads)), (False, False, False, False))
+    return Items((*lines, *more(d, len(found) - MOST_ROWS, "checks")))
+
+
+def more(d: Dossier, n: int, path: str) -> list[Runs]:
+    """What was left out, counted."""
+    if n <= 0:
+        return []
+    return [runs(d.say, "{n} more findings are in audit.json.", n=Said(str(n), path, numeric=True))]

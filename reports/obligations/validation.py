@@ -37,16 +37,16 @@ def parts(d: Dossier) -> list[Part]:
         part(
             say.t("Conceptual soundness"),
             facts(d, "context.legitimate_factors", "context.allowed_inputs"),
-            results(d, ("explanation.global", "explanation.completeness", "explanation.deletion", "explanation.stability")),
+            *results(d, ("explanation.global", "explanation.completeness", "explanation.deletion", "explanation.stability")),
             controls=("concept",),
         ),
         part(
             say.t("Outcomes analysis"),
             facts(d, "data.source", "data.rows", "context.period", "data.label_source", "data.decision"),
-            results(d, OUTCOMES),
+            *results(d, OUTCOMES),
             controls=("outcome",),
         ),
-        part(say.t("Sensitivity and stress"), results(d, STRESS), controls=("sens",)),
+        part(say.t("Sensitivity and stress"), *results(d, STRESS), controls=("sens",)),
         part(
             say.t("Ongoing monitoring and triggers of a new review"),
             Note(runs(say, "An audit looks once. How often it is looked at again, and after what change, is for the owner of the model to state.")),

@@ -147,7 +147,8 @@ def test_the_validation_report_has_the_parts_of_the_guidance_in_its_order() -> N
     ]  # fmt: skip
     lines = Page(html(drawn("sr26"))).lines
     assert "Error of the probabilities (log loss) 0.311 0.287 0.336 1,989 · Reported" in lines
-    assert any("below the 0.80 line. ✕ Fails critical Accepted by R. Example until 2027-03-31." in line for line in lines)
+    assert any("✕ Fails (critical)" in line and line.endswith("Accepted by R. Example until 2027-03-31.") for line in lines)
+    assert any("✕ Fails (major)" in line and line.endswith("Nobody answers for it yet: a gap.") for line in lines)
     assert "Validator A. Example" in " ".join(lines)
     assert any(line.startswith("Model owner") and "a gap" in line for line in lines)
     assert any(line.startswith("Attested") and "a gap" in line for line in lines)
