@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import runpy
 import shutil
 from collections.abc import Callable
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scene import set_scene
 
 from audit import entries, integrity, manifest, plan, signing, verify
@@ -21,6 +22,7 @@ from audit.errors import AuditError
 from audit.integrity import check
 from audit.registry import checks
 from audit.result import document_digest
+from reports.formats import FORMATS
 from reports.write import list_view, load, write_view
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([i]) * 32) for i in (1, 2))
@@ -42,11 +44,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "audit.json").write_text(json.dumps(document, indent=1), "utf-8")
     write_view(folder, "html", listed=False)
     seal(folder)
-    for format_, lang in (("html", "zh"), ("junit", "en")):
-        write_view(folder, format_, lang)
-    (folder / "report.pdf").write_bytes(b"%PDF-1.7 some pages")
-    pdf = {"file": "report.pdf", "sha256": hashlib.sha256((folder / "report.pdf").read_bytes()).hexdigest()}
-    list_view(folder, pdf | {"document_digest": document["digest"], "lang": "en", "format": "pdf", "rendered": "2026-11-22T00:00:00Z"}, KEY)
+    write_view(folder, "html", "zh")
+    for name, kind in FORMATS.items():
+        if not kind.whole and not kind.paged and name != "html":
+            write_view(folder, name)
+    drawn = {f"{kind.stem}.pdf": name for name, kind in FORMATS.items() if kind.paged} | {"nycll144.md": "markdown"}
+    for name, format_ in drawn.items():  # the bytes do not matter here, only that they are a file of this kind
+        (folder / name).write_bytes(b"%PDF-1.7 some pages\n")
+        entry = {"file": name, "sha256": hashlib.sha256((folder / name).read_bytes()).hexdigest(), "document_digest": document["digest"]}
+        list_view(folder, entry | {"lang": "en", "format": format_, "rendered": "2026-11-22T00:00:00Z"}, KEY)
     for who, key in (("张三", None), ("R. Okafor", OTHER)):
         said(folder, who, key)
     return folder
@@ -116,21 +122,43 @@ def test_another_key_and_no_signature_fail_where_a_key_is_given(folder: Path) ->
     assert f"another key: {OTHER_ID}" in failures(folder, KEY)["signature"]
 
 
-KINDS = ("audit.json", "report.html", "report.zh.html", "report.pdf", "junit.xml", "views.json", "attestations.jsonl", "manifest.json")
+LISTS = ("manifest.json", "views.json", "attestations.jsonl")
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_a_turned_bit_is_caught_in_every_kind_of_file(folder: Path, name: str) -> None:
-    content, draw = (folder / name).read_bytes(), random.Random(name)
-    for _ in range(8 if name in ("views.json", "attestations.jsonl", "manifest.json") else 3):
-        changed = bytearray(content)
-        changed[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
-        (folder / name).write_bytes(changed)
+def kinds(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_kind_of_file_that_is_written_stands_in_this_folder(written: Path) -> None:
+    made = {f"{kind.stem}.{kind.suffix}" for kind in FORMATS.values() if not kind.whole}
+    assert made | {"audit.json", "nycll144.md", *LISTS} <= set(kinds(written))
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_no_bit_can_be_turned_in_any_kind_of_file(written: Path, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(kinds(written)), label="file")
+    content = (written / name).read_bytes()
+    place, bit = data.draw(st.integers(0, len(content) - 1), label="byte"), data.draw(st.integers(0, 7), label="bit")
+    changed = bytearray(content)
+    changed[place] ^= 1 << bit
+    try:
+        (written / name).write_bytes(changed)
+        found = failures(written, KEY, OTHER)
+    finally:
+        (written / name).write_bytes(content)
+    assert found
+    if name not in LISTS:
+        assert name in found
+
+
+def test_each_kind_of_file_is_missed_when_it_is_gone(folder: Path) -> None:
+    for name in kinds(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()
         found = failures(folder, KEY, OTHER)
-        assert found, bytes(changed)
-        if name not in ("views.json", "attestations.jsonl", "manifest.json"):
-            assert name in found
-    (folder / name).write_bytes(content)
+        assert found.get(name) == "missing" or (name == "views.json" and "nothing lists it" in found["report.zh.html"]), name
+        (folder / name).write_bytes(content)
     assert not failures(folder, KEY, OTHER)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import random
@@ -13,11 +14,14 @@ import sys
 import sysconfig
 import venv
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sample import sample
 
 from audit import entries, keygen, manifest, signing
@@ -117,6 +121,27 @@ def test_our_own_command_verifies_what_was_unpacked(sealed: Sealed, clean: Path,
     assert "OK           attestation 1: not signed" in told
     assert "OK           attestation 2: signed by key" in told
     assert "OK           no later attestation taken away: 2 of 2" in told
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_no_bit_of_the_zip_can_be_turned_so_that_other_files_are_accepted(sealed: Sealed, data: st.DataObject) -> None:
+    """Either unpacking or the list of hashes tells it, or, where it lay in a date that the zip gives a file, nothing that was sent is another."""
+    whole = sealed.zip.read_bytes()
+    changed = bytearray(whole)
+    changed[data.draw(st.integers(0, len(whole) - 1), label="byte")] ^= 1 << data.draw(st.integers(0, 7), label="bit")
+
+    def unpacked(content: bytes) -> dict[str, bytes]:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    try:
+        found = unpacked(bytes(changed))
+        sums = dict(reversed(line.split("  ", 1)) for line in found["SHA256SUMS"].decode().splitlines())
+        told = any(hashlib.sha256(found[name]).hexdigest() != sha256 for name, sha256 in sums.items())
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError, RuntimeError, OSError):
+        told = True
+    assert told or found == unpacked(whole)
 
 
 LATER = ("junit.xml", "views.json", "attestations.jsonl")

@@ -88,6 +88,14 @@ def test_published_tests(counts, z, p, fisher):
     assert compare.fisher_exact(*counts) == pytest.approx(fisher, rel=1e-3)
 
 
+def test_the_regulation_page_s_single_figures() -> None:
+    """A rate of 40 of 100; a sampled pass rate whose interval lies below it; the jurors of Castaneda v. Partida, 430 U.S. 482, n. 17, against a known share."""
+    assert wilson(40, 100, level=0.95).value == 0.4
+    assert wilson(900, 1000, level=0.95).low == pytest.approx(0.880, abs=5e-4)
+    z, _ = compare.pooled_score_test(339, 870, 791 * 10**9, 10**12) or (0.0, 0.0)  # so many that their share is as good as known
+    assert z == pytest.approx(-29.1, abs=0.05)
+
+
 def test_far_in_the_tail_equal_rates_are_not_rejected_too_often() -> None:
     """All tables of 60 and 540 rows at a common rate of .1, weighed by their chance: the score test alone exceeds its level 1.48 times at .001."""
     n1, n0, rate = 60, 540, 0.1
