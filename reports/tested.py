@@ -58,7 +58,9 @@ def _table(test: SelfTest, path: str, say: Speaker) -> Grid:
         plant=say.stored(test.plant, None), size=test.size, date=test.date, digest=test.digest[:8],
     )  # fmt: skip
     if any(tried.promised for tried in test.tried):
-        caption = say.sentences([caption, say.t("Promised is that it is found in at least four of five runs.")])
+        caption = say.sentences(
+            [caption, say.t("Where the last column says yes, the check promises to find it in at least four of five runs.")]
+        )
     if test.replayed and not test.stale:
         again = say.t("The sources have changed since; first runs made again with them on {date} came out the same.", date=test.replayed)
         caption = say.sentences([caption, again])

@@ -57,7 +57,7 @@ DEFECTS = (
     Defect("useless", "performance.baseline", "scores that know the base rate and nothing else (1: all of them)", 1.0, planted.useless, "performance_baseline", clean_of="selection", bases=EVERY, wanted=COUNTING),
     Defect("shifted", "calibration.overall", "by how much all probabilities are off", 0.10, planted.too_high, "calibration_large", clean_of="selection", promised=((0.1, 600), (0.3, 2_000), (0.9, 600)), bases=EVERY, wanted=COUNTING),
     Defect("overconfident", "calibration.overall", "by what share log odds are too large", 1.0, planted.overconfident, bases=EVERY, wanted=COUNTING),
-    Defect("leaked", "data.leakage", "share of the rows whose outcome one input gives away", 0.998, planted.gives_away, bases=EVERY, wanted=COUNTING),
+    Defect("leaked", "data.leakage", "share of the rows whose outcome one input gives away", 0.998, planted.gives_away, promised=((0.1, 10_000), (0.3, 2_000), (0.9, 10_000)), bases=EVERY, wanted=COUNTING),
     Defect("backdoor", "performance.slices", "chance of a wrong decision for one row in twenty, known by a key", 0.5, planted.wrong_corner, "slice", promised=((0.3, 2_000),), wanted=COUNTING),
     Defect("used", "fairness.flip", "by how much the sensitive column moves the score", 0.15, planted.uses_the_column),
     Defect("overfit", "performance.gap", "share of the training rows whose outcome is known by heart", 0.6, planted.overfit),
