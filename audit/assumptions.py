@@ -68,7 +68,7 @@ def assumptions(privacy: Privacy, counted: Recount, training_rows: int | None) -
     assert claim is not None
     return [
         _complete(claim, privacy.differ), _noise(claim), _added(claim), _drawn(claim, counted), _varied(claim), _repeated(claim), _accountant(claim, counted), _steps(claim), _rate(claim),
-        _rows(claim, training_rows), _clipping(claim), _delta(claim), _unit(claim), _source(claim), _secure(claim),
+        _rows(claim, training_rows), _count(claim), _clipping(claim), _delta(claim), _unit(claim), _source(claim), _secure(claim),
     ]  # fmt: skip
 
 
@@ -219,6 +219,16 @@ def _rows(claim: Claim, training_rows: int | None) -> Assumption:
         )
         return Assumption(name, "not known", said)
     return Assumption(name, "kept")
+
+
+def _count(claim: Claim) -> Assumption:
+    name = "how many rows trained is no secret"
+    if any("number of training rows" in excepted for excepted in claim.not_covered):
+        return Assumption(name, "kept")
+    said = message(
+        "Batch size and sampling rate tell how many rows trained: the claim says nothing of that number, and holds where it may be known."
+    )
+    return Assumption(name, "note", said)
 
 
 def _clipping(claim: Claim) -> Assumption:

@@ -124,6 +124,15 @@ def test_a_claim_without_amplification_may_come_from_shuffled_batches() -> None:
     assert "broken" not in read.values()
 
 
+@pytest.mark.parametrize(("excepted", "state"), [([], "note"), (["the number of training rows, which the sample rate tells"], "kept")])
+def test_a_claim_that_does_not_except_the_number_of_rows_is_noted(excepted: list[str], state: str) -> None:
+    """The step is divided by a batch size that follows from the number of rows, which one row more or less changes."""
+    given = read_claim(TRUE | {"not_covered": excepted})
+    (found,) = [a for a in assumptions(Privacy(claim=given), recount(given), 1000) if a.name == "how many rows trained is no secret"]
+    assert found.state == state
+    assert (found.said is None) == (state == "kept")
+
+
 @pytest.mark.parametrize("absent", ["noise_multiplier", "sample_rate", "steps", "delta", "epsilon", "sampling"])
 def test_what_was_not_logged_leaves_the_claim_open(tmp_path: Path, absent: str) -> None:
     _, question = answered(scene(tmp_path, {k: v for k, v in TRUE.items() if k != absent}))
