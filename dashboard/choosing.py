@@ -15,7 +15,7 @@ from audit.result import AuditResult, Estimate, Slice
 from dashboard import access, show
 from dashboard.cohorts import Shelf, UnreadableError
 from dashboard.counting import CannotCountError, LacksColumnError, NotKeptError, about, ask
-from reports.charts import OKABE_ITO, REFERENCE, Chart, Dot, forest, shortened
+from reports.charts import OKABE_ITO, REFERENCE, Chart, Dot, forest, shortened, unique
 from reports.disclose import group_size
 from reports.figures import short
 from reports.metrics import kind_of, metric_name
@@ -61,9 +61,10 @@ def chosen(say: Speaker) -> Cohort | None:
     if not by_name:
         return None
     names, before = ["", *by_name], st.session_state.get("cohort_name", "")
+    called = dict(zip(names, unique([say.t("Everybody"), *by_name], 80), strict=True))  # a choice is told by its text
     with st.container(width=420):
         key = show.from_address("cohort", names, before if before in by_name else "")
-        name = st.selectbox(say.t("Cohort"), names, format_func=lambda n: clean(n, 80) or say.t("Everybody"), key=key)
+        name = st.selectbox(say.t("Cohort"), names, format_func=called.__getitem__, key=key)
     st.session_state.cohort_name = name
     show.to_address("cohort", name)
     return by_name.get(name)
@@ -105,9 +106,10 @@ def for_whom(document: AuditResult, say: Speaker) -> Cohort | None:
     if not found:
         return None
     keys = ["", *found]
+    called = dict(zip(keys, unique([say.t("all rows and every group"), *(text for text, _ in found.values())], 120), strict=True))
     with st.container(width=420):
         key = st.selectbox(
-            say.t("Findings about"), keys, format_func=lambda k: found[k][0] if k else say.t("all rows and every group"),
+            say.t("Findings about"), keys, format_func=called.__getitem__,
             key=show.from_address("for", keys, ""),
         )  # fmt: skip
     show.to_address("for", key)
@@ -173,7 +175,7 @@ def of_slices(document: AuditResult, say: Speaker) -> list[Condition]:
         show.plain(say.t("This audit has no slices: no column was declared as sensitive, and no search found any."))
         return []
     place = st.selectbox(
-        say.t("Slice"), range(len(found)), format_func=lambda i: clean(shortened(say.slice(found[i])), 160), key="cohort-slice"
+        say.t("Slice"), range(len(found)), format_func=unique([shortened(say.slice(f)) for f in found], 160).__getitem__, key="cohort-slice"
     )
     return of_slice("slice", found[place]).conditions
 

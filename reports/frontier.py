@@ -82,7 +82,7 @@ def _spec(rows: Sequence[Mapping[str, object]], kind: str) -> Spec:
     whisker: Spec = {"type": "rule", "strokeWidth": 1.6}
     return whole(
         {
-            "width": 2 * WIDTH, "height": WIDTH, "data": {"values": list(rows)},
+            "width": WIDTH, "height": WIDTH, "data": {"values": list(rows)},
             "layer": [
                 {"mark": whisker, "encoding": {"x": x | {"field": "x0"}, "x2": {"field": "x1"}, "y": y, "color": colour}},
                 {"mark": whisker, "encoding": {"x": x, "y": y | {"field": "y0"}, "y2": {"field": "y1"}, "color": colour}},

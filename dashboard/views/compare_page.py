@@ -2,9 +2,14 @@
 
 import streamlit as st
 
+from audit.cohorts.named import Changes, Moved, Question
 from audit.compared import Comparison
-from dashboard import show
+from audit.result import AuditResult
+from dashboard import access, choosing, picking, show
+from dashboard.changed import changed
 from dashboard.comparing import CannotCompareError, comparison
+from dashboard.counting import about
+from dashboard.several import several
 from dashboard.store import Entry
 from reports.comparison import (
     GATES,
@@ -19,9 +24,13 @@ from reports.comparison import (
     screen_note,
     side_text,
 )
-from reports.words import LOOKS, Speaker, clean
+from reports.frontier import written
+from reports.metrics import metric_name
+from reports.view import capital
+from reports.words import LOOKS, Speaker, clean, mark, number
 
-MOST_FINDINGS = 50
+MOST_FINDINGS, MOST_CHANGED, MOST_MORE = 50, 200, 4
+BEFORE, NOW, POINTS = mark("Before"), mark("Now"), mark("Change (percentage points)")
 
 
 def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry]:
@@ -88,19 +97,110 @@ def told(found: Comparison, say: Speaker) -> None:
             show.table(heads, members, f"changes-{outcome}")
 
 
+def further(old: Entry, new: Entry, entries: list[Entry], say: Speaker) -> list[Entry]:
+    """More new versions, of the same model where there are any; they stand in the address."""
+    mine = [e for e in entries if e.head.model.task == new.head.model.task and e.key not in (old.key, new.key)]
+    mine.sort(key=lambda e: (e.head.model.name or e.head.model.uri) != (new.head.model.name or new.head.model.uri))
+    by_key = {e.key: e for e in mine}
+    called = picking.names(mine)
+    if not by_key:
+        return []
+    if "compare-more" not in st.session_state:
+        st.session_state["compare-more"] = [k for k in st.query_params.get("more", "").split(",") if k in by_key][:MOST_MORE]
+    st.session_state["compare-more"] = [k for k in st.session_state["compare-more"] if k in by_key]
+    picked = st.multiselect(
+        say.t("Further versions to hold against the old one"), list(by_key), format_func=called.__getitem__, max_selections=MOST_MORE, key="compare-more",
+        placeholder=say.t("Choose"),
+    )  # fmt: skip
+    show.to_address("more", ",".join(picked))
+    return [by_key[k] for k in picked]
+
+
+def differences(old: AuditResult, new: AuditResult, say: Speaker) -> None:
+    """What is not the same in plan, data, model, context and software."""
+    st.subheader(say.t("What is not the same in the two audits"))
+    found = changed(old, new, say)
+    if not found:
+        show.plain(say.t("Plan, data, model, context and software are the same."))
+        return
+    heads = [show.Head(say.t("Of what")), show.Head(say.t("What differs")), show.Head(say.t("Before")), show.Head(say.t("Now"))]
+    show.table(heads, [list(c) for c in found[:MOST_CHANGED]], "differences")
+    if len(found) > MOST_CHANGED:
+        show.plain(say.t("{n:count} more differences are in the two documents.", n=len(found) - MOST_CHANGED))
+
+
+def within(old: AuditResult, new: AuditResult, say: Speaker) -> None:
+    """The same rows of a cohort under both models."""
+    cohort = choosing.chosen(say)
+    if cohort is None:
+        return
+    with st.container(border=True):
+        show.title(cohort.name, 3)
+        show.plain(choosing.told(cohort, say))
+        if old.data.sha256 != new.data.sha256:
+            show.plain(say.t("The audits are of different data, so no rows of the cohort can be paired."))
+            return
+        found = choosing.counted(Changes, Question(do="changes", about=about(new), old=about(old), cohort=cohort), new, say)
+        if found is None:
+            return
+        if found.withheld is not None:
+            show.plain(say.t(choosing.WITHHELD[found.withheld], n=about(new).least))
+            return
+        show.plain(say.t("{n:count} rows of the cohort under both models, paired.", n=found.n))
+        heads = [show.Head(say.t("Metric")), *(show.Head(say.t(h), True, wide=True) for h in (BEFORE, NOW, POINTS)), show.Head("p", True)]
+        show.table(heads, [_moved(m, say) for m in found.moved], "cohort-changes")
+        for text in choosing.notes(new, say):
+            show.plain(text)
+
+
+def _moved(m: Moved, say: Speaker) -> list[str]:
+    name = capital(metric_name(m.metric, say))
+    if m.old is None or m.new is None or m.change is None:
+        return [name, say.t("withheld: too few people"), "–", "–", "–"]
+    both = [written(e, "percent", say) for e in (m.old, m.new)]
+    return [name, *both, written(m.change, "points", say), "–" if m.p is None else number(m.p, "p")]
+
+
+def page(entries: list[Entry], say: Speaker) -> None:
+    """One version against another, others beside it, and what is not the same in plan and data."""
+    old, new = choose(entries, say)
+    if old.key == new.key:
+        show.plain(say.t("Choose two different audits."))
+        return
+    more = [e for e in further(old, new, entries, say) if e.key != old.key]
+    for entry in (old, new, *more):
+        access.opened(audit=entry.key, document=entry.head.digest)
+    found: dict[str, Comparison] = {}
+    called = picking.names([new, *more])
+    for entry in (new, *more):
+        try:
+            with st.spinner(say.t("Comparing …")):
+                found[called[entry.key]] = comparison(old, entry)
+        except CannotCompareError as refusal:
+            if more:
+                show.plain(called[entry.key])
+            show.plain(say.t("These audits cannot be compared: {reason}", reason=clean(refusal, 400)))
+    if more and found:
+        st.subheader(say.t("All versions against the old one"))
+        several(found, say)
+        st.subheader(called[new.key])
+    if called[new.key] in found:
+        told(found[called[new.key]], say)
+    try:
+        documents = show.document(old), show.document(new)
+    except Exception as error:  # a store that went away says it in its own way
+        show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
+        return
+    differences(*documents, say)
+    if called[new.key] in found:
+        within(*documents, say)
+
+
 say = show.speaker()
 audits = show.found_audits()
-st.header(say.t("Compare two audits"))
+st.header(say.t("Compare versions"))
 if len(audits.entries) < 2:
     show.problems(audits, say)
     show.plain(say.t("Two audits are needed. Audit another version with: python -m audit.run MODEL_URI"))
 else:
-    old, new = choose(audits.entries, say)
-    if old.key == new.key:
-        show.plain(say.t("Choose two different audits."))
-    else:
-        try:
-            with st.spinner(say.t("Comparing …")):
-                told(comparison(old, new), say)
-        except CannotCompareError as refusal:
-            show.plain(say.t("These audits cannot be compared: {reason}", reason=clean(refusal, 400)))
+    page(audits.entries, say)

@@ -23,25 +23,28 @@ APP = str(ROOT / "dashboard" / "app.py")
 PAGE = "views/compare_page.py"
 
 
-@pytest.fixture
-def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the audits of two versions, the new one worse for one group, and their scored tables in the private cache."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The audits of two versions, the new one worse for one group, with their scored tables."""
     from two_audits import People, audited
 
-    people = People.drawn(1500, seed=1)
+    folder, people = tmp_path_factory.mktemp("versions"), People.drawn(1500, seed=1)
     flipped = (people.group == "b") & (np.random.default_rng(1).random(1500) < 0.4)
-    old = audited(tmp_path / "made", "old", people)
-    new = audited(tmp_path / "made", "new", people, score=np.where(flipped, 1 - people.score, people.score))
-    for folder, started in ((old, "2026-10-01T00:00:00Z"), (new, "2026-11-01T00:00:00Z")):
-        kept = tmp_path / "audits" / folder.name
+    audited(folder, "old", people)
+    audited(folder, "new", people, score=np.where(flipped, 1 - people.score, people.score))
+    return folder
+
+
+@pytest.fixture
+def versions(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with both audits, their scored tables in the private cache."""
+    for name, started in (("old", "2026-10-01T00:00:00Z"), ("new", "2026-11-01T00:00:00Z")):
+        kept = tmp_path / "audits" / name
         kept.mkdir(parents=True)
-        document = json.loads((folder / "audit.json").read_bytes()) | {"started": started}
+        document = json.loads((made / name / "audit.json").read_bytes()) | {"started": started}
         (kept / "audit.json").write_text(json.dumps(document), "utf-8")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    cache = tmp_path / "state" / "witnessmark" / "scored"
-    cache.mkdir(parents=True)
-    for table in (tmp_path / "made" / "cache").glob("*.parquet"):
-        shutil.copy(table, cache)
+    shutil.copytree(made / "cache", tmp_path / "state" / "witnessmark" / "scored")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     st.cache_data.clear()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import streamlit as st
@@ -12,7 +14,9 @@ from people import COLUMN, VALUE, People, audited
 from streamlit.testing.v1 import AppTest
 
 from audit.cohorts.named import Cohort, Condition, of_slice
+from audit.result import document_digest
 from dashboard.cohorts import Shelf
+from dashboard.index import Index
 
 APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
 PAGE = "views/errors_page.py"
@@ -119,7 +123,8 @@ def test_a_small_cohort_is_withheld(home: Path, town: str, words: str) -> None:
     Shelf(home).save(Cohort(name="few", conditions=[Condition(column="town", values=[town])]))
     at = opened(cohort="few")
     assert words in read(at)
-    assert not [f for f in at.dataframe if f.key == "cohort-figures"]
+    assert "chosen after looking" not in read(at), "no figures"
+    assert not [row for f in at.dataframe for row in f.value.to_numpy().tolist() if "(zero-one loss)" in str(row[0])]
 
 
 def test_a_cohort_of_another_audit_and_a_damaged_file_are_said(home: Path) -> None:
@@ -138,9 +143,52 @@ def test_the_choice_follows_to_other_pages(home: Path) -> None:
     assert at.selectbox(key="address-cohort").value == "group b"
 
 
-def test_an_audit_without_these_checks_says_what_to_do(home: Path) -> None:
-    import json
+@pytest.mark.parametrize(
+    ("lang", "words"),
+    [("en", ("On the frontier: ", "made to differ less between groups", "version two")), ("zh", ("位于前沿：", "版本\u2009two"))],
+)
+def test_versions_stand_beside_each_other_and_link_to_their_audits(home: Path, lang: str, words: tuple[str, ...]) -> None:
+    path = home / "audits" / "two" / "audit.json"
+    record = json.loads(path.read_bytes())
+    record["context"]["known_limits"] = ["Mitigated version of models:/scene/one: correlation_remover (fairlearn)"]
+    path.write_text(json.dumps(record))
+    at = opened("views/fairness_page.py", lang, part="versions")
+    shown = read(at) + str([f.value.to_numpy().tolist() for f in at.dataframe])
+    for word in words:
+        assert word in shown
+    assert len(at.get("page_link")) == 2
 
+
+def test_one_version_alone_says_how_to_make_another(home: Path) -> None:
+    shutil.rmtree(home / "audits" / "two")
+    assert "python -m models.mitigate" in read(opened("views/fairness_page.py", part="versions"))
+
+
+def test_versions_are_compared_with_one_another_on_a_cohort_and_by_plan(home: Path) -> None:
+    Shelf(home).save(Cohort(name="30 and more", conditions=[Condition(column="age", low=30)]))
+    third = home / "audits" / "three"
+    shutil.copytree(home / "audits" / "one", third)
+    record = json.loads((third / "audit.json").read_bytes())
+    record |= {"id": "three", "seed": 77, "model": record["model"] | {"version": "three"}}
+    (third / "audit.json").write_text(json.dumps(record | {"digest": document_digest(record)}))
+    keys = {e.head.id: e.key for e in Index(home, "sqlite:////nowhere/m.db").look(60).entries}
+    at = opened("views/compare_page.py", old=keys["one"], new=keys["two"], more=keys["three"], cohort="30 and more")
+    text = read(at)
+    for word in (
+        "All versions against the old one",
+        "rows of the cohort under both models, paired",
+        "What is not the same in the two audits",
+        "Better: ",
+    ):
+        assert word in text
+    rows = [row for f in at.dataframe for row in f.value.to_numpy().tolist()]
+    assert [row[3:] for row in rows if "the same rows, paired" in row] == [[ANY] * 4] * 2, "the gate of two versions"
+    assert ["model", "version", "one", "two"] in rows
+    (moved,) = [row for row in rows if len(row) == 5 and row[0].startswith("How often the model is wrong")]
+    assert moved[3].startswith("−"), "fewer errors"
+
+
+def test_an_audit_without_these_checks_says_what_to_do(home: Path) -> None:
     for path in (home / "audits").glob("*/audit.json"):
         record = json.loads(path.read_bytes())
         record["checks"] = [c for c in record["checks"] if c["info"]["id"].startswith("fairness")]
