@@ -286,7 +286,7 @@ def _render(audit: Any, folder: Path, request: Any) -> list[str]:
     wanted = [("html", lang) for lang in dict.fromkeys(["en", request.lang])] + [(f, request.lang) for f in request.formats if f != "html"]
     for format_, lang in wanted:
         if not FORMATS[format_].whole:
-            names.append(_drawn(audit, folder, request, format_, lang))
+            names += _drawn(audit, folder, request, format_, lang)
     return names
 
 
@@ -299,20 +299,20 @@ def _pack(audit: Any, folder: Path, request: Any) -> None:
             _drawn(audit, folder, request, format_, request.lang)
 
 
-def _drawn(audit: Any, folder: Path, request: Any, format_: str, lang: str) -> str:
-    """The name of the file that a report of this format becomes."""
+def _drawn(audit: Any, folder: Path, request: Any, format_: str, lang: str) -> list[str]:
+    """The names of the files that a report of this format becomes: with its appendix, where it leaves anything out."""
     audit.progress.step(f"report ({format_}, {lang})")
     arguments = {"folder": str(folder), "format": format_, "lang": lang, "edition": request.edition}
-    name: str = audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["file"]
-    return name
+    names: list[str] = audit.jobs.run("audit.run:render", arguments, limit=request.check_timeout)["files"]
+    return names
 
 
 def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
     """Job: one report, drawn from the document that stands in the folder."""
-    from reports.write import write_view
+    from reports.write import write_views
 
-    path = write_view(Path(arguments["folder"]), arguments["format"], arguments["lang"], arguments["edition"], listed=False)
-    return {"file": path.name}
+    paths = write_views(Path(arguments["folder"]), arguments["format"], arguments["lang"], arguments["edition"], listed=False)
+    return {"files": [path.name for path in paths]}
 
 
 def _documents(audit: Any, folder: Path, request: Any, key: Ed25519PrivateKey | None) -> None:

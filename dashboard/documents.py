@@ -13,13 +13,15 @@ import streamlit as st
 from audit.result import AuditResult
 from dashboard import show
 from dashboard.store import Entry, whole_folder_of
-from reports.formats import FORMATS
+from reports.formats import FORMATS, file_name
 from reports.words import Speaker, mark
-from reports.write import EDITIONS, file_name
+from reports.write import EDITIONS
 
 TITLES = {
     "html": mark("Full report, for a browser"),
     "pdf": mark("Full report, for print"),
+    "appendix": mark("Appendix of the report for print"),
+    "appendix-html": mark("Appendix of the report for a browser"),
     "summary": mark("Summary of two pages"),
     "markdown": mark("Report as text"),
     "model-card": mark("Model card"),

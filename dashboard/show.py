@@ -196,7 +196,7 @@ def grid(item: Grid, say: Speaker, key: str) -> None:
     title(item.caption)
     table([Head(str(h), n) for h, n in zip(item.heads, item.numeric, strict=True)], [[str(c) for c in row] for row in item.rows], key)
     if item.cut:
-        plain(say.t("{n:count} more rows are in audit.json.", n=item.cut))
+        plain(say.t("{n:count} more rows are in {file}.", n=item.cut, file="audit.json"))
 
 
 def struck(text: object) -> None:

@@ -89,13 +89,17 @@ Block = Heading | Paragraph | Note | Items | Table | Drawing
 
 @dataclass(frozen=True)
 class Paper:
-    """A whole paper: `lang` is "en" or "zh", `band` stands at the head of every page (who made it; what it is), `date` is the document's own."""
+    """A whole paper: `lang` is "en" or "zh", `band` stands at the head of every page (who made it; what it is), `date` is the document's own.
+
+    `about` is what the file says of itself, for whoever reads it back: its kind, language, edition, the digest of its document, and what else it was drawn by.
+    """
 
     title: str
     lang: str
     date: str
     band: tuple[str, str]
     blocks: list[Block] = field(default_factory=list)
+    about: tuple[str, ...] = ()
 
 
 def plain(text: str) -> Runs:

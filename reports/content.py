@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from audit.result import AuditResult, CheckResult
+from audit.result import AuditResult, CheckResult, Evidence
 from reports.charts import Chart
 from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
@@ -43,16 +43,22 @@ from reports.words import (
     number,
 )
 
+WHOLE = "audit.json"  # where everything stands
+MOST_TABLES = 20  # of one check
+CUT_CHARTS = mark("{n:count} more charts of this check are not drawn here; their numbers are in audit.json.")
+CUT_TABLES = mark("{n:count} more tables are in {file}.")
+CUT_LINES = mark("{n:count} more lines are in {file}.")
+
 
 @dataclass(frozen=True)
 class Caps:
-    """How much of a document a page holds; the rest is named and stays in `audit.json`."""
+    """How much of a document a page holds; the rest is counted where it is missing, and stands in the appendix."""
 
     checks: int = 200
-    findings: int = 300
-    rows: int = 120
+    findings: int = 600
+    rows: int = 200
     charts: int = 25
-    pairs: int = 400
+    pairs: int = 2_000
     said: int = 200
 
 
@@ -79,6 +85,8 @@ class CheckView:
     behind: list[Grid]
     tested: list[Grid]
     cut: int
+    cut_tables: int
+    cut_charts: int
 
 
 def flat(value: object, path: str) -> Iterator[tuple[str, Said]]:
@@ -105,10 +113,17 @@ def about(check: CheckResult) -> str:
     return mark("the data") if family_of(check.info.id) == "data" else mark("the model")
 
 
-def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int, say: Speaker, caps: Caps) -> CheckView:
+def evidence_of(check: CheckResult, path: str) -> list[tuple[Evidence, str]]:
+    """All evidence of a check with its places."""
+    return [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+
+
+def check_view(check: CheckResult, index: int, pictures: list[Chart], undrawn: int, drawn: int, say: Speaker, caps: Caps) -> CheckView:
+    """One check; `undrawn` charts of it are left out, and `drawn` stand before its own on the page."""
     path, info = f"checks[{index}]", check.info
     summary, reason = say.stored(check.summary, check.summary_msg), say.stored(check.reason, check.reason_msg)
-    evidence = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
+    evidence = evidence_of(check, path)
+    tables = [(e, p) for e, p in evidence if e.kind == "table"]
     facts = [
         (say.t("Check"), quoted(info.id, f"{path}.info.id")),
         (say.t("About"), Said(say.t(about(check)), f"{path}.about")),
@@ -132,10 +147,12 @@ def check_view(check: CheckResult, index: int, pictures: list[Chart], drawn: int
         facts=[(k, v) for k, v in facts if v],
         figures=[(c, svg(c, drawn + i + 1)) for i, c in enumerate(pictures)],
         blocks=blocks(check, path, say, caps.findings),
-        tables=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind == "table"][:20],
+        tables=[behind(e, p, say, caps.rows) for e, p in tables[:MOST_TABLES]],
         behind=[behind(e, p, say, caps.rows) for e, p in evidence if e.kind != "table"][:20] if pictures else [],
         tested=planted(info, path, say) if caps.charts else [],
         cut=max(0, len(check.findings) - caps.findings),
+        cut_tables=max(0, len(tables) - MOST_TABLES),
+        cut_charts=undrawn,
     )
 
 
@@ -147,7 +164,7 @@ def check_views(document: AuditResult, say: Speaker, caps: Caps) -> list[tuple[s
     quota = shares([(len(p), d) for p, d in zip(pictures, decides, strict=True)], caps.charts)
     made: dict[str, list[CheckView]] = {}
     for i, check in enumerate(checks):
-        view = check_view(check, i, pictures[i][: quota[i]], drawn, say, caps)
+        view = check_view(check, i, pictures[i][: quota[i]], len(pictures[i]) - quota[i], drawn, say, caps)
         drawn += quota[i]
         made.setdefault(family_of(check.info.id), []).append(view)
     for views in made.values():
@@ -258,9 +275,24 @@ def about_digests(document: AuditResult, say: Speaker) -> Pairs:
     ]
 
 
-def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
-    """What stands after the results: context, model, data, environment, plan, digests."""
+def plan_lines(document: AuditResult) -> Pairs:
+    """The plan line by line; what it leaves unset is not shown."""
+    return [(name.removeprefix("plan."), value) for name, value in flat(document.plan, "plan") if value.text != "–"]
+
+
+def record_lists(document: AuditResult, say: Speaker) -> dict[str, Pairs]:
+    """The records that can be long, whole."""
+    return {"context": stated(document, say), "data": about_data(document, say), "environment": about_environment(document, say)}
+
+
+def records(document: AuditResult, say: Speaker, caps: Caps, rest: str) -> dict[str, Any]:
+    """What stands after the results: context, model, data, environment, plan, digests; what is cut is said to be in the file `rest`."""
     m = document.model
+    lists, plan = record_lists(document, say), plan_lines(document)
+
+    def cut(pairs: Pairs, file: str) -> str:
+        return say.t(CUT_LINES, n=len(pairs) - caps.pairs, file=file) if len(pairs) > caps.pairs else ""
+
     risk = {
         "data_only": say.t("only data: nothing in the folder runs when it is loaded"),
         "code": say.t("loading it runs code that comes with it"),
@@ -268,12 +300,10 @@ def records(document: AuditResult, say: Speaker, caps: Caps) -> dict[str, Any]:
         "predictions": say.t("no model: only its predictions are known"),
     }
     return {
-        "context": stated(document, say)[: caps.pairs],
-        "data": about_data(document, say)[: caps.pairs],
+        **{name: pairs[: caps.pairs] for name, pairs in [*lists.items(), ("plan", plan)]},
+        "cut": {name: cut(pairs, rest) for name, pairs in lists.items()} | {"plan": cut(plan, WHOLE)},
         "model": about_model(document, say),
-        "environment": about_environment(document, say)[: caps.pairs],
         "digests": about_digests(document, say),
-        "plan": list(flat(document.plan, "plan"))[: caps.pairs],
         "command": command(document),
         "risk": Said(risk.get(m.load_risk or m.flavor, say.t("not known")), "model.load_risk"),
         "risks": [quoted(x, f"model.load_evidence[{i}]") for i, x in enumerate(m.load_evidence[: caps.said])],
@@ -302,6 +332,7 @@ class Content:
     how_to_read: str
     records: dict[str, Any]
     cut_checks: str
+    rest: str  # the file that holds what this page leaves out
 
 
 def title_of(document: AuditResult, say: Speaker) -> str:
@@ -309,15 +340,25 @@ def title_of(document: AuditResult, say: Speaker) -> str:
     return say.t("Audit of {name}", name=clean(document.model.name or document.model.uri, 120))
 
 
-def content(document: AuditResult, say: Speaker, edition: str, caps: Caps) -> Content:
-    """All that is said of a document that holds no more than this edition may show, within these caps."""
+def said_lists(screen: FirstScreen, say: Speaker, most: int, rest: str) -> FirstScreen:
+    """The first screen with its long lists cut, each saying what it leaves out."""
+
+    def cut(lines: list[Said]) -> list[Said]:
+        return lines if len(lines) <= most else [*lines[:most], Said(say.t(CUT_LINES, n=len(lines) - most, file=rest))]
+
+    return replace(screen, waivers=cut(screen.waivers), not_shown=cut(screen.not_shown))
+
+
+def content(document: AuditResult, say: Speaker, edition: str, caps: Caps, rest: str = WHOLE) -> Content:
+    """All that is said of a document that holds no more than this edition may show, within these caps; `rest` is the file that holds what they leave out."""
     left = len(document.checks) - caps.checks
     return Content(
         title=title_of(document, say),
         edition=say.t(EDITIONS[edition]),
-        screen=first_screen(document, say),
+        screen=said_lists(first_screen(document, say), say, caps.said, rest),
         families=check_views(document, say, caps),
         how_to_read=say.t(HOW_TO_READ),
-        records=records(document, say, caps),
-        cut_checks=say.t("{n:count} more checks are in audit.json.", n=left) if left > 0 else "",
+        records=records(document, say, caps, rest),
+        cut_checks=say.t("{n:count} more checks are in {file}.", n=left, file=WHOLE) if left > 0 else "",
+        rest=rest,
     )

@@ -402,9 +402,13 @@ def over_cutoffs(check: CheckResult, path: str, palette: Palette, say: Speaker) 
 
 
 def shares(wanted: Sequence[tuple[int, bool]], most: int) -> list[int]:
-    """How many of its charts each check may show: in rounds, one each, two where a check decides, until `most` are given."""
+    """How many of its charts each check may show: two of each that decides, then in rounds one of each, until `most` are given."""
     given = [0] * len(wanted)
+    for i, (n, decides) in enumerate(wanted):
+        given[i] = min(2 if decides else 0, n, most - sum(given))
+    first = True
     while sum(given) < most and any(g < n for g, (n, _) in zip(given, wanted, strict=True)):
         for i, (n, decides) in enumerate(wanted):
-            given[i] += min(2 if decides else 1, n - given[i], most - sum(given))
+            given[i] += min(0 if decides and first else 1, n - given[i], most - sum(given))
+        first = False
     return given

@@ -26,7 +26,7 @@ def parser() -> Parser:
         action="append",
         metavar="FORMAT",
         dest="formats",
-        help="html (default), pdf, summary, markdown, model-card, datasheet, oscal, sarif, cyclonedx, junit, evidence; may be given again",
+        help="html (default), pdf (each with the appendix that it needs), appendix, appendix-html, summary, markdown, model-card, datasheet, oscal, sarif, cyclonedx, junit, evidence; may be given again",
     )
     p.add_argument(
         "--framework",
@@ -54,7 +54,7 @@ def generate(arguments: list[str]) -> list[Path]:
     from reports.formats import FORMATS, refuse_unknown
     from reports.obligations.adverse import FRAMEWORK, NAME
     from reports.obligations.render import plan_documents, write_document, write_notice
-    from reports.write import load, write_view
+    from reports.write import load, write_views
 
     asked = parser().parse_args(arguments)
     formats = list(dict.fromkeys(asked.formats or ["html"]))
@@ -67,9 +67,13 @@ def generate(arguments: list[str]) -> list[Path]:
     about = drawn or ["html"] if asked.framework else formats if asked.formats is None else []
     wanted = plan_documents(document, asked.framework, about, asked.as_of)
     place = (asked.lang, asked.edition, asked.out)
-    made = [write_view(asked.audit_dir, name, *place, paper=asked.paper, sign=sign) for name in ([] if asked.framework else drawn)]
+    made: list[Path] = []
+    for name in [] if asked.framework else drawn:
+        made += write_views(asked.audit_dir, name, *place, paper=asked.paper, sign=sign)
     made += [write_document(asked.audit_dir, one, *place, paper=asked.paper, sign=sign) for one in wanted]
-    return made + [write_view(asked.audit_dir, name, *place, keys=asked.key) for name in whole]  # what holds everything comes last
+    for name in whole:  # what holds everything comes last
+        made += write_views(asked.audit_dir, name, *place, keys=asked.key)
+    return list(dict.fromkeys(made))
 
 
 def main(arguments: list[str] | None = None) -> int:

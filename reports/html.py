@@ -8,12 +8,14 @@ from pathlib import Path
 
 from audit.result import AuditResult
 from reports.charts import DARK
-from reports.content import CAPS, Caps, content
+from reports.content import CAPS, CUT_CHARTS, CUT_TABLES, Caps, content
 from reports.disclose import public
+from reports.formats import file_name
 from reports.words import COLOURS, Speaker
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000
+APPENDIX = "appendix-html"
 
 
 def style() -> str:
@@ -36,9 +38,10 @@ def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
         lang="zh-Hans" if lang == "zh" else "en",
         css=css,
         style_hash=digest,
-        said=caps.said,
         edition_id=edition,
-        **vars(content(document, say, edition, caps)),
+        cut_charts=CUT_CHARTS,
+        cut_tables=CUT_TABLES,
+        **vars(content(document, say, edition, caps, file_name(APPENDIX, lang, edition))),
     )
 
 
@@ -51,9 +54,14 @@ def render_html(document: AuditResult, lang: str = "en", edition: str = "interna
 
 def draw(document: AuditResult, lang: str, edition: str) -> bytes:
     """The report of a document that holds no more than this edition may show."""
+    return fitted(document, lang, edition)[0]
+
+
+def fitted(document: AuditResult, lang: str, edition: str, paper: str = "") -> tuple[bytes, Caps]:
+    """The report, and how much of the document it holds; an appendix holds the rest. A page has no `paper`."""
     text = ""
     for caps in CAPS:
         text = page(document, lang, edition, caps)
         if len(text.encode()) <= MOST_BYTES:
-            return text.encode()
+            return text.encode(), caps
     raise ValueError(f"a report of {len(text.encode()):,} bytes exceeds {MOST_BYTES:,}")

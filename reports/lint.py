@@ -1,7 +1,8 @@
 """`python -m reports.lint FILE`: read every number in a report back from its file and trace it to the audit's document.
 
 In a page of html each number is held against the place in `audit.json` that it names. A PDF has no such places: what it prints is held against the page of
-html of the same document, row by row and sentence by sentence, after that page was traced. What is neither is an orphan, and named.
+html of the same document, row by row and sentence by sentence, after that page was traced. What is neither is an orphan, and named. The document of a
+framework holds texts of the law too: these are held against the framework's own file, and what persons attested against `attestations.jsonl`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import NoReturn
 
 from audit.errors import AuditError
 from audit.result import AuditResult
+from reports.again import KINDS, Source, source
 from reports.content import Caps
 from reports.disclose import public
+from reports.obligations.adverse import NAME as EXPLANATION
 from reports.pdf import CAPS
 from reports.readback import Page, Piece, Printed, blocks, close, printed
 from reports.summary import FITS
@@ -114,26 +117,67 @@ def page_of(document: AuditResult, lang: str, edition: str, caps: Caps | None = 
     return Page((html.draw(shown, lang, edition) if caps is None else html.page(shown, lang, edition, caps).encode()).decode())
 
 
-def lint(data: bytes, document: AuditResult) -> Report:
-    """Read a report back, html or PDF, against the document that it was drawn from."""
+def as_drawn(page: Page, again: Page, report: Report) -> None:
+    """Each number stands on the page where it stands when the page is drawn again, and no other does."""
+    here, there = (Counter((p.paths, token) for p in one.pieces for token in tokens(p.text)) for one in (page, again))
+    for (paths, token), n in sorted((here - there).items(), key=repr):
+        report.fault(f"{token} stands {n} times more than where the document is drawn", token, " and ".join(paths[:3]) or "no place")
+    for (paths, token), n in sorted((there - here).items(), key=repr):
+        report.fault(f"{token} is missing {n} times", token, " and ".join(paths[:3]) or "no place")
+
+
+def lint_paper(read: Page | Printed, about: Sequence[str], source: Source) -> Report:
+    """Read a paper of blocks back, as a page or in print: the document of a framework, an appendix, a notice."""
+    from reports.paper import html
+
+    report, lang = Report(), about[1]
+    again = Page(html(source.draw(lang)))
+    if isinstance(read, Printed):
+        trace(again.pieces, source.places, report)
+        follow(again, read, report)
+        return report
+    here = trace(read.pieces, source.places, report)
+    as_drawn(read, again, report)
+    same_numbers(here, trace(Page(html(source.draw(OTHER[lang]))).pieces, source.places, Report()), report)
+    return report
+
+
+def lint(data: bytes, document: AuditResult | None, folder: Path = Path(), framework: str | None = None) -> Report:
+    """Read a report back, html or PDF, against the document that it was drawn from.
+
+    `folder` holds what stands beside the document: attestations, an explanation. `framework` is the path of a framework of one's own.
+    """
     report = Report()
     if data.startswith(b"%PDF"):
         pdf = printed(io.BytesIO(data))
-        if len(pdf.keywords) < 5 or pdf.keywords[0] != "witnessmark":
-            raise AuditError("this PDF does not say which report it is", "name a report.pdf or summary.pdf that reports.generate wrote")
+        if len(pdf.keywords) < 4 or pdf.keywords[0] != "witnessmark":
+            raise AuditError("this PDF does not say which report it is", "name a PDF that reports.generate wrote")
+        if pdf.keywords[1] in KINDS:
+            return lint_paper(pdf, pdf.keywords[1:], source(pdf.keywords[1:], document, folder, framework))
         _, kind, lang, edition = pdf.keywords[:4]
+        document = known(document)
         page = page_of(document, lang, edition, replace(CAPS[0], charts=0) if kind == "summary" else CAPS[int(pdf.keywords[5])])
         places = Places(public(document) if edition == "public" else document)
         trace([p for p in page.pieces if not p.folded], places, report)
         (covered if kind == "summary" else follow)(page, pdf, report)
         return report
     page = Page(data.decode("utf-8", "replace"))
+    if page.about:
+        return lint_paper(page, page.about, source(page.about, document, folder, framework))
+    document = known(document)
     edition = "public" if page.edition == "public" else "internal"
     places = Places(public(document) if edition == "public" else document)
     here = trace(page.pieces, places, report)
     there = trace(page_of(document, OTHER[page.lang], edition).pieces, places, Report())
     same_numbers(here, there, report)
     return report
+
+
+def known(document: AuditResult | None) -> AuditResult:
+    """The document of an audit, without which a report cannot be read back."""
+    if document is None:
+        raise AuditError("there is no audit.json to hold the report against", "name the folder that audit.run wrote with --audit DIR")
+    return document
 
 
 class Parser(argparse.ArgumentParser):
@@ -147,14 +191,17 @@ def run(arguments: list[str]) -> int:
     from reports.write import load
 
     parser = Parser(prog="python -m reports.lint", description=(__doc__ or "").split(": ", 1)[1].split("\n", 1)[0])
-    parser.add_argument("file", metavar="FILE", type=Path, help="a report.html, report.pdf or summary.pdf, in any language")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a page of html or a PDF that reports.generate wrote, in any language")
     parser.add_argument("--audit", type=Path, metavar="DIR", help="the audit that it was drawn from (default: the file's folder)")
+    parser.add_argument("--framework", metavar="PATH", help="the YAML file of a framework of your own that the document is about")
     asked = parser.parse_args(arguments)
     try:
         data = asked.file.read_bytes()
     except OSError as error:
         raise AuditError(f"cannot read {asked.file}: {error.strerror}", "name a report that reports.generate wrote") from None
-    found = lint(data, load(asked.audit or asked.file.parent))
+    folder = asked.audit or asked.file.parent
+    alone = not (folder / "audit.json").exists() and (folder / EXPLANATION).exists()
+    found = lint(data, None if alone else load(folder), folder, asked.framework)
     for name, n in found.counted.items():
         print(f"{n:,} {CLASSES[name]}")
     for fault in found.faults:

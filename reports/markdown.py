@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from audit.result import AuditResult, CheckResult
-from reports.content import EDITIONS, Caps, CheckView, Content, about, content
+from reports.content import EDITIONS, WHOLE, Caps, CheckView, Content, about, content
 from reports.marked import Page
 from reports.tables import Block, Grid, behind
 from reports.view import FirstScreen, capital
@@ -13,7 +13,7 @@ from reports.words import Look, Speaker, mark
 
 #: Sites that show Markdown stop at about half a megabyte.
 MOST_BYTES = 480_000
-CAPS = (Caps(findings=120, rows=40, charts=0), Caps(200, 40, 15, 0, 150, 60), Caps(60, 10, 8, 0, 40, 20))
+CAPS = (Caps(findings=120, rows=40, charts=0, pairs=400), Caps(200, 40, 15, 0, 150, 60), Caps(60, 10, 8, 0, 40, 20))
 #: Evidence that is a few lines of numbers; curves and distributions are many.
 SHORT = ("table", "heatmap", "attribution", "tree")
 LEFT_OUT = mark("{n:count} curves and distributions are drawn in the report as a page; their numbers are in audit.json.")
@@ -52,7 +52,7 @@ def first(page: Page, screen: FirstScreen, say: Speaker, caps: Caps) -> None:
     if screen.waivers:
         page.heading(2, say.t("Waivers"))
         page.note(say.t("A waiver says who accepts a finding, why, and until when. It changes no verdict."))
-        page.items(screen.waivers[: caps.said])
+        page.items(screen.waivers)
     page.heading(2, say.t("What each family found"))
     page.table(
         [say.t("Family"), say.t("Verdict"), say.t("What was found"), say.t("Open")],
@@ -60,7 +60,7 @@ def first(page: Page, screen: FirstScreen, say: Speaker, caps: Caps) -> None:
     )
     page.heading(2, say.t("What this audit does not show"))
     missing = [say.t("Not stated by those who asked for it: {names}.", names=screen.unstated)] if screen.unstated else []
-    page.items([*screen.not_shown[: caps.said], *missing])
+    page.items([*screen.not_shown, *missing])
 
 
 def block(page: Page, found: Block, say: Speaker) -> None:
@@ -83,7 +83,7 @@ def grid(page: Page, table: Grid, say: Speaker, level: int = 5) -> None:
     page.heading(level, table.caption)
     page.table(table.heads, table.rows, table.numeric)
     if table.cut:
-        page.note(say.t("{n:count} more rows are in audit.json.", n=table.cut))
+        page.note(say.t("{n:count} more rows are in {file}.", n=table.cut, file=WHOLE))
 
 
 def facts(page: Page, pairs: Sequence[tuple[str, object]], say: Speaker) -> None:
@@ -118,7 +118,7 @@ def one_check(page: Page, check: CheckResult, view: CheckView, say: Speaker, cap
         for found in view.blocks:
             block(page, found, say)
         if view.cut:
-            page.note(say.t("{n:count} more findings are in audit.json.", n=view.cut))
+            page.note(say.t("{n:count} more findings are in {file}.", n=view.cut, file=WHOLE))
     evidence = [
         (e, f"checks[{view.index}].findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)
     ]

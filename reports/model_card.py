@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from audit.result import AuditResult, CheckResult, Finding
-from reports.content import about_data, about_digests, about_model
+from reports.content import WHOLE, about_data, about_digests, about_model
 from reports.markdown import block, edition_text, facts, flag, within
 from reports.marked import Page
 from reports.metrics import metric_name
@@ -246,7 +246,7 @@ def results(page: Page, document: AuditResult, say: Speaker, most: int) -> None:
         page.heading(3, say.t(HELD))
         page.items(say.pair(flag(LOOKS[state_of_finding(i.finding)], say), explained(i.finding, say)) for i in held[:most])
         if len(held) > most:
-            page.note(say.t("{n:count} more findings are in audit.json.", n=len(held) - most))
+            page.note(say.t("{n:count} more findings are in {file}.", n=len(held) - most, file=WHOLE))
     kinds: list[tuple[str, Callable[[Finding], bool]]] = [
         (mark("Everybody, and the groups of one column"), lambda f: len(f.slice) <= 1),
         (mark("Groups of several columns"), lambda f: len(f.slice) > 1),
@@ -259,7 +259,7 @@ def results(page: Page, document: AuditResult, say: Speaker, most: int) -> None:
             for found in blocks(check, check.info.id, say, most):
                 block(page, found, say)
             if len(check.findings) > most:
-                page.note(say.t("{n:count} more findings are in audit.json.", n=len(check.findings) - most))
+                page.note(say.t("{n:count} more findings are in {file}.", n=len(check.findings) - most, file=WHOLE))
         if not shown:
             page.paragraph(say.t(NO_RESULTS))
 

@@ -54,7 +54,9 @@ def pdf(paper: Paper, size: str = "a4") -> bytes:
     """The paper for print, on "a4" or "letter"."""
     say = Speaker(paper.lang)
     data = {"band": plain(paper.band, say), "blocks": [printed(block, say) for block in paper.blocks]}
-    return typeset("paper.typ", data, say, title=paper.title, date=paper.date, paper=size, keywords=["witnessmark", paper.lang])
+    return typeset(
+        "paper.typ", data, say, title=paper.title, date=paper.date, paper=size, keywords=["witnessmark", *(paper.about or (paper.lang,))]
+    )
 
 
 def markdown(paper: Paper) -> str:

@@ -34,7 +34,7 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
         self.pieces: list[Piece] = []
-        self.lang, self.edition = "en", "internal"
+        self.lang, self.edition, self.about = "en", "internal", list[str]()
         self._open: list[tuple[str, tuple[str, ...], bool, bool]] = []  # tag, paths, tick, folded
         self._block = 0
         self.feed(html)
@@ -48,6 +48,8 @@ class Page(HTMLParser):
         if tag == "html":
             self.lang = "zh" if (given.get("lang") or "").startswith("zh") else "en"
         self.edition = given.get("data-edition") or self.edition
+        self.about = (given.get("data-about") or "").split() or self.about
+        folded = folded or given.get("class") == "band"  # the running head of a printed page is decoration
         own = tuple((given.get("data-path") or "").split(JOIN)) if given.get("data-path") else paths
         if tag in BLOCKS:
             self._block += 1

@@ -160,7 +160,9 @@ def is_plain(f: Finding) -> bool:
     return not f.slice and f.compare == "value" and f.criterion is None
 
 
-def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: int, own: Mapping[str, tuple[int, str]]) -> Block:
+def block_of(
+    members: list[tuple[int, Finding]], path: str, say: Speaker, most: int, own: Mapping[str, tuple[int, str]], skip: int = 0
+) -> Block:
     first_index, first = members[0]
     kind, here = kind_of(first.metric, first.compare), f"{path}.findings[{first_index}]"
     notes = [criterion_note(first.criterion, kind, f"{here}.criterion", say)] if first.criterion else []
@@ -197,14 +199,14 @@ def block_of(members: list[tuple[int, Finding]], path: str, say: Speaker, most: 
         row_of(
             f, f"{path}.findings[{i}]", say, n=rows(f, i), alone=alone, by_metric=by_metric, small=f.key in own and own[f.key][0] < SMALL
         )
-        for i, f in members[:most]
+        for i, f in members[skip : skip + most]
     ]
     title = capital(say.t("everybody")) if by_metric else block_title(first, say)
-    return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - most), first.against is not None)
+    return Block(title, notes, shown, bool(measured), bool(tests), max(0, len(members) - skip - most), first.against is not None)
 
 
-def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block]:
-    """All findings of a check, those that were compared and judged alike together, in the order of the document."""
+def blocks(check: CheckResult, path: str, say: Speaker, most: int, skip: int = 0) -> list[Block]:
+    """The findings of a check after the first `skip`, those that were compared and judged alike together, in the order of the document."""
     groups: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
         key = (
@@ -215,9 +217,10 @@ def blocks(check: CheckResult, path: str, say: Speaker, most: int) -> list[Block
         groups.setdefault(key, []).append((i, f))
     left, made, own = most, [], rows_of(check)
     for members in groups.values():
-        if left > 0:
-            made.append(block_of(members, path, say, left, own))
-            left -= len(members)
+        if left > 0 and len(members) > skip:
+            made.append(block_of(members, path, say, left, own, skip))
+            left -= len(members) - skip
+        skip = max(0, skip - len(members))
     return made
 
 
@@ -232,8 +235,8 @@ FORMAT_OF = {
 }
 
 
-def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
-    """A stored table."""
+def grid(table: Table, path: str, say: Speaker, most: int, skip: int = 0) -> Grid:
+    """A stored table, from its row `skip` on."""
 
     def cell(value: object, k: int, where: str) -> Said:
         kind = kinds[k] if k < len(kinds) else "text"
@@ -250,10 +253,11 @@ def grid(table: Table, path: str, say: Speaker, most: int) -> Grid:
         return Said(say.level(str(value)), where) if str(value) in LEVELS else quoted(value, where)
 
     kinds = [c.kind for c in table.columns]
-    rows = [[cell(v, k, f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)] for r, row in enumerate(table.rows[:most])]
+    shown = list(enumerate(table.rows))[skip : skip + most]
+    rows = [[cell(v, k, f"{path}.rows[{r}][{k}]") for k, v in enumerate(row)] for r, row in shown]
     heads = [quoted(say.stored(c.label, None), f"{path}.columns[{k}].label") for k, c in enumerate(table.columns)]
     caption = Said(say.stored(table.caption, table.caption_msg), f"{path}.caption")
-    return Grid(caption, heads, [k != "text" for k in kinds], rows, max(0, len(table.rows) - most))
+    return Grid(caption, heads, [k != "text" for k in kinds], rows, max(0, len(table.rows) - skip - most))
 
 
 def line_name(curve: str, name: str, say: Speaker) -> str:

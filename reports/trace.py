@@ -96,6 +96,7 @@ CLASSES = {
     "number": "numbers of the document at their place",
     "text": "in texts and names of the document, at their place",
     "counted": "groups or findings that a chart counts",
+    "law": "in the law's texts: its sections, dates and words; how many of its controls stand where",
     "own words": "in our own words: names of methods and metrics, citations of laws, explanations",
     "tick": "ticks of axes",
     "left out": "what a page leaves out: how much stays in audit.json, how few rows are too few for a chart",
@@ -117,22 +118,33 @@ def left_out() -> tuple[re.Pattern[str], ...]:
     told = [
         t
         for t in catalogue("zh")
-        if (t.startswith("{n:count} more ") and ("audit.json" in t or "full report" in t)) or t.startswith("without rates from fewer")
+        if (t.startswith("{n:count} more ") and ("{file}" in t or "are not drawn here" in t or "full report" in t))
+        or t.startswith("without rates from fewer")
     ]
     said = [t for english in told for t in (english, catalogue("zh")[english])]
-    return tuple(re.compile("[0-9,]+".join(re.escape(close(part).casefold()) for part in HOLE.split(text)), re.IGNORECASE) for text in said)
+    return tuple(
+        re.compile("[\\w.,-]+?".join(re.escape(close(part).casefold()) for part in HOLE.split(text)), re.IGNORECASE) for text in said
+    )
 
 
 class Places:
-    """The document by path: which words with digits a text at these paths may hold, and why."""
+    """The document by path: which words with digits a text at these paths may hold, and why.
 
-    def __init__(self, document: AuditResult) -> None:
-        self.document = document.model_dump(mode="json", by_alias=True)
+    `beside` are records that stand beside the document, by the first word of their paths; `laws` are the texts of a law, each by its whole path.
+    """
+
+    def __init__(self, document: AuditResult | None, beside: dict[str, Any] | None = None, laws: dict[str, Any] | None = None) -> None:
+        self.document = (document.model_dump(mode="json", by_alias=True) if document else {}) | (beside or {})
+        self.laws = laws or {}
         self.known: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        #: What a page works out, each from the place where it says so.
+        self.derived: dict[str, list[Any]] = self._worked_out(document) if document else {}
+
+    @staticmethod
+    def _worked_out(document: AuditResult) -> dict[str, list[Any]]:
         past, whole = document.history, document.plan.get("judge", {}).get("alpha_fail")
         alpha = past.alpha_fail if past.alpha_fail is not None else whole
-        #: Numbers that a page works out, each from the place where it says so.
-        self.derived: dict[str, list[float | None]] = {
+        return {
             "answered.decides": [] if alpha is None else [alpha, alpha / max(1, document.answered.decides)],
             "answered": [document.answered.passed + document.answered.fail],
             "history.models_on_this_data": [past.alpha_fail, past.level_pass, 2 * past.level_pass - 1]
@@ -147,21 +159,29 @@ class Places:
         return self.known[path]
 
     def _at(self, path: str) -> tuple[frozenset[str], frozenset[str]]:
-        here = resolve(self.document, path)
+        path = path.removesuffix(".sentence")  # a finding said in words
+        here = self.laws[path] if path in self.laws else resolve(self.document, path)
         if isinstance(here, dict) and "estimate" in here:  # a finding's own numbers; its evidence has places of its own
             here = {k: v for k, v in here.items() if k != "evidence"}
-        values: list[Any] = [*leaves(here), *self._told(path), *(v for part in within(here) for v in worked_out(part))]
-        numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)] + self.derived.get(path, [])
+        values: list[Any] = [
+            *leaves(here),
+            *self._told(path),
+            *(v for part in within(here) for v in worked_out(part)),
+            *self.derived.get(path, []),
+        ]
+        numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
         texts = [v for v in values if isinstance(v, str)]
         translated = [catalogue("zh").get(t, "") for t in texts]
         return (
-            frozenset(t for n in numbers if n is not None for t in written(n)),
+            frozenset(t for n in numbers for t in written(n)),
             frozenset(t for text in (*texts, *translated) for t in quoted_words(text)),
         )
 
     def _told(self, path: str) -> list[Any]:
         """What the message beside a stored text holds: its template and its values."""
         head, _, last = path.rpartition(".")
+        if path in self.laws:
+            return []
         try:
             if listed := re.fullmatch(r"(.*?)(\w+)\[(\d+)\]", path):
                 said = resolve(self.document, f"{listed[1]}{listed[2]}_msg")
@@ -178,6 +198,8 @@ class Places:
     def why(self, token: str, text: str, paths: list[str]) -> str | None:
         """Why a text at these paths may hold this word: one of `CLASSES`; None where nothing accounts for it."""
         found = [self.at(path) for path in paths]
+        if paths and all(path in self.laws for path in paths):
+            return "law" if any(token in known for pair in found for known in pair) else None
         if any(token in numbers for numbers, _ in found):
             return "number"
         if any(token in texts for _, texts in found) or any(token in tokens(path) for path in paths):

@@ -70,12 +70,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def file_name(format: str, lang: str, edition: str) -> str:
-    """`report.html`, `report.zh.html`, `junit.xml`; the public edition says so in its name, since it must not be taken for the other."""
-    kind = FORMATS[format]
-    return ".".join([kind.stem, *(["public"] if edition == "public" else []), *([lang] if lang != "en" else []), kind.suffix])
-
-
 def list_view(audit_dir: Path, entry: dict[str, str], key: Ed25519PrivateKey | None = None) -> None:
     """Put an entry into `views.json`, in the place of an earlier rendering of the same file; signed where a key is given."""
     path = audit_dir / entries.VIEWS
@@ -107,7 +101,23 @@ def write_view(
     sign: Ed25519PrivateKey | None = None,
     keys: Sequence[Path] = (),
 ) -> Path:
-    """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path.
+    """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path. An appendix to it stands beside it."""
+    return write_views(audit_dir, format, lang, edition, out, listed=listed, paper=paper, sign=sign, keys=keys)[0]
+
+
+def write_views(
+    audit_dir: Path,
+    format: str = "html",
+    lang: str = "en",
+    edition: str = "internal",
+    out: Path | None = None,
+    *,
+    listed: bool = True,
+    paper: str = "a4",
+    sign: Ed25519PrivateKey | None = None,
+    keys: Sequence[Path] = (),
+) -> list[Path]:
+    """Render the audit in `audit_dir` and write the file there, or into `out`, with its appendix where it leaves anything out; returns their paths.
 
     `listed` puts it into `views.json`, signed by `sign`; `audit.run` says False for the report that its manifest covers. Nothing written to `out`
     is listed, nor what holds the whole folder, with the public `keys` to verify it. A file that the manifest covers is rewritten only if its bytes
@@ -125,9 +135,12 @@ def write_view(
             "leave out --edition public",
         )
     said = attestations(audit_dir) if kind.attested else ()
-    data = kind.pack(audit_dir, document, keys) if kind.whole else kind.render(document, lang, edition, paper, said)
-    entry = {"document_digest": document.digest, "lang": lang, "format": format}
-    return put(audit_dir, file_name(format, lang, edition), data, entry, out, listed=listed and not kind.whole, sign=sign)
+    made = [(kind, kind.pack(audit_dir, document, keys))] if kind.whole else kind.render_all(document, lang, edition, paper, said)
+    paths = []
+    for one, data in made:
+        entry = {"document_digest": document.digest, "lang": lang, "format": format if one is kind else kind.rest}
+        paths.append(put(audit_dir, one.name(lang, edition), data, entry, out, listed=listed and not kind.whole, sign=sign))
+    return paths
 
 
 def put(

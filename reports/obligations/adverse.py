@@ -75,7 +75,14 @@ def notice(d: Document, lang: str) -> Paper:
     blocks += [facts(d, page), *reasons(d, page), *rights(d, say)]
     band = say.t("DRAFT until a named person has attested it") if not d.attested else say.t("Attested")
     owner = d.context.get("owner", "")
-    return Paper(title, lang, d.made[:10], (clean(owner, 120) if owner and owner != "not stated" else "Witnessmark", band), blocks)
+    return Paper(
+        title,
+        lang,
+        d.made[:10],
+        (clean(owner, 120) if owner and owner != "not stated" else "Witnessmark", band),
+        blocks,
+        ("notice", lang, "internal"),
+    )
 
 
 def stated(d: Document, key: str, say: Speaker) -> Runs:

@@ -50,7 +50,8 @@ def paper(d: Dossier) -> Paper:
         blocks += form(d)
     if form is None or d.edition == "internal":
         blocks += [about(d), *overview(d), *items(d), *evidence(d), *dates(d), *limits(d)]
-    return Paper(title(d), d.say.lang, d.document.started[:10], band(d), blocks)
+    about_itself = ("framework", d.say.lang, d.edition, d.document.digest, d.framework.id, d.as_of.isoformat())
+    return Paper(title(d), d.say.lang, d.document.started[:10], band(d), blocks, about_itself)
 
 
 def title(d: Dossier) -> str:
@@ -121,7 +122,7 @@ def about(d: Dossier) -> Table:
         (plain(capital(say.t("source of the data"))), fact(document, "data.source", say) or plain("–")),
         (plain(capital(say.t("rows"))), (figure(document.data.rows, "count", "data.rows"),)),
         (plain(capital(say.t("date of the audit"))), (quoted(document.started[:10], "started"),)),
-        (plain(say.t("Verdict of the audit")), (Said(say.t("{name} ({kind})", name=say.t(VERDICTS[state_of_audit(document)].word), kind=answered_text(document, say)), "verdict"),)),
+        (plain(say.t("Verdict of the audit")), (Said(say.t("{name} ({kind})", name=say.t(VERDICTS[state_of_audit(document)].word), kind=answered_text(document, say)), "verdict + answered.decides + answered"),)),
         (plain(say.t("SHA-256 of the document")), (quoted(document.digest, "digest"),)),
         (plain(say.t("Jurisdiction")), (d.law(framework.jurisdiction),)),
         (plain(say.t("Legal force")), plain(say.t(FORCE[framework.legal_force]))),
