@@ -46,7 +46,8 @@ def of_findings(found: Findings, say: Speaker) -> list[Block]:
     shown = (*(Said(say.t(head)) for head in heads), Said(say.t("Verdict")))
     table = Table(tuple(rows), shown, (False, *[True] * (len(heads) - 1), False), (Said(found.title),))
     left = [Note(more(say, "{n:count} more findings are in {file}.", found.cut))] if found.cut else []
-    return [table, *(Note((note,)) for note in found.notes), *left]
+    told = [run for note in found.notes for run in (Said("" if say.lang == "zh" else " "), note)][1:]
+    return [table, *([Note(tuple(told))] if told else []), *left]
 
 
 def of_grid(table: Grid, say: Speaker) -> list[Block]:

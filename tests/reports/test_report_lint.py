@@ -13,6 +13,8 @@ from audit.result import AuditResult
 from reports import lint as command
 from reports.html import render_html
 from reports.lint import lint, main
+from reports.obligations.render import draw as draw_paper
+from reports.obligations.render import file_name, paper_of, plan_documents
 from reports.pdf import draw
 from reports.trace import Places, own_words, resolve, tokens
 
@@ -129,3 +131,62 @@ def test_a_findings_path_does_not_speak_for_its_evidence() -> None:
     numbers, _ = Places(document).at(f"checks[{i}].findings[{j}]")
     deeper, _ = Places(document).at(f"checks[{i}].findings[{j}].evidence")
     assert deeper - numbers
+
+
+# --- papers of blocks: documents of frameworks, notices -----------------------------------------------------------------------------------
+
+
+def law(lang: str, format_: str, tmp_path: Path, name: str = "euaia4") -> tuple[Path, bytes]:
+    """The document of a law beside the audit."""
+    (tmp_path / "audit.json").write_text(sample().model_dump_json(by_alias=True), "utf-8")
+    wanted = plan_documents(sample(), [name], [format_], None)[0]
+    path = tmp_path / file_name(wanted, lang, "internal")
+    path.write_bytes(draw_paper(paper_of(sample(), wanted, tmp_path, lang, "internal"), format_, "a4"))
+    return path, path.read_bytes()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("format_", ["html", "pdf"])
+def test_the_document_of_a_law_is_held_against_audit_and_law(lang: str, format_: str, tmp_path: Path) -> None:
+    _, data = law(lang, format_, tmp_path)
+    found = lint(data, sample(), tmp_path)
+    assert found.faults == []
+    assert found.counted["number"] > 20
+    assert found.counted["law"] > 20
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("1,989", "1,998"),  # a number of the audit
+        ("Annex IV point 2(g)", "Annex IV point 2(9)"),  # a section of the law
+        ("2024-07-12", "2024-07-21"),  # its version
+        ("</h2>", " 17</h2>"),  # a number of nobody's
+        ('data-path="digest">', 'data-path="digest">0'),
+    ],
+)
+def test_one_altered_digit_in_the_document_of_a_law_is_named(
+    old: str, new: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = law("en", "html", tmp_path)
+    assert old in data.decode()
+    path.write_text(data.decode().replace(old, new, 1), "utf-8")
+    assert main([str(path)]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_a_printed_document_of_another_audit_is_named(tmp_path: Path) -> None:
+    _, data = law("zh", "pdf", tmp_path)
+    assert any("1,989" in fault for fault in lint(data, sample(data=sample().data.model_copy(update={"rows": 1998})), tmp_path).faults)
+
+
+def test_a_framework_of_ones_own_is_named_to_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = tmp_path / "house.yaml"
+    own.write_text(
+        "id: house\nname: House\nname_zh: 内部\njurisdiction: EU\nlegal_force: practice\nversion: '12'\nconfidence: high\nverified_on: 2026-11-21\n"
+        "verified: x\ncontrols:\n- {id: house.a, section: '17', title: T, title_zh: 题, requirement: R., kind: measured, evidence: [performance]}\n"
+    )
+    path, _ = law("en", "html", tmp_path, str(own))
+    assert main([str(path)]) == 2
+    assert "--framework PATH" in capsys.readouterr().err
+    assert main([str(path), "--framework", str(own)]) == 0
