@@ -184,7 +184,7 @@ def test_a_framework_of_ones_own_is_named_to_be_read(tmp_path: Path, capsys: pyt
     own = tmp_path / "house.yaml"
     own.write_text(
         "id: house\nname: House\nname_zh: 内部\njurisdiction: EU\nlegal_force: practice\nversion: '12'\nconfidence: high\nverified_on: 2026-11-21\n"
-        "verified: x\ncontrols:\n- {id: house.a, section: '17', title: T, title_zh: 题, requirement: R., kind: measured, evidence: [performance]}\n"
+        "verified: x\ncontrols:\n- {id: house.a, section: '17', title: T, title_zh: 题, requirement: R., requirement_zh: 要。, kind: measured, evidence: [performance]}\n"
     )
     path, _ = law("en", "html", tmp_path, str(own))
     assert main([str(path)]) == 2
