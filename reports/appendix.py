@@ -34,7 +34,7 @@ def title_of(document: AuditResult, say: Speaker) -> str:
 
 def of_findings(found: Findings, say: Speaker) -> list[Block]:
     """Findings that were compared and judged alike, as a table under their name."""
-    heads = ["For whom or what", "n (reference not counted)", "Estimate"]
+    heads = ["For whom or what", "n (reference not counted)" if found.compared else "n", "Estimate"]
     heads += ["Low", "High"] if found.has_interval else []
     heads += ["p"] if found.has_test else []
     rows = []
