@@ -100,7 +100,7 @@ def backing_text(d: Dossier, b: Backing) -> Runs:
         ("supports", "open"): say.t("{kind}: measured and reported, which is what is asked for; whether it is within the limits that were set is open.", kind=kind),
         ("supports", "no_criterion"): say.t("{kind}: measured and reported, which is what is asked for; no limit was set.", kind=kind),
         ("supports", "runs_code"): say.t("{kind}: recorded, which is what is asked for; loading it runs code that comes with it.", kind=kind),
-        ("inconclusive", "partly"): say.t("{kind}: measured in part; the check that answers it first was not run.", kind=kind),
+        ("inconclusive", "partly"): say.t("{kind}: measured in part; the check that answers it first was not run, or says nothing of it.", kind=kind),
         ("supports", "recorded"): say.t("{kind}: nothing of it runs when it is loaded; it is only data.", kind=kind),
         ("inconclusive", "runs_code"): say.t("{kind}: loading it runs code that comes with it.", kind=kind),
     }  # fmt: skip
