@@ -229,7 +229,7 @@ def admit() -> None:
         st.header("Witnessmark")
         if can_log_in():
             plain(say.t("Log in to see what was audited."))
-            st.button(say.t("Log in"), on_click=st.login, type="primary")
+            st.button(say.t("Log in"), on_click=st.login)
         else:
             plain(say.t("Logging in needs a library that is not installed: pip install 'streamlit[auth]'"))
         st.stop()

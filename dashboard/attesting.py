@@ -57,7 +57,7 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
                 applies = str(st.radio(say.t("What you say"), list(told), horizontal=True, format_func=told.__getitem__))
             statement = st.text_area(say.t("Your statement"), max_chars=20_000)
             read = st.checkbox(say.t("I have read what this audit says of it."))
-            sent = st.form_submit_button(say.t("Sign off") if control == whole else say.t("Attest"), type="primary")
+            sent = st.form_submit_button(say.t("Sign off") if control == whole else say.t("Attest"))
     if not sent:
         return
     if not (read and name.strip() and role.strip() and statement.strip()):

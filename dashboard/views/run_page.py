@@ -104,7 +104,7 @@ def asked(say: Speaker) -> None:
             values |= spread(MORE, say)
         if access.may("attest"):
             values[TRUST.option] = drawn(TRUST, say)
-        sent = st.form_submit_button(say.t("Show the plan and its cost"), type="primary")
+        sent = st.form_submit_button(say.t("Show the plan and its cost"))
     if sent:
         resolve(model, values, say)
 
@@ -138,7 +138,7 @@ def ready(say: Speaker) -> None:
             show.plain(line)
         with st.expander(say.t("The resolved plan")):
             st.code(plan.text, language="toml", height=400)
-        if st.button(say.t("Start the audit"), type="primary"):
+        if st.button(say.t("Start the audit")):
             begin(given, model, plan, say)
 
 

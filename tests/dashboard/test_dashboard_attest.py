@@ -65,9 +65,8 @@ def test_an_approver_attests_a_control_and_signs_the_whole(roles: Path, home: Pa
     assert access_log.faults(log_file()) == []
 
 
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_a_viewer_and_an_auditor_on_an_approvers_link_are_refused_plainly(roles: Path, home: Path, lang: str) -> None:
-    for who in ("vera@example.org", "aud@example.org"):
+def test_a_viewer_and_an_auditor_on_an_approvers_link_are_refused_plainly(roles: Path, home: Path) -> None:
+    for who, lang in (("vera@example.org", "en"), ("aud@example.org", "zh")):
         at = visit(who)
         at.session_state["lang"] = lang
         at.query_params["control"] = "art-10"
