@@ -141,14 +141,17 @@ def test_what_is_this_machine_alone(address: str | None, alone: bool) -> None:
 
 
 def test_without_login_nobody_else_is_served(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert access.refusal() is None
     with monkeypatch.context() as other:
         other.setattr(access, "asked_from", lambda: ("10.0.0.7", {}))
-        assert "came from another machine" in read(AppTest.from_file(APP, default_timeout=60).run())
+        at = AppTest.from_file(APP, default_timeout=60).run()
+        assert "came from another machine" in read(at)
+        assert not at.dataframe
     assert access.elsewhere(None, {"X-Forwarded-For": "10.0.0.7"}), "a proxy on this machine that serves others"
     assert not access.elsewhere(None, {"Host": "localhost:8501"})
     with monkeypatch.context() as forgotten:
         forgotten.setenv(access.VARIABLE, "/nowhere")
-        assert "nobody can log in" in read(AppTest.from_file(APP, default_timeout=60).run())
+        assert "nobody can log in" in str(access.refusal())
     for option, value, told in (
         ("server.address", "0.0.0.0", "Without login this is served on this machine alone"),
         ("server.enableXsrfProtection", False, "Protection against forged requests is off"),
@@ -156,11 +159,16 @@ def test_without_login_nobody_else_is_served(home: Path, monkeypatch: pytest.Mon
         before = config.get_option(option)
         config.set_option(option, value)
         try:
-            refused = AppTest.from_file(APP, default_timeout=60).run()
+            assert told in str(access.refusal())
         finally:
             config.set_option(option, before)
-        assert told in read(refused)
-        assert not refused.dataframe
+    (home / "secrets.toml").write_text("[auth", "utf-8")
+    before = config.get_option("secrets.files")
+    config.set_option("secrets.files", [str(home / "secrets.toml")])
+    try:
+        assert "secrets.toml cannot be read" in str(access.refusal())
+    finally:
+        config.set_option("secrets.files", before)
     assert log() == []
 
 
