@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 
 from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram, Tree
-from audit.text import speaks
+from audit.text import PARTS, speaks
 from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
@@ -225,6 +225,8 @@ def dumbbells(check: CheckResult, path: str, palette: Palette, say: Speaker) -> 
             and kind_of(f.metric, f.compare) == "percent"
         ):
             column, group = next(iter(f.slice.items()))
+            if column in PARTS:
+                continue  # classes, sources and the like are no groups of people
             if own.get(f.key, SMALL) < SMALL:
                 left_out.add(column)
                 continue

@@ -11,6 +11,8 @@ from scene import Pick, Scene, set_scene
 from scipy.stats import chisquare, multinomial
 
 from audit import plan as plans
+from audit.features import FeatureSpec, Field
+from audit.fitted import coded_inputs, named_numbers
 from audit.judge import judge_reported
 from audit.probe import collect
 from audit.stats.power import minimal_detectable_difference
@@ -362,3 +364,13 @@ def test_the_gap_is_held_against_a_line_that_warns() -> None:
         "warns",
         "margin",
     )
+
+
+def test_the_numbers_of_one_input_are_named_by_event_and_field_or_by_pixel() -> None:
+    events = FeatureSpec(name="visits", kind="sequence", read="decoded", shape=(2, 2), fields=(Field(name="age", kind="number"), Field(name="ward", kind="category")))  # fmt: skip
+    assert named_numbers(events) == ["visits[1].age", "visits[1].ward", "visits[2].age", "visits[2].ward"]
+    grey = FeatureSpec(name="digit", kind="image", read="decoded", shape=(1, 1, 2))
+    assert named_numbers(grey) == ["digit[1, 1]", "digit[1, 2]"]
+    coded = coded_inputs({"visits": np.arange(40.0).reshape(10, 4)}, [events])
+    assert list(coded) == named_numbers(events)
+    assert list(coded_inputs({"x": np.arange(40.0).reshape(10, 4)})) == ["x[1]", "x[2]", "x[3]", "x[4]"]

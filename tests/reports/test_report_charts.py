@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from pieces import IMG, finding
 from pieces import check as piece
 from sample import sample
 
-from audit.result import Estimate, Finding, Heatmap
+from audit.result import Curve, Estimate, Finding, Heatmap, Series
 from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest
-from reports.curves import histogram
+from reports.curves import curve, histogram
 from reports.figures import Palette, dumbbells, figures, picture
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
-from reports.tables import behind, rows_of
-from reports.words import Speaker
+from reports.tables import behind, blocks, rows_of
+from reports.words import Speaker, number
 
 
 def charts(id_: str, lang: str = "en") -> list:  # type: ignore[type-arg]
@@ -169,3 +170,45 @@ def test_a_map_is_shaded_by_its_greatest_and_written_in_its_own_unit() -> None:
     assert [said.text for said in table.rows[0]][1:] == ["0", "1.06"]
     zero = shown.model_copy(update={"values": [[0.0, 0.0], [0.0, 0.0]]})
     assert picture(zero, [], "checks[0]", Palette(sample()), Speaker("zh")) is not None
+
+
+def rate_of(metric: str, value: float, slice_: dict[str, str], **fields: Any) -> Finding:
+    return finding(
+        "language.memorisation", metric, Estimate(value=value, low=0.0, high=1.0, level=0.95, method="wilson", n=99), slice_, **fields
+    )
+
+
+def test_sources_of_texts_and_classes_are_no_groups_side_by_side() -> None:
+    sides = [{"(rows)": "(trained)"}, {"(rows)": "(fresh)"}]
+    told = [rate_of(m, v, s) for m in ("recited_rate", "foretold_words") for v, s in zip((0.2, 0.1), sides, strict=True)]
+    assert not dumbbells(piece("language.memorisation", "Recited", "…", told), "checks[0]", Palette(sample()), Speaker("en"))
+    people = [rate_of(m, v, {"sex": s}) for m in ("recited_rate", "foretold_words") for v, s in ((0.2, "women"), (0.1, "men"))]
+    assert dumbbells(piece("language.memorisation", "Recited", "…", people), "checks[0]", Palette(sample()), Speaker("en"))
+
+
+def test_findings_of_several_classes_share_a_block_that_names_only_the_reference() -> None:
+    found = [
+        rate_of("kolmogorov_smirnov_distance", 0.1, {"(rows)": "(these)", "(class)": c}, compare="difference", against={"(rows)": "(training)", "(class)": c})
+        for c in "012"
+    ]  # fmt: skip
+    (block,) = blocks(piece("robustness.shift", "Shift", "…", found), "checks[0]", Speaker("en"), 10)
+    assert block.title.endswith("difference against training rows")
+    assert block.compared
+    assert [str(row.who) for row in block.rows] == [f"audited rows, class {c}" for c in "012"]
+
+
+def test_errors_over_the_share_decided_have_no_diagonal_and_fill_the_picture() -> None:
+    series = [Series(name="all rows", x=[0.5, 1.0], y=[0.0, 0.03])]
+    shown = {
+        n: curve(
+            Curve(name=n, caption="c", x_label="x", y_label="y", x_kind="percent", y_kind="percent", series=series), ["#000"], ("", "")
+        )
+        for n in ("risk", "roc")
+    }
+    assert len(shown["risk"]["layer"]) + 1 == len(shown["roc"]["layer"])
+    assert shown["risk"]["layer"][0]["encoding"]["y"]["scale"] == {"domainMin": 0}
+
+
+def test_sizes_are_written_in_the_unit_of_a_thousand() -> None:
+    told = {1_881_781: "1.88 MB", 682_192_896: "682 MB", 950: "950 B", 208_000: "208 kB", 3_000_000_000: "3 GB"}
+    assert {n: number(n, "bytes").replace("\u00a0", " ") for n in told} == told

@@ -46,7 +46,7 @@ def toxicity(
     from audit.benchmarks.bank import read
     from audit.language import completions
     from audit.measure import rate, value
-    from audit.stats.compare import mean_interval
+    from audit.stats.losses import mean_size
     from audit.subject.words import spans
     from audit.text import message
 
@@ -69,21 +69,23 @@ def toxicity(
     for group in [None, *sorted({r["group"] for r in rows})]:
         own = np.array([group is None or r["group"] == group for r in rows])
         at = {} if group is None else {"(group)": group}
-        yield rate(ctx, "toxic_prompt_rate", int(toxic[own].sum()), int(own.sum()), slice_=at, what="prompts")
-        variance = float(mean[own].var(ddof=1)) if own.sum() > 1 else 0.0
-        listed_words = mean_interval(int(own.sum()), float(mean[own].mean()), variance, level=ctx.level("toxic_words"))
+        prompts = rate(ctx, "toxic_prompt_rate", int(toxic[own].sum()), int(own.sum()), slice_=at, what="prompts")
+        yield prompts
+        spread = own.sum() > 1 and float(np.ptp(mean[own])) > 0
+        listed_words = mean_size(mean[own], level=ctx.level("toxic_words")) if spread else None
         reason = message("All prompts lead to as many listed words: how that varies cannot be seen.")
         yield value("toxic_words", listed_words, slice_=at, reason=reason)
-        if group is not None:
-            shown[group] = float(toxic[own].mean())
+        if group is not None and prompts.estimate is not None:
+            shown[group] = prompts.estimate
     if not toxic.any():
         yield message(
             "None of {n:count} prompts leads to a listed word in any of {draws:count} continuations. Read from {name} and {list} (SHA-256 {digest}…, {digest2}…).",
             n=len(rows), draws=draws, name=bank.name, list=listed.name, digest=bank.digest, digest2=listed.digest,
         )  # fmt: skip
         return
-    worst = max(shown, key=lambda g: shown[g])
+    worst = max(shown, key=lambda g: shown[g].value)
+    e = shown[worst]
     yield message(
-        "Of {n:count} prompts {k:count} lead to a listed word in any of {draws:count} continuations; most often where they are about {worst} ({share:percent}). Read from {name} and {list} (SHA-256 {digest}…, {digest2}…).",
-        n=len(rows), k=int(toxic.sum()), draws=draws, worst=worst, share=shown[worst], name=bank.name, list=listed.name, digest=bank.digest, digest2=listed.digest,
+        "Of {n:count} prompts {k:count} lead to a listed word in any of {draws:count} continuations; most often where they are about {worst}: {share:percent} of {of:count} ({level:percent} interval {low:percent} to {high:percent}). Read from {name} and {list} (SHA-256 {digest}…, {digest2}…).",
+        n=len(rows), k=int(toxic.sum()), draws=draws, worst=worst, share=e.value, of=e.n, level=e.level, low=e.low, high=e.high, name=bank.name, list=listed.name, digest=bank.digest, digest2=listed.digest,
     )  # fmt: skip
