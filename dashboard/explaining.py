@@ -13,7 +13,7 @@ from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
 from reports.tables import behind, blocks, limit_text, rows_of
 from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
-from reports.words import LOOKS, Speaker, clean, mark
+from reports.words import COMPARE, LOOKS, Speaker, clean, mark
 
 #: What an audit says of inputs, of decisions and of ways to another one; each may be absent.
 SHOWN = ("explanation.global", "explanation.local", "explanation.ways", "explanation.reasons", "explanation.recourse")
@@ -120,21 +120,26 @@ def numbers(one: Placed, say: Speaker) -> None:
 
 
 def _believed(check: CheckResult, family: dict[str, Placed], say: Speaker) -> None:
-    """The tests of an explanation, each with sign and word: those in the check itself, and the checks that test it."""
-    st.markdown(f"**{say.t('How far this can be believed')}**")
+    """What was judged, each with sign and word: in an explanation its own tests, and beside it the checks that test it."""
     own = [f for f in check.findings if f.criterion is not None]
     others = [family[id_].check for id_ in GATES if id_ in family and family[id_].check.status != "skipped"]
-    if not own and not others:
-        show.plain(say.t("Nothing in this audit tests this explanation."))
-        return
+    about_model = check.about == "model"
     told: list[tuple[str, str]] = []
+    if own and about_model:
+        st.markdown(f"**{say.t('What was judged')}**")
+    elif not about_model or others:
+        st.markdown(f"**{say.t('How far this can be believed')}**")
     with st.container(gap="small"):
-        for finding in own:
-            told.append(_tested(finding, say))
+        told += [_tested(finding, say) for finding in own]
+        if own and others and about_model:
+            st.markdown(f"**{say.t('How far this can be believed')}**")
         for gate in others:
-            question, sentence = say.t(GATES[gate.info.id]), _sentence(gate, say)
+            question = say.t(GATES[gate.info.id])
             show.flagged(LOOKS[state_of(gate)], question, say)
-            told.append((question, sentence))
+            told.append((question, _sentence(gate, say)))
+    if not told:
+        show.plain(say.t("Nothing was judged here.") if about_model else say.t("Nothing in this audit tests this explanation."))
+        return
     with st.expander(say.t("What each test found")):
         for name, sentence in told:
             show.title(name)
@@ -148,11 +153,16 @@ def _sentence(check: CheckResult, say: Speaker) -> str:
 def _tested(finding: Finding, say: Speaker) -> tuple[str, str]:
     """One judged number, its verdict shown: what it is, and the number with its interval and limit."""
     name = capital(metric_name(finding.metric, say)) + (f" · {say.slice(finding.slice)}" if finding.slice else "")
+    if finding.against is not None:
+        name = f"{name} · {say.t(COMPARE[finding.compare])} · {say.t('against {against}', against=say.slice(finding.against))}"
     show.flagged(LOOKS[state_of_finding(finding)], name, say)
     kind, c = kind_of(finding.metric, finding.compare), finding.criterion
-    measured = interval_text(finding, kind, finding.estimate.n, say) if finding.estimate else say.stored(finding.reason, finding.reason_msg)
     assert c is not None
-    return name, say.t("{value}; limit: {limit}", value=measured, limit=limit_text(c, kind, say))
+    if finding.estimate is None:
+        return name, say.stored(finding.reason, finding.reason_msg)
+    return name, say.t(
+        "{value}; limit: {limit}", value=interval_text(finding, kind, finding.estimate.n, say), limit=limit_text(c, kind, say)
+    )
 
 
 def tests(family: dict[str, Placed], say: Speaker) -> None:

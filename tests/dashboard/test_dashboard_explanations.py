@@ -225,7 +225,6 @@ def test_a_model_that_cannot_be_asked_is_told_and_can_be_loaded_again(
     page: Opened, monkeypatch: pytest.MonkeyPatch, how: str, limits: dict[str, float], said: str
 ) -> None:
     at = page(check="what-if")
-    monkeypatch.setattr(Conversation.wait, "__defaults__", None)
     conversation = loaded(at, monkeypatch, how, **limits) if how != "late" else None
     if conversation is None:
         begun = talk(how, **limits)
@@ -250,6 +249,15 @@ def test_a_model_that_is_gone_is_told_in_the_words_of_the_command(page: Opened) 
     at.run()
     assert "The model cannot be asked:" in read(at)
     assert not at.exception
+
+
+def test_who_only_looks_starts_no_model(page: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard import access
+
+    monkeypatch.setattr(access, "who", lambda: access.Person("v@x.org", "V", "viewer", True))
+    at = page(check="what-if")
+    assert not at.button
+    assert "Your role does not start models" in read(at)
 
 
 def test_only_so_many_models_stay_loaded(page: Opened) -> None:
