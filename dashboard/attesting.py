@@ -40,6 +40,8 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
     names = {whole: say.t("The whole document: sign-off")} | {
         s.control.id: f"{LOOKS[s.state].sign} {say.pair(s.control.section, s.control.called(say.lang))}" for s in dossier.statements
     }
+    if st.session_state.get("control") not in names:  # chosen while another framework was shown
+        st.session_state.pop("control", None)
     with st.container(width=760):
         control = st.selectbox(
             say.t("What you speak of"), list(names), format_func=lambda c: clean(names[c], 160), key="control", bind="query-params"
