@@ -62,6 +62,11 @@ class Index:
             entries = sorted(once.values(), key=lambda e: (e.head.started, e.key), reverse=True)
             return Found(entries, list(self._problems), list(self._unaudited), self._running())
 
+    def again(self) -> None:
+        """Look at the sources anew at the next look, however fresh the last one is: an audit has just been written."""
+        with self._lock:
+            self._finished = float("-inf")
+
     def _running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 

@@ -59,6 +59,11 @@ def found_audits() -> Found:
     return index(str(Path.cwd()), tracking_uri()).look(PATIENCE)
 
 
+def look_again() -> None:
+    """An audit has just been written: the next look finds it."""
+    index(str(Path.cwd()), tracking_uri()).again()
+
+
 @st.cache_resource(max_entries=16, show_spinner=False, hash_funcs={Entry: lambda e: e.key})
 def document(entry: Entry) -> AuditResult:
     """The whole document of an audit; those looked at last are kept."""

@@ -234,6 +234,7 @@ def live(id_: str, say: Speaker) -> None:
     """How far a run is, once a second; the whole page is drawn again when it has ended."""
     run = runs.read(id_)
     if run is None or not runs.alive(run):
+        show.look_again()
         st.rerun()
     assert run is not None
     now = runs.reached(run)
@@ -250,9 +251,13 @@ def live(id_: str, say: Speaker) -> None:
         show.plain(say.t("{who} asked it to stop; it ends as soon as it can.", who=clean(run.stopped_by, 80)))
     elif st.button(say.t("Stop")):
         person = access.require("run", "stop")
-        access.record("stopped", run=run.id)
-        runs.stop(run, person.id)
-        st.rerun(scope="fragment")
+        try:
+            access.record("stopped", run=run.id)
+            runs.stop(run, person.id)
+        except (OSError, AuditError) as error:
+            show.plain(say.t("It could not be stopped: {error}", error=clean(error, 300)))
+        else:
+            st.rerun()
 
 
 def ended(run: runs.Run, state: runs.State, say: Speaker) -> None:
@@ -267,6 +272,8 @@ def ended(run: runs.Run, state: runs.State, say: Speaker) -> None:
     if state == "finished":
         entry = finished(run.out, (Path(run.out) / "audit.json").stat().st_mtime_ns)
         show.flag(LOOKS[entry.state], say)
+        if entry.key not in {e.key for e in show.found_audits().entries}:
+            show.look_again()  # it ended while nobody looked at it
         st.page_link("views/audit_page.py", label=say.t("Open the audit"), query_params={"audit": entry.key})
     elif state == "interrupted":
         show.plain(say.t("What it has finished is kept. Going on measures the rest, with the plan that it began with."))

@@ -174,6 +174,7 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     at.run()
     assert "▶ Running" in read(at)
     next(b for b in at.button if b.label == "Stop").click().run()
+    assert not at.exception
     wait(lambda: not runs.alive(run))
     other = page(visit("app@example.org"))
     assert "? Interrupted" in read(other)
@@ -195,8 +196,13 @@ def test_a_run_is_seen_stopped_gone_on_with_and_outlives_its_server(roles: Path,
     assert not other.exception
     assert "■ Completed" in read(other)
     document = document_at(Path(run.out))
+    key = entry_of(document, Source(run.out, ""), signed=False).key
+    other.switch_page("views/audit_page.py")
+    other.query_params["audit"] = key
+    other.run()
+    assert not other.exception
+    assert key in other.query_params["audit"], "it is found at once"
     assert document.data.sensitive == ["*sex*"]
-    assert entry_of(document, Source(run.out, ""), signed=False).key
     assert [(line["did"], line["who"]) for line in log() if line["did"] not in ("opened", "refused")] == [
         ("ran", "aud@example.org"),
         ("stopped", "aud@example.org"),
