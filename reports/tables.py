@@ -63,6 +63,8 @@ SAME_ROWS = {"standardised_mean_difference": "mean_score", "kolmogorov_smirnov_d
 
 #: What rests on the rows of two groups although it is said of one.
 OF_BOTH = {"xauc", "xauc_reversed", "detectable_difference"}
+#: Ways of counting that leave no interval: what an accountant gives is not drawn from anything, and a lower bound is itself the end of one.
+COUNTED, BOUNDS = {"pld", "renyi", "gaussian_composition", "central_limit"}, {"one_run", "one_run_gaussian"}
 #: What rests on no rows.
 OF_NONE = {"parameters", "bytes_on_disk", "flops_per_row"}
 
@@ -116,8 +118,13 @@ def criterion_note(c: Criterion, kind: str, path: str, say: Speaker) -> Said:
 def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metric: bool, small: bool = False) -> Row:
     """A finding as a row, named by who it is about or, where all are about everybody, by its metric."""
     kind, e, t = kind_of(f.metric, f.compare), f.estimate, f.test
-    exact = e is not None and e.method == "exact"
-    note = "" if e is None or alone or exact else say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
+    exact = e is not None and (e.method == "exact" or e.method in COUNTED | BOUNDS)
+    if e is None or e.method == "exact" or (alone and not exact):
+        note = ""
+    elif e.method in COUNTED:
+        note = method_name(e.method, say)
+    else:
+        note = say.t("{level:percent}, {method}", level=e.level, method=method_name(e.method, say))
     p, p_path = (
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )

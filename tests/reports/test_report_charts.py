@@ -212,3 +212,13 @@ def test_errors_over_the_share_decided_have_no_diagonal_and_fill_the_picture() -
 def test_sizes_are_written_in_the_unit_of_a_thousand() -> None:
     told = {1_881_781: "1.88 MB", 682_192_896: "682 MB", 950: "950 B", 208_000: "208 kB", 3_000_000_000: "3 GB"}
     assert {n: number(n, "bytes").replace("\u00a0", " ") for n in told} == told
+
+
+def test_what_an_accountant_counts_and_a_lower_bound_have_no_interval_around_them() -> None:
+    told = [
+        finding("privacy.claim", m, Estimate(value=v, low=v, high=v, level=0.99, method=w, n=9))
+        for m, v, w in (("accounted_epsilon", 2.98, "pld"), ("gaussian_epsilon_lower_bound", 0.5, "one_run_gaussian"))
+    ]
+    (block,) = blocks(piece("privacy.claim", "Claim", "…", told), "checks[0]", Speaker("en"), 10)
+    assert [(str(row.estimate), str(row.low), str(row.high)) for row in block.rows] == [("2.98", "", ""), ("0.500", "", "")]
+    assert [str(row.note)[:2] for row in block.rows] == ["pr", "99"]
