@@ -9,7 +9,7 @@ from typing import TypeVar
 import streamlit as st
 from pydantic import ValidationError
 
-from audit.cohorts.named import MOST_CONDITIONS, Cohort, Columns, Condition, Figure, Measured, Offer, Question, of_slice
+from audit.cohorts.named import MOST_CONDITIONS, Cohort, Columns, Condition, Figure, Measured, Members, Offer, Question, of_slice
 from audit.errors import AuditError
 from audit.result import AuditResult, Estimate, Slice
 from dashboard import access, show
@@ -24,6 +24,7 @@ from reports.view import capital
 from reports.words import Speaker, clean, mark, number
 
 Kind = TypeVar("Kind")
+MOST_ROWS = 40
 WITHHELD = {
     "nobody": mark("No row of this audit meets these conditions."),
     "few": mark("Withheld: fewer than {n:count} rows meet these conditions."),
@@ -257,6 +258,25 @@ def figures(document: AuditResult, cohort: Cohort, say: Speaker) -> None:
         show.plain(say.t(WITHHELD[found.withheld], n=group_size(document)))
         return
     _drawn(found, document, say)
+
+
+def rows_to_take(document: AuditResult, say: Speaker) -> None:
+    """The numbers of a cohort's rows, for a page that shows single rows: only where the plan allowed them, and the reader's role does."""
+    cohort = chosen(say)
+    if cohort is None:
+        return
+    show.plain(told(cohort, say))
+    found = counted(Members, Question(do="members", about=about(document), cohort=cohort), document, say)
+    if found is not None:
+        first = say.list(str(row) for row in found.rows[:MOST_ROWS]) or "–"
+        show.plain(
+            say.t(
+                "Sampled rows of this cohort: {n:count}. Their numbers, the first {most:count} at most: {rows}",
+                n=len(found.rows),
+                most=MOST_ROWS,
+                rows=first,
+            )
+        )
 
 
 def _drawn(found: Measured, document: AuditResult, say: Speaker) -> None:

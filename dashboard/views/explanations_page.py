@@ -3,7 +3,7 @@
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import access, explaining, show
+from dashboard import access, choosing, explaining, show
 from dashboard.picking import picked
 from dashboard.store import Entry
 from dashboard.whatif import whatif
@@ -54,6 +54,8 @@ def shown(entry: Entry, document: AuditResult, say: Speaker) -> None:
         explaining.left_out(family, say)
     view = choice(document, say)
     if view == "what-if":
+        if access.may_see_rows(document):
+            choosing.rows_to_take(document, say)
         whatif(entry, document, explaining.ranking(document), access.may_see_rows(document), say)
     elif view == "tests":
         explaining.tests(family, say)

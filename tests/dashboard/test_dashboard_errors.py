@@ -194,3 +194,17 @@ def test_an_audit_without_these_checks_says_what_to_do(home: Path) -> None:
         record["checks"] = [c for c in record["checks"] if c["info"]["id"].startswith("fairness")]
         path.write_text(json.dumps(record))
     assert "python -m audit.run MODEL_URI --checks performance" in read(opened())
+
+
+def test_a_cohort_names_rows_to_explain_only_where_the_plan_shows_rows(home: Path) -> None:
+    Shelf(home).save(Cohort(name="hamlet", conditions=[Condition(column="town", values=["hamlet"])]))
+    address = {"check": "what-if", "cohort": "hamlet"}
+    assert "Sampled rows of this cohort" not in read(opened("views/explanations_page.py", **address))
+    for path in (home / "audits").glob("*/audit.json"):
+        record = json.loads(path.read_bytes())
+        record["plan"]["audit"]["rows"] = True
+        path.write_text(json.dumps(record))
+    st.cache_resource.clear()
+    assert "Sampled rows of this cohort: 5. Their numbers, the first 40 at most: 0, 1, 2, 3, 4" in read(
+        opened("views/explanations_page.py", **address)
+    )
