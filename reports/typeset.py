@@ -26,6 +26,7 @@ FAMILIES = ("Noto Sans SC", "DejaVu Sans Mono")  # the second, which comes with 
 LONGEST = 22  # characters without a place to break, after which one is made
 UNBROKEN = re.compile(rf"[!-~\u00a1-\u1fff]{{{LONGEST},}}")
 BREAK = "\u200b"
+SPELT = re.compile(r"\[U\+[0-9A-F]{4,6}\]")  # a character that no font of a page draws
 
 
 @cache
@@ -105,6 +106,7 @@ def typeset(template: str, data: Mapping[str, Any], say: Speaker, *, title: str,
         "keywords": keywords,
         "families": FAMILIES,
         "words": words(template, say),
+        "spelt": bool(SPELT.search(json.dumps(data, ensure_ascii=False))),
         "colours": {name: light for name, (light, _) in COLOURS.items()},
     }
     pdf, warnings = typst.compile_with_warnings(

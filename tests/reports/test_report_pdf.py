@@ -16,10 +16,14 @@ from pypdf import PdfReader
 from sample import sample
 
 from audit.errors import AuditError
+from audit.result import DataInfo
 from reports import typeset
 from reports.pdf import draw
 from reports.typeset import inked
 from reports.words import LOOKS, Speaker
+
+FOOT = 50  # points from the lower edge, below which stands the running foot
+LEAST_BELOW = 20  # points between the top of a heading and the lowest text of its page, were there but one line under it
 
 
 @pytest.fixture(scope="module", params=["en", "zh"])
@@ -106,6 +110,41 @@ def test_what_no_font_draws_is_spelt_out_and_long_words_can_break() -> None:
     assert inked("a😀b") == "a[U+1F600]b"
     assert max(map(len, inked("x" * 10_000).split("\u200b"))) <= typeset.LONGEST
     assert inked("隐私 #let x = 1; $x^2$ \\input{a}") == "隐私 #let x = 1; $x^2$ \\input{a}"
+
+
+@pytest.mark.parametrize(("use", "told"), [("שלום", True), ("plain", False)])
+def test_a_page_that_spells_characters_out_says_so(use: str, told: bool) -> None:
+    data = draw(sample(checks=[], questions=[], notes=[], waivers=[], context={"intended_use": use}, data=plain_data()), "en", "internal")
+    text = read(PdfReader(io.BytesIO(data)))
+    assert ("[U+05E9]" in text) is told
+    assert ("is spelt out by its number" in text) is told
+
+
+def plain_data() -> DataInfo:
+    """The sample's data without hostile names."""
+    return sample().data.model_copy(update={"columns": ["approve"], "excluded": {}})
+
+
+def below(pdf: PdfReader) -> list[tuple[str, float]]:
+    """Each bookmark with how far above the lowest text of its page it stands, in points; running feet are not text."""
+    lowest: dict[int, float] = {}
+    for number, page in enumerate(pdf.pages):
+        heights: list[float] = []
+        page.extract_text(
+            visitor_text=lambda text, cm, tm, font, size, heights=heights: heights.append(tm[5] * cm[3] + cm[5]) if text.strip() else None
+        )
+        lowest[number] = min(h for h in heights if h > FOOT)
+
+    def all_of(entries: Any) -> list[Any]:
+        return [one for e in entries for one in (all_of(e) if isinstance(e, list) else [e])]
+
+    return [(one.title, float(one.top) - lowest[pdf.get_destination_page_number(one)]) for one in all_of(pdf.outline)]
+
+
+def test_no_heading_is_the_last_thing_on_a_page(printed: tuple[str, bytes, PdfReader]) -> None:
+    """Under each heading stands a line more on its page."""
+    stranded = [(title, room) for title, room in below(printed[2]) if room < LEAST_BELOW]
+    assert stranded == []
 
 
 def test_markup_in_data_is_text() -> None:
