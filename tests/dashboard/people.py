@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,15 @@ class People:
         return cls(pred=pred, y=y, score=np.where(pred == 1, 0.8, 0.2), group=np.where(rng.random(n) < 0.4, VALUE, "a"), age=age, town=town)
 
 
-def audited(home: Path, name: str, people: People, *, started: str = "2026-10-01T00:00:00Z", plan: Any = None, **more: Any) -> AuditResult:
+def audited(
+    home: Path, name: str, people: People, *, started: str = "2026-10-01T00:00:00Z", plan: Any = None, ran: Sequence[str] = RAN, **more: Any
+) -> AuditResult:
     """The audit as a folder under `audits`, its table and sample in the cache below `state`; of model version `name`."""
     options: dict[str, Any] = {
         "y": people.y, "score": people.score, "groups": {COLUMN: people.group}, "features": {"age": people.age, "town": people.town}, "decision": "score>=0.5",
     }  # fmt: skip
     scene = set_scene(home / "made", pred=more.pop("pred", people.pred), plan=plan, **(options | more))
-    document = scene.document(skip=[id_ for id_ in checks() if id_ not in RAN]).model_dump(mode="json")
+    document = scene.document(skip=[id_ for id_ in checks() if id_ not in ran]).model_dump(mode="json")
     cache = home / "state" / "witnessmark" / "scored"
     cache.mkdir(parents=True, exist_ok=True)
     shutil.copy(scene.scoring.table, cache / f"{name}.parquet")

@@ -162,7 +162,7 @@ def test_a_rate_of_very_few_errors_is_withheld_and_the_rest_is_shown(
     pred[young[:2]] = 1 - pred[young[:2]]
     pred[people.age >= 60] = 1 - people.y[people.age >= 60]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    document = audited(tmp_path, "few", people, pred=pred, score=None, decision="predict")
+    document = audited(tmp_path, "few", people, ran=(), pred=pred, score=None, decision="predict")
     rows = kept(about(document))
     assert rows is not None
     figures = {f.metric: f for f in measured(rows, about(document), of(age={"high": 40})).figures}
@@ -198,7 +198,7 @@ def test_quantities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pred = y + rng.normal(size=400) * np.where(age > 60, 2.0, 0.5)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     document = audited(
-        tmp_path, "amounts", People.drawn(400), pred=pred, y=y, score=None, task="regression", favourable=["high"], decision="predict", positive=None,
+        tmp_path, "amounts", People.drawn(400), ran=(), pred=pred, y=y, score=None, task="regression", favourable=["high"], decision="predict", positive=None,
         groups={}, features={"age": age},
     )  # fmt: skip
     rows = kept(about(document))
@@ -243,7 +243,7 @@ def test_the_same_rows_under_two_models_are_paired(
     better = people.pred.copy()
     better[people.age < 40] = people.y[people.age < 40]
     home = tmp_path / "home"
-    other = audited(home, "two", people, pred=better, score=None, decision="predict")
+    other = audited(home, "two", people, ran=(), pred=better, score=None, decision="predict")
     for file in (home / "state" / "witnessmark" / "scored").iterdir():
         (rows.table.parent / file.name).write_bytes(file.read_bytes())
     question = Question(do="changes", about=about(other), old=about(document), cohort=of(age={"low": 30}))
