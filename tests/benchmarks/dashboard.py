@@ -12,18 +12,15 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.dashboard.serving import BROWSER, serving
+
 QUIET = 400  # ms without a change after which a page has settled
 #: Notes when the page last changed.
 WATCH = """
@@ -51,31 +48,6 @@ def store(home: Path, audit: Path, many: int) -> None:
             "model": model,
         }
         (folder / "audit.json").write_text(json.dumps(other), "utf-8")
-
-
-@contextmanager
-def serving(home: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A running dashboard over the audits in `home`: its address and its process."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = int(s.getsockname()[1])
-    environment = os.environ | {"XDG_STATE_HOME": str(home / "state"), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/none.db"}
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.port", str(port)]
-    server = subprocess.Popen(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2):
-                    break
-            except OSError:
-                if server.poll() is not None:
-                    raise SystemExit("the dashboard ended by itself") from None
-                time.sleep(0.1)
-        yield address, server
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def memory(server: subprocess.Popen[bytes]) -> float:
@@ -137,11 +109,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch)
         store(home, given.audit_dir, given.audits)
+        environment = os.environ | {"XDG_STATE_HOME": str(home / "state"), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/none.db"}
         with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
-            with serving(home) as (address, _):
+            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=BROWSER)
+            with serving(home, environment) as (address, _):
                 print(f"every audit listed, none known before: {first_page(address, browser, given.audits):.2f} s", flush=True)
-            with serving(home) as (address, server):
+            with serving(home, environment) as (address, server):
                 seen = [first_page(address, browser, given.audits) for _ in range(5)]
                 print(
                     f"the same after the server was started again: {seen[0]:.2f} s; later visits {', '.join(f'{s:.2f}' for s in seen[1:])} s"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit import config
 
-sys.path.append(str(Path(__file__).parent.parent / "reports"))
+sys.path += [str(Path(__file__).parent.parent / name) for name in ("reports", "acceptance")]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser; without it a test fails in CI, and elsewhere is skipped with what to install."""
     found = shutil.which("chromium")

@@ -47,7 +47,9 @@ class Handler(BaseHTTPRequestHandler):
         elif parts.path == "/keys":
             self.answer({"keys": [self.server.key.as_dict(private=False)]})
         elif parts.path == "/authorize" and "who" not in asked:
-            links = "".join(f'<p><a href="/authorize?{parts.query}&{urlencode({"who": name})}">{name}</a></p>' for name in self.server.people)
+            links = "".join(
+                f'<p><a href="/authorize?{parts.query}&{urlencode({"who": name})}">{name}</a></p>' for name in self.server.people
+            )
             self.answer(links)
         elif parts.path == "/authorize":
             code = f"code-{len(self.server.codes)}"
