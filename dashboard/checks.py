@@ -11,12 +11,15 @@ from audit.result import CheckResult
 from dashboard import show
 from reports.charts import Chart
 from reports.figures import Palette, figures
-from reports.tables import behind, blocks
+from reports.metrics import metric_name
+from reports.tables import about_metric, behind, blocks
 from reports.tested import planted
-from reports.view import CROSSED_OUT, state_of
-from reports.words import LOOKS, Speaker
+from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
+from reports.words import LOOKS, Look, Speaker
 
-MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 15
+MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 30
+FIRST_CHARTS = 4  # drawn at once
+MOST_TABLES = 8  # drawn at once
 
 
 def about(check: CheckResult, cohort: Cohort) -> CheckResult:
@@ -48,25 +51,53 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker, wh
     if whom is not None and not any(whom.speaks_of(f.slice) for f in check.findings):
         show.plain(say.t("This check says nothing of these rows by themselves."))
     if tables := planted(check.info, path, say):
-        with st.expander(say.t("How often this check finds what is planted, and how often it cries wolf")):
-            for k, table in enumerate(tables):
+        told = say.t("How often this check finds what is planted, and how often it cries wolf")
+        with show.folded(told, f"{path}-planted") as opened:
+            for k, table in enumerate(tables if opened else []):
                 show.grid(table, say, f"{path}-planted-{k}")
 
 
 def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, struck: bool = False) -> None:
-    """A check's charts, tables, and the numbers behind the charts."""
-    charts(figures(check, path, palette, say)[:MOST_CHARTS], path, struck=struck)
-    for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
+    """A check's charts, tables, and the numbers behind the charts; one metric at a time where there are many tables."""
+    whole = blocks(check, path, say, MOST_FINDINGS)
+    if len(whole) > MOST_TABLES:
+        check = about_metric(check, metric_asked(check, path, say))
+        whole = blocks(check, path, say, MOST_FINDINGS)
+    drawn = figures(check, path, palette, say)[:MOST_CHARTS]
+    charts(drawn[:FIRST_CHARTS], path, struck=struck)
+    if drawn[FIRST_CHARTS:]:
+        with show.folded(say.t("{n:count} more charts", n=len(drawn) - FIRST_CHARTS), f"{path}-charts") as opened:
+            if opened:
+                charts(drawn[FIRST_CHARTS:], f"{path}-more", struck=struck)
+    for k, item in enumerate(whole):
         show.block(item, say, f"{path}-block-{k}")
     stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
     for e, where in stored:
         if e.kind == "table":
             show.grid(behind(e, where, say, MOST_ROWS), say, where)
     if any(e.kind != "table" for e, _ in stored):
-        with st.expander(say.t("The numbers behind the charts")):
-            for e, where in stored:
+        with show.folded(say.t("The numbers behind the charts"), f"{path}-behind") as opened:
+            for e, where in stored if opened else []:
                 if e.kind != "table":
                     show.grid(behind(e, where, say, MOST_ROWS), say, where)
+
+
+def metric_asked(check: CheckResult, path: str, say: Speaker) -> str:
+    """The metric that is looked at: the one that stands worst until another is chosen."""
+    worst: dict[str, Look] = {}
+    for f in check.findings:
+        look = LOOKS[state_of_finding(f)]
+        worst[f.metric] = min(worst.get(f.metric, look), look, key=lambda one: one.rank)
+    first = min(worst, key=lambda metric: worst[metric].rank)
+    with st.container(width=560):
+        asked = st.selectbox(
+            say.t("Metric"),
+            list(worst),
+            index=list(worst).index(first),
+            format_func=lambda metric: f"{worst[metric].sign} {capital(metric_name(metric, say))}",
+            key=f"{path}-metric",
+        )
+    return str(asked)
 
 
 def charts(drawn: Sequence[Chart], key: str, *, struck: bool = False) -> None:

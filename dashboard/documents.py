@@ -38,27 +38,32 @@ PAPERS = {"a4": "A4", "letter": "Letter"}
 
 def offer(entry: Entry, document: AuditResult, say: Speaker) -> None:
     """A button for each format, in a language and an edition that the reader chooses."""
-    with st.expander(say.t("Documents to download")):
-        left, middle, right = st.columns(3)
-        with left:
-            lang = st.radio(
-                say.t("Language of the document"),
-                list(show.LANGUAGES),
-                index=list(show.LANGUAGES).index(say.lang),
-                format_func=show.LANGUAGES.__getitem__,
-                horizontal=True,
-            )
-        with middle:
-            edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True)
-        with right:
-            paper = st.radio(say.t("Paper"), list(PAPERS), format_func=PAPERS.__getitem__, horizontal=True)
-        offered = [n for n, kind in FORMATS.items() if not (kind.whole and edition == "public")]
-        with st.container(horizontal=True):
-            for name in offered:
-                kind = FORMATS[name]
-                make = partial(_pack, entry, document) if kind.whole else partial(kind.render, document, lang, edition, paper)
-                button(say.t(TITLES[name]), file_name(name, "en" if kind.whole else lang, edition), make, f"document-{name}")
-        show.plain(say.t("Each is made from the stored audit when you ask for it."))
+    with show.folded(say.t("Documents to download"), "documents") as opened:
+        if opened:
+            _choices(entry, document, say)
+
+
+def _choices(entry: Entry, document: AuditResult, say: Speaker) -> None:
+    left, middle, right = st.columns(3)
+    with left:
+        lang = st.radio(
+            say.t("Language of the document"),
+            list(show.LANGUAGES),
+            index=list(show.LANGUAGES).index(say.lang),
+            format_func=show.LANGUAGES.__getitem__,
+            horizontal=True,
+        )
+    with middle:
+        edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True)
+    with right:
+        paper = st.radio(say.t("Paper"), list(PAPERS), format_func=PAPERS.__getitem__, horizontal=True)
+    offered = [n for n, kind in FORMATS.items() if not (kind.whole and edition == "public")]
+    with st.container(horizontal=True):
+        for name in offered:
+            kind = FORMATS[name]
+            make = partial(_pack, entry, document) if kind.whole else partial(kind.render, document, lang, edition, paper)
+            button(say.t(TITLES[name]), file_name(name, "en" if kind.whole else lang, edition), make, f"document-{name}")
+    show.plain(say.t("Each is made from the stored audit when you ask for it."))
 
 
 def button(title: str, name: str, make: Callable[[], bytes], key: str) -> None:

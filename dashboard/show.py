@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,13 @@ def escaped(text: object) -> str:
 def title(text: object, level: int = 0) -> None:
     """A heading or, at level 0, a line in bold, made of a text of the document."""
     st.markdown(f"{'#' * level} {escaped(text)}" if level else f"**{escaped(text)}**")
+
+
+@contextmanager
+def folded(label: str, key: str) -> Iterator[bool]:
+    """A section that is drawn when it is opened, so that what nobody opens costs nothing; whether it is open."""
+    with st.expander(label, key=key, on_change="rerun") as section:
+        yield bool(section.open)
 
 
 def problems(found: Found, say: Speaker) -> None:

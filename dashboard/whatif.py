@@ -81,7 +81,7 @@ def _begin(place: str, entry: Entry, document: AuditResult, label: str, say: Spe
     """A button that starts the model's process, for who may run things."""
     if not access.may("run"):
         show.plain(say.t("Your role does not start models; ask somebody who may run audits here."))
-    elif st.button(label, type="primary"):
+    elif st.button(label):
         access.record("loaded", audit=entry.key, model=document.model.uri)
         st.session_state[place] = conversation.begin(entry, document)
         st.rerun()

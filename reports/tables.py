@@ -231,6 +231,14 @@ def blocks(check: CheckResult, path: str, say: Speaker, most: int, skip: int = 0
     return made
 
 
+def about_metric(check: CheckResult, metric: str) -> CheckResult:
+    """The check with the findings on one metric alone, and those that tell how many rows stand behind it."""
+    rows = SAME_ROWS.get(metric)
+    return check.model_copy(
+        update={"findings": [f for f in check.findings if f.metric == metric or (f.metric == rows and f.against is None)]}
+    )
+
+
 FORMAT_OF = {
     "integer": "count",
     "number": "number",

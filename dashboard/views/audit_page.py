@@ -8,8 +8,8 @@ from dashboard.checks import one_check
 from dashboard.picking import picked
 from dashboard.store import Entry
 from reports.figures import Palette
-from reports.view import FirstScreen, Flagged, families, family_of, first_screen, today, validity
-from reports.words import FAMILIES, Speaker
+from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
+from reports.words import FAMILIES, LOOKS, Speaker
 
 
 def verdicts(items: list[Flagged], say: Speaker) -> None:
@@ -58,18 +58,34 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
 
 
 def family(document: AuditResult, say: Speaker) -> None:
-    """The checks of one family; the first shown is the one that stands worst."""
-    names = list(dict.fromkeys(family_of(c.info.id) for c in document.checks))
-    cells = families(document, say)
-    worst = min(range(len(cells)), key=lambda i: cells[i].look.rank)
-    labels = {n: f"{c.look.sign} {say.name(n, FAMILIES)}" for n, c in zip(names, cells, strict=True)}
+    """The checks of one family, one of them open; family and check that stand worst come first, and the choice stands in the address."""
+    places = {c.info.id: i for i, c in enumerate(document.checks)}
+    looks = {id_: LOOKS[state_of(document.checks[i])] for id_, i in places.items()}
+    names = list(dict.fromkeys(map(family_of, places)))
+    cells = {n: c.look for n, c in zip(names, families(document, say), strict=True)}
     st.divider()
-    asked = st.segmented_control(say.t("Family"), names, default=names[worst], format_func=labels.__getitem__, key="family") or names[worst]
+    sent = st.query_params.get("check", "")
+    if sent in places and "family" not in st.session_state:
+        st.session_state.family = family_of(sent)
+    asked = st.segmented_control(
+        say.t("Family"),
+        names,
+        default=None if "family" in st.session_state else min(names, key=lambda n: cells[n].rank),
+        format_func=lambda n: f"{cells[n].sign} {say.name(n, FAMILIES)}",
+        key="family",
+    ) or min(names, key=lambda n: cells[n].rank)
+    there = [id_ for id_ in places if family_of(id_) == asked]
+    if st.session_state.get("check") not in there:
+        st.session_state.check = sent if sent in there else min(there, key=lambda id_: looks[id_].rank)
+    id_ = st.radio(
+        say.t("Check"),
+        there,
+        format_func=lambda id_: f"{looks[id_].sign} {show.escaped(say.stored(document.checks[places[id_]].info.title, None))}",
+        key="check",
+    )
+    show.to_address("check", id_)
     whom = choosing.for_whom(document, say)
-    palette = Palette(document)
-    for i, check in enumerate(document.checks):
-        if family_of(check.info.id) == asked:
-            one_check(check, i, palette, say, whom)
+    one_check(document.checks[places[id_]], places[id_], Palette(document), say, whom)
 
 
 say = show.speaker()

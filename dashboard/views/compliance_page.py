@@ -63,8 +63,9 @@ def controls(dossier: Dossier, say: Speaker) -> None:
         key="state",
     )
     for number, s in enumerate(x for x in dossier.statements if x.state == state):
-        with st.expander(f"{LOOKS[s.state].sign} {show.escaped(_name(s, say))}"):
-            paper.draw(item(dossier, s)[1:], say, f"item-{number}")
+        with show.folded(f"{LOOKS[s.state].sign} {show.escaped(_name(s, say))}", f"item-{s.control.id}") as opened:
+            if opened:
+                paper.draw(item(dossier, s)[1:], say, f"item-{number}")
 
 
 def _name(s: Statement, say: Speaker) -> str:
@@ -104,7 +105,8 @@ if chosen is not None:
     dossier = Dossier(document, framework, day, attested(entry, say), say)
     paper.draw(warnings(dossier), say, "warnings")
     controls(dossier, say)
-    with st.expander(say.t("All controls at a glance")):
-        paper.draw(overview(dossier)[1:], say, "overview")
+    with show.folded(say.t("All controls at a glance"), "overview") as opened:
+        if opened:
+            paper.draw(overview(dossier)[1:], say, "overview")
     downloads(dossier, say)
     attesting(entry, dossier, say)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
+from serving import BROWSER, serving
 from streamlit.testing.v1 import AppTest
 
 from dashboard.index import Index
@@ -108,31 +106,16 @@ def test_one_audit_is_not_enough(versions: Path) -> None:
 def test_in_a_browser(versions: Path, chromium: str) -> None:
     """The chart is drawn with its numbers in words, and the page asks nothing of any other machine."""
     from playwright.sync_api import sync_playwright
-    from test_dashboard_browser import wait_for
 
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = int(s.getsockname()[1])
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "streamlit", "run", APP, "--server.port", str(port)]
-    server = subprocess.Popen(command, cwd=versions, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     asked: list[str] = []
-    try:
-        wait_for(f"{address}/_stcore/health", server)
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-quic"])
-            page = browser.new_page(viewport={"width": 1200, "height": 3200}, locale="en-US")
-            page.on("request", lambda request: asked.append(request.url))
-            page.goto(f"{address}/compare")
-            page.get_by_text("Paired: the same 1,500 rows").first.wait_for(timeout=120_000)
-            page.locator("[role='graphics-document']").first.wait_for(timeout=60_000)
-            assert "worse" in (page.locator("[role='graphics-document']").first.get_attribute("aria-label") or "")
-            assert page.get_by_text("encountered an error").count() == 0
-            if os.environ.get("WITNESSMARK_SCREENSHOT"):
-                page.wait_for_timeout(2000)
-                page.screenshot(path=os.environ["WITNESSMARK_SCREENSHOT"])
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serving(versions) as (address, _), sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=BROWSER)
+        page = browser.new_page(viewport={"width": 1200, "height": 3200}, locale="en-US")
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{address}/compare")
+        page.get_by_text("Paired: the same 1,500 rows").first.wait_for(timeout=120_000)
+        page.locator("[role='graphics-document']").first.wait_for(timeout=60_000)
+        assert "worse" in (page.locator("[role='graphics-document']").first.get_attribute("aria-label") or "")
+        assert page.get_by_text("encountered an error").count() == 0
+        browser.close()
     assert not [url for url in asked if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))]
