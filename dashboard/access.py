@@ -231,7 +231,7 @@ def admit() -> None:
             plain(say.t("Log in to see what was audited."))
             st.button(say.t("Log in"), on_click=st.login)
         else:
-            plain(say.t("Logging in needs a library that is not installed: pip install 'streamlit[auth]'"))
+            plain(say.t("Logging in needs a library that is not installed: pip install 'witnessmark[login]'"))
         st.stop()
     _logged_in(person)
 

@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         now = int(time.time())
         claims = {
             "iss": self.server.address, "aud": CLIENT, "sub": asked["who"], "iat": now, "exp": now + 3600, "nonce": asked.get("nonce"),
-            "email": f"{asked['who'].lower()}@example.org", "email_verified": True, "name": asked["who"],
+            "email": f"{asked['who'].lower()}@example.org", "email_verified": True, "name": f"{asked['who']} *Example*",
         }  # fmt: skip
         token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.server.key)
         self.answer({"access_token": "a", "token_type": "Bearer", "expires_in": 3600, "id_token": token})

@@ -29,7 +29,7 @@ from dashboard import access_log
 from dashboard.index import Index
 
 pytestmark = pytest.mark.slow
-PEOPLE = {"Dana": "auditor", "Rita": "approver", "Aude": "auditor", "Vera": "viewer"}
+PEOPLE = {"Dana": "auditor", "Rita": "approver", "Aude": "auditor", "Vera": "viewer"}  # the provider adds a word that would be Markdown
 LOG = """
 import lightgbm, mlflow, numpy as np, pandas as pd
 from mlflow.models import infer_signature
@@ -117,7 +117,7 @@ class Visitor:
         self.page.goto(place.address)
         self.page.get_by_role("button", name="Log in").click()
         self.page.get_by_role("link", name=name).click()
-        self.page.get_by_text(f"{name} · {PEOPLE[name]}").wait_for()
+        self.page.get_by_text(f"{name} *Example* · {PEOPLE[name]}").wait_for()
 
     def go(self, page: str) -> None:
         """By the navigation above the page."""
@@ -254,4 +254,6 @@ def test_an_auditor_checks_what_others_said_and_a_viewer_is_refused(browser: Bro
     vera.open("run")
     vera.sees("This page asks for the role auditor; yours is viewer.")
     vera.picture("refused")
+    vera.page.get_by_role("button", name="Log out").click()
+    vera.sees("Log in to see what was audited.")
     assert [line["action"] for line in log(place) if line["who"] == "vera@example.org" and line["did"] == "refused"] == ["run"]
