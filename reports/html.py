@@ -27,7 +27,8 @@ def style() -> str:
     return f":root{{{light}}}\n{rules}\n@media screen and (prefers-color-scheme:dark){{:root{{{dim}}}{recolour}}}\n"
 
 
-def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
+def page(document: AuditResult, lang: str, edition: str, caps: Caps, rest: str = APPENDIX) -> str:
+    """The page within these caps; `rest` is the format of the file that it names for what it leaves out."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     say, css = Speaker(lang), style()
@@ -41,7 +42,7 @@ def page(document: AuditResult, lang: str, edition: str, caps: Caps) -> str:
         edition_id=edition,
         cut_charts=CUT_CHARTS,
         cut_tables=CUT_TABLES,
-        **vars(content(document, say, edition, caps, file_name(APPENDIX, lang, edition))),
+        **vars(content(document, say, edition, caps, file_name(rest, lang, edition))),
     )
 
 

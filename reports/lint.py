@@ -22,7 +22,7 @@ from reports.again import KINDS, Source, source
 from reports.content import Caps
 from reports.disclose import public
 from reports.obligations.adverse import NAME as EXPLANATION
-from reports.pdf import CAPS
+from reports.pdf import APPENDIX, CAPS
 from reports.readback import Page, Piece, Printed, blocks, close, printed
 from reports.summary import FITS
 from reports.trace import CLASSES, Places, left_out, tokens
@@ -114,7 +114,7 @@ def page_of(document: AuditResult, lang: str, edition: str, caps: Caps | None = 
     from reports import html
 
     shown = public(document) if edition == "public" else document
-    return Page((html.draw(shown, lang, edition) if caps is None else html.page(shown, lang, edition, caps).encode()).decode())
+    return Page((html.draw(shown, lang, edition) if caps is None else html.page(shown, lang, edition, caps, APPENDIX).encode()).decode())
 
 
 def as_drawn(page: Page, again: Page, report: Report) -> None:

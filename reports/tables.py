@@ -180,9 +180,11 @@ def block_of(
         text = say.t("{level:percent} intervals by {method}.", level=e.level, method=method_name(e.method, say))
         notes.append(Said(text, f"{path}.findings[{i}].estimate.level"))
     tests: dict[tuple[str, int | None], set[str]] = {}
-    for _, f in members:
+    tested: dict[tuple[str, int | None], int] = {}
+    for i, f in members:
         if f.test:
             tests.setdefault((f.test.null, f.test.tests_in_family), set()).add(f.test.method)
+            tested.setdefault((f.test.null, f.test.tests_in_family), i)
     for (null, family), methods in sorted(tests.items(), key=repr):
         said = [method_name(m, say) for m in sorted(methods)]
         method = said[0] if len(said) == 1 else say.t("{methods}, as the counts allow", methods=say.list(said))
@@ -194,7 +196,7 @@ def block_of(
             if family
             else say.t("p: test of “{null}” ({method}), not adjusted for the number of tests.", **words)
         )
-        notes.append(Said(text, f"{here}.test"))
+        notes.append(Said(text, f"{path}.findings[{tested[null, family]}].test"))
     by_metric = is_plain(first)
 
     def rows(f: Finding, i: int) -> Said:

@@ -72,8 +72,10 @@ def within(value: Any) -> Iterator[dict[str, Any]]:
         yield from within(v)
 
 
-def worked_out(record: dict[str, Any]) -> Iterator[float]:
-    """What a picture of stored evidence counts itself: the rows of each line of a histogram, the largest cell of a map."""
+def worked_out(record: dict[str, Any]) -> Iterator[float | str]:
+    """What a page works out of a record: the rows of each line of a histogram, the beginning of the digest of a check that was tried."""
+    if "tried" in record and "digest" in record:
+        yield str(record["digest"])[:8]
     if record.get("kind") == "histogram":
         yield from (sum(counts) for counts in record["series"].values())
 
@@ -202,7 +204,7 @@ class Places:
             return "law" if any(token in known for pair in found for known in pair) else None
         if any(token in numbers for numbers, _ in found):
             return "number"
-        if any(token in texts for _, texts in found) or any(token in tokens(path) for path in paths):
+        if any(token in texts for _, texts in found) or any(token in tokens(path.removeprefix("plan.")) for path in paths):
             return "text"
         if "…" in text and any(t.startswith(token) for _, texts in found for t in texts):
             return "text"
