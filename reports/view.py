@@ -493,7 +493,7 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         audited=audited(document, say),
         look=LOOKS[state_of_audit(document)],
         answered=Said(answered_text(document, say), "answered", numeric=True),
-        purpose=Said(purpose(document, say), "context"),
+        purpose=Said(purpose(document, say), "context + data.source"),
         why=Said(why, "why"),
         history=looks(document, say),
         waivers=[Said(waiver_text(w, document, say), f"waivers[{i}]") for i, w in enumerate(document.waivers)],
