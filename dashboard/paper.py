@@ -55,9 +55,12 @@ def _table(block: Table, say: Speaker, key: str) -> None:
     def cell(value: Runs | Look) -> str:
         return show.flag_text(value, say) if isinstance(value, Look) else text(value)
 
-    width = max((len(row) for row in block.rows), default=0)
-    heads = [str(h) for h in block.heads] or [""] * width
-    numeric = block.numeric or (False,) * width
     if block.caption:
         show.plain(text(block.caption))
-    show.table([show.Head(h, n) for h, n in zip(heads, numeric, strict=True)], [[cell(c) for c in row] for row in block.rows], key)
+    if not block.heads:  # what a thing is called, and what it is
+        for first, *rest in block.rows:
+            show.plain(say.pair(cell(first), " · ".join(map(cell, rest))))
+        return
+    numeric = block.numeric or (False,) * len(block.heads)
+    heads = [show.Head(str(h), n) for h, n in zip(block.heads, numeric, strict=True)]
+    show.table(heads, [[cell(c) for c in row] for row in block.rows], key)

@@ -61,7 +61,7 @@ def told(found: Comparison, say: Speaker) -> None:
     show.flag(GATES[found.gate.result], say, large=True)
     show.plain(gate_note(found, say))
     show.table(
-        [show.Head(""), show.Head(say.t("What must not be worse")), show.Head(say.t("Bound")), show.Head(say.t("Reason"))],
+        [show.Head(say.t("Verdict")), show.Head(say.t("What must not be worse")), show.Head(say.t("Bound")), show.Head(say.t("Reason"))],
         [[show.flag_text(r.look, say), r.what, r.bound, r.note] for r in requirements(found, say)],
         "requirements",
     )

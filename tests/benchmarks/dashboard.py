@@ -85,8 +85,8 @@ def clicks(page: Any) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "to Compliance", go("Compliance")
     yield "state of controls", lambda: page.get_by_role("radiogroup", name="State").get_by_role("radio").last.click()
     yield "to About the checks", go("About the checks")
-    yield "language", lambda: page.get_by_text("中文").click()
-    yield "language back", lambda: page.get_by_text("English").click()
+    yield "language", lambda: page.get_by_role("radiogroup", name="Language").get_by_text("中文").click()
+    yield "language back", lambda: page.get_by_role("radiogroup", name="Language").get_by_text("English").click()
 
 
 def timed(page: Any, act: Callable[[], None]) -> float:

@@ -25,7 +25,7 @@ def test_a_deep_link_opens_an_audit_and_nothing_else_is_asked(address: str, chro
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{address}/audit")
         page.get_by_text("不通过").first.wait_for(timeout=60_000)
-        page.get_by_text("English").click()
+        page.get_by_role("radiogroup", name="Language · 语言").get_by_text("English").click()
         page.get_by_text("What this audit does not show").first.wait_for(timeout=60_000)
         page.locator("[role='graphics-document']").first.wait_for(timeout=60_000)
         assert "0.74" in (page.locator("[role='graphics-document']").first.get_attribute("aria-label") or "")
