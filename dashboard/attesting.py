@@ -10,6 +10,7 @@ from audit.errors import AuditError
 from dashboard import access, show
 from dashboard.store import Entry, document_at
 from reports.attest import put
+from reports.obligations.attestations import read
 from reports.obligations.dossier import Dossier
 from reports.obligations.statements import LOOKS
 from reports.words import Speaker, clean
@@ -52,17 +53,17 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
             else:
                 name = person.name if person.name == person.id else f"{person.name} ({person.id})"
                 show.plain(say.pair(say.t("Your name"), clean(name, 200)))
-            role = st.text_input(say.t("What entitles you to say it, such as your office"))
+            role = st.text_input(say.t("What entitles you to say it, such as your office"), key="attest.office")
             applies = "attested"
             if control != whole:
                 told = {"attested": say.t("I attest it"), "not_applicable": say.t("It does not apply here")}
                 applies = str(st.radio(say.t("What you say"), list(told), horizontal=True, format_func=told.__getitem__))
-            statement = st.text_area(say.t("Your statement"), max_chars=20_000)
-            read = st.checkbox(say.t("I have read what this audit says of it."))
+            statement = st.text_area(say.t("Your statement"), max_chars=20_000, key="attest.statement")
+            has_read = st.checkbox(say.t("I have read what this audit says of it."), key="attest.read")
             sent = st.form_submit_button(say.t("Sign off") if control == whole else say.t("Attest"))
     if not sent:
         return
-    if not (read and name.strip() and role.strip() and statement.strip()):
+    if not (has_read and name.strip() and role.strip() and statement.strip()):
         show.plain(say.t("Nothing was recorded: give name, office and statement, and say that you have read it."))
         return
     _put(entry, dossier, str(control), {"name": name, "role": role, "says": applies, "statement": statement}, say)
@@ -90,5 +91,12 @@ def _put(entry: Entry, dossier: Dossier, control: str, said: dict[str, str], say
         access.once("not recorded", audit=entry.key, control=control, error=clean(error, 200))
         show.plain(say.t("Nothing was recorded: {error}", error=clean(error, 300)))
         return
-    st.session_state["attest.told"] = say.t("Recorded. Nothing that was said before is replaced.")
+    made = read(folder)[-1].entry_sha256
+    access.once("recorded", audit=entry.key, control=control, attestation=made)
+    st.session_state["attest.told"] = say.t(
+        "Recorded. Nothing that was said before is replaced. Keep its hash elsewhere, and nobody can take it away unnoticed: {hash}",
+        hash=made,
+    )
+    for field in ("office", "statement", "read"):  # said once
+        st.session_state.pop(f"attest.{field}", None)
     st.rerun()

@@ -57,7 +57,11 @@ class AtCutoff:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a sensitive column's groups by outcome: counts between `edges`, the same for both outcomes."""
+    """The scores of a sensitive column's groups by outcome: counts between `edges`, the same for both outcomes.
+
+    Where the outcomes are unknown, or too few people have them to be told apart (`by_outcome` is False), all rows are counted under `event`: only who is
+    selected is known then.
+    """
 
     column: str
     edges: list[float]
@@ -65,6 +69,7 @@ class Scores:
     no_event: dict[str, list[int]]
     current: float | None
     favours_event: bool
+    by_outcome: bool = True
 
     def at(self, edge: int, level: float, costs: Costs | None) -> list[AtCutoff]:
         """Each group where scores from `edges[edge]` up are decided for the event."""
@@ -89,25 +94,28 @@ class Scores:
 
 
 def scores(document: AuditResult) -> list[Scores]:
-    """One per sensitive column whose scores were stored by outcome."""
+    """One per sensitive column whose scores were stored with at least two cutoffs to move to, by outcome where that is so."""
     return list(_found(document))
 
 
+STOPS = 4  # edges below which there is no choice of cutoffs
+
+
 def _found(document: AuditResult) -> Iterator[Scores]:
+    favours = document.data.positive in document.data.favourable
     for check in document.checks:
         for f in check.findings if check.info.id == "fairness.group" else []:
-            kept = {e.outcome: e for e in f.evidence if isinstance(e, Histogram) and e.outcome}
-            if kept.keys() == {"event", "no_event"} and len(f.slice) == 1:
-                current = next((e.current for e in f.evidence if isinstance(e, Curve) and e.name == "cutoffs"), None)
+            kept = {e.outcome: e for e in f.evidence if isinstance(e, Histogram)}
+            if len(f.slice) != 1:
+                continue
+            column = next(iter(f.slice))
+            current = next((e.current for e in f.evidence if isinstance(e, Curve) and e.name == "cutoffs"), None)
+            if kept.keys() >= {"event", "no_event"} and len(kept["event"].edges) >= STOPS:
                 edges = [float(x) for x in kept["event"].edges]
-                yield Scores(
-                    next(iter(f.slice)),
-                    edges,
-                    kept["event"].series,
-                    kept["no_event"].series,
-                    current,
-                    document.data.positive in document.data.favourable,
-                )
+                yield Scores(column, edges, kept["event"].series, kept["no_event"].series, current, favours)
+            elif None in kept and len(kept[None].edges) >= STOPS:
+                nobody = {group: [0] * len(counts) for group, counts in kept[None].series.items()}
+                yield Scores(column, [float(x) for x in kept[None].edges], kept[None].series, nobody, current, favours, by_outcome=False)
 
 
 def costs(document: AuditResult) -> Costs | None:

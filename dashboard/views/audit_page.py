@@ -74,9 +74,9 @@ def family(document: AuditResult, say: Speaker) -> None:
         format_func=lambda n: f"{cells[n].sign} {say.name(n, FAMILIES)}",
         key="family",
     ) or min(names, key=lambda n: cells[n].rank)
-    there = [id_ for id_ in places if family_of(id_) == asked]
+    there = sorted((id_ for id_ in places if family_of(id_) == asked), key=lambda id_: looks[id_].rank)
     if st.session_state.get("check") not in there:
-        st.session_state.check = sent if sent in there else min(there, key=lambda id_: looks[id_].rank)
+        st.session_state.check = sent if sent in there else there[0]
     id_ = st.radio(
         say.t("Check"),
         there,

@@ -19,6 +19,9 @@ from reports.words import Speaker, mark, number
 
 CHECK = "fairness.group"
 MOST = 60
+NO_OUTCOMES = mark(
+    "Outcomes are unknown, or so few people have each of them that single people would be shown: only who gets the favourable decision is known at other cutoffs."
+)
 NO_SCORES = mark(
     "The scores by outcome are not in this document: it has none for several classes, for quantities, without outcomes, or where too few people would be shown."
 )
@@ -90,7 +93,7 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
                 cutoff=number(one.current, "ratio"),
             )
         )
-    price, level = costs(document), float(document.plan.get("audit", {}).get("level", 0.95))
+    price, level = costs(document) if one.by_outcome else None, float(document.plan.get("audit", {}).get("level", 0.95))
     now, before = one.at(edge, level, price), one.at(start, level, price)
     colours = Palette(document).named([g.group for g in now])
     titles: list[tuple[str, Callable[[AtCutoff], Rate]]] = [
@@ -98,6 +101,9 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
         (say.t("Of those with the event, how many are decided for it"), lambda g: g.true_positive),
         (say.t("Of those without the event, how many are decided for it"), lambda g: g.false_positive),
     ]
+    if not one.by_outcome:
+        titles = titles[:1]
+        show.plain(say.t(NO_OUTCOMES))
     for k, (side, (title, rate)) in enumerate(zip([*st.columns(2), *st.columns(2)], titles, strict=False)):
         with side:
             show.chart(drawing(title, [(say.level(g.group), rate(g)) for g in now], colours, level, say), f"moved-{k}")
@@ -107,7 +113,7 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
         heads += [show.Head(say.t("Cost per person"), True), show.Head(say.t("Change"), True)]
         rows = [[*row, *_cost(g, old)] for row, g, old in zip(rows, now, before, strict=True)]
     show.table(heads, rows, "moved-table")
-    if price is None:
+    if price is None and one.by_outcome:
         show.plain(say.t("No cost of errors was declared (cost_of_errors in the context), so none is shown."))
     show.plain(
         say.t(

@@ -40,6 +40,31 @@ def test_the_slider_starts_at_the_stop_nearest_to_the_cutoff_in_force() -> None:
     assert scores_of(current=0.99).nearest() == 2, "the last edge leaves nobody"
 
 
+def test_where_few_have_an_outcome_only_the_selection_is_read_off() -> None:
+    from sample import sample
+
+    from audit.result import Histogram
+    from dashboard.cutoff import scores
+
+    def kept(outcome: str | None, edges: list[float], counts: list[int]) -> Histogram:
+        return Histogram(caption="c", x_label="score", edges=edges, series={"f": counts}, outcome=outcome)  # type: ignore[arg-type]
+
+    def document(*evidence: Histogram):
+        whole = sample()
+        check = next(c for c in whole.checks if c.info.id == "fairness.group")
+        finding = next(f for f in check.findings if f.slice).model_copy(update={"slice": {"sex": "f"}, "evidence": list(evidence)})
+        return whole.model_copy(update={"checks": [check.model_copy(update={"findings": [finding]})]})
+
+    few = [kept("event", [0, 1], [30]), kept("no_event", [0, 1], [12]), kept(None, [0, 0.3, 0.6, 1], [11, 13, 18])]
+    (one,) = scores(document(*few))
+    assert not one.by_outcome
+    (group,) = one.at(1, 0.95, None)
+    assert (group.selection.k, group.selection.n) == (31, 42)
+    many = [kept("event", [0, 0.3, 0.6, 1], [1, 2, 3]), kept("no_event", [0, 0.3, 0.6, 1], [3, 2, 1]), few[2]]
+    assert [s.by_outcome for s in scores(document(*many))] == [True]
+    assert scores(document(*few[:2])) == [], "one cutoff is no choice"
+
+
 def test_wilson() -> None:
     assert Rate(8, 10, 0.95).limits == pytest.approx((0.4901625, 0.9433178), abs=1e-6)  # Wilson 1927, as in statsmodels
 
