@@ -207,7 +207,7 @@ def _checks(d: Dossier, refs: tuple[Ref, ...]) -> Runs:
         ref = next((r for r in refs if r.check == check.info.id), None)
         if ref is not None and check.status == "completed":
             look = VERDICTS[ref.look]
-            named.append(Said(f"{d.say.stored(check.info.title, None)} {look.sign}", f"checks[{i}].info.title"))
+            named.append(Said(f"{look.sign} {d.say.stored(check.info.title, None)}", f"checks[{i}].info.title"))
     if not named:
         return ()
     joiner = "、" if d.say.lang == "zh" else "; "
