@@ -38,7 +38,7 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker, wh
         show.struck(say.stored(check.summary, check.summary_msg))
     else:
         show.plain(say.stored(check.summary, check.summary_msg))
-    if check.reason:
+    if check.reason and check.status != "skipped":  # of one that was skipped the summary says it
         show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
     meaning, limits = st.columns(2)
     with meaning:

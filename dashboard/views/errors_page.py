@@ -27,11 +27,10 @@ def parts(document: AuditResult, say: Speaker) -> None:
     if not there:
         show.plain(say.t(NONE))
         return
+    first = next((id_ for id_ in there if document.checks[places[id_]].status == "completed"), there[0])
     id_ = (
-        st.segmented_control(
-            say.t("Part"), there, format_func=lambda id_: say.t(PARTS[id_]), key=show.from_address("part", there, there[0])
-        )
-        or there[0]
+        st.segmented_control(say.t("Part"), there, format_func=lambda id_: say.t(PARTS[id_]), key=show.from_address("part", there, first))
+        or first
     )
     show.to_address("part", id_)
     one_check(document.checks[places[id_]], places[id_], Palette(document), say)

@@ -159,10 +159,10 @@ def test_a_moved_cutoff_changes_every_rate(app: AppTest, home: Path) -> None:
     assert before.iloc[0, 3] != after.iloc[0, 3]
 
 
-def test_fairness_by_metric_and_without_scores(app: AppTest) -> None:
+def test_fairness_by_metric_and_without_outcomes(app: AppTest) -> None:
     at = app.run().switch_page("views/fairness_page.py").run()
     assert not at.exception
-    assert "The scores by outcome are not in this document" in read(at)
+    assert "only who gets the favourable decision is known at other cutoffs" in read(at)
     at.selectbox(key="metric").select_index(1).run()
     assert not at.exception
 
