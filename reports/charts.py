@@ -89,15 +89,14 @@ def dark(spec: Spec) -> Spec:
 
 
 def axis(kind: str, title: str | None = None, **more: Any) -> Spec:
-    """How numbers of a kind stand at an axis: 50 %, +5, 0.80."""
+    """How numbers of a kind stand at an axis: 50 %, +5, 0.80, 25,000."""
     forms = {
         "percent": "format(datum.value * 100, '~r') + ' %'",
         "points": "datum.value === 0 ? '0' : format(datum.value * 100, '+~r')",
         "ratio": "format(datum.value, '~r')",
-        "count": "format(datum.value, ',~r')",
     }
     shown: Spec = {"title": title, "tickCount": 4, "labelOverlap": "greedy", "labelSeparation": 6, **more}
-    return shown | ({"labelExpr": forms[kind]} if kind in forms else {"format": ",~g"})
+    return shown | ({"labelExpr": forms[kind]} if kind in forms else {"format": ",~r"})
 
 
 def domain(values: Sequence[float], kind: str) -> list[float]:
