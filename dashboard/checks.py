@@ -31,22 +31,8 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker, wh
     """A check with its charts, tables, meaning and limits; of its findings those that speak of `whom` alone."""
     path = f"checks[{index}]"
     st.divider()
-    show.title(say.stored(check.info.title, None), 3)
-    show.flag(LOOKS[state_of(check)], say)
-    if check.rejected:
-        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
-        show.struck(say.stored(check.summary, check.summary_msg))
-    else:
-        show.plain(say.stored(check.summary, check.summary_msg))
-    if check.reason and check.status != "skipped":  # of one that was skipped the summary says it
-        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
-    meaning, limits = st.columns(2)
-    with meaning:
-        st.markdown(f"**{say.t('What it measures')}**")
-        show.plain(say.stored(check.info.meaning, None))
-    with limits:
-        st.markdown(f"**{say.t('What it does not show')}**")
-        show.plain(say.stored(check.info.limits, None))
+    heading(check, 3, say)
+    limits(check, say)
     numbers(check if whom is None else about(check, whom), path, palette, say, struck=check.rejected is not None)
     if whom is not None and not any(whom.speaks_of(f.slice) for f in check.findings):
         show.plain(say.t("This check says nothing of these rows by themselves."))
@@ -55,6 +41,29 @@ def one_check(check: CheckResult, index: int, palette: Palette, say: Speaker, wh
         with show.folded(told, f"{path}-planted") as opened:
             for k, table in enumerate(tables if opened else []):
                 show.grid(table, say, f"{path}-planted-{k}")
+
+
+def heading(check: CheckResult, level: int, say: Speaker) -> None:
+    """A check's title, verdict and sentence, crossed out where its evidence is rejected."""
+    show.title(say.stored(check.info.title, None), level)
+    show.flag(LOOKS[state_of(check)], say)
+    if check.rejected:
+        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
+        show.struck(say.stored(check.summary, check.summary_msg))
+    else:
+        show.plain(say.stored(check.summary, check.summary_msg))
+    if check.reason and check.status != "skipped":  # of one that was skipped the summary says it
+        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
+
+
+def limits(check: CheckResult, say: Speaker) -> None:
+    """What a check measures beside what it does not show."""
+    for side, title, text in zip(
+        st.columns(2), ("What it measures", "What it does not show"), (check.info.meaning, check.info.limits), strict=True
+    ):
+        with side:
+            st.markdown(f"**{say.t(title)}**")
+            show.plain(say.stored(text, None))
 
 
 def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, struck: bool = False) -> None:

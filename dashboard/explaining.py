@@ -8,11 +8,12 @@ import streamlit as st
 
 from audit.result import Attribution, AuditResult, CheckResult, Finding, Heatmap
 from dashboard import show
+from dashboard.checks import heading, limits
 from reports.charts import Chart
 from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
 from reports.tables import behind, blocks, limit_text, rows_of
-from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
+from reports.view import capital, state_of, state_of_finding
 from reports.words import COMPARE, LOOKS, Speaker, clean, mark
 
 #: What an audit says of inputs, of decisions and of ways to another one; each may be absent.
@@ -57,15 +58,7 @@ def ranking(document: AuditResult) -> list[str]:
 def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], say: Speaker) -> None:
     """One explanation: its sentence and drawings at the left, how far it can be believed at the right."""
     check, path = one.check, one.path
-    show.title(say.stored(check.info.title, None), 2)
-    show.flag(LOOKS[state_of(check)], say)
-    if check.rejected:
-        show.plain(say.sentences([say.stored(check.rejected, check.rejected_msg), say.t(CROSSED_OUT)]))
-        show.struck(say.stored(check.summary, check.summary_msg))
-    else:
-        show.plain(say.stored(check.summary, check.summary_msg))
-    if check.reason:
-        show.plain(say.t("Reason: {text}", text=say.stored(check.reason, check.reason_msg)))
+    heading(check, 2, say)
     left, right = st.columns([3, 2], gap="large")
     with right, st.container(border=True):
         _believed(check, family if check.info.id in RESTS else {}, say)
@@ -83,13 +76,7 @@ def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], s
             if k < len(drawn):
                 with column:
                     show.chart(drawn[k], f"{path}-chart-{k}", struck=check.rejected is not None)
-    meaning, limits = st.columns(2)
-    with meaning:
-        st.markdown(f"**{say.t('What it measures')}**")
-        show.plain(say.stored(check.info.meaning, None))
-    with limits:
-        st.markdown(f"**{say.t('What it does not show')}**")
-        show.plain(say.stored(check.info.limits, None))
+    limits(check, say)
     numbers(one, say)
 
 

@@ -387,3 +387,19 @@ def efficiency() -> CheckResult:
         needs=["model"],
         direction="higher",
     )
+
+
+#: A framework of somebody's own, with one control.
+OWN = """
+id: house
+name: House rules
+name_zh: 内部规则
+jurisdiction: EU
+legal_force: practice
+version: '1'
+confidence: high
+verified_on: 2026-11-21
+verified: by hand
+controls:
+- {id: house.a, section: '1', title: Errors, title_zh: 错误, requirement: Measure them., requirement_zh: 测量错误。, kind: measured, evidence: [performance]}
+"""

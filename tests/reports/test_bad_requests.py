@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hostile_names import NAMES, hostile
 from markdown_it import MarkdownIt
+from pieces import OWN
 from reading import Page
 from sample import sample
 
@@ -30,19 +31,6 @@ from reports.paper import html, markdown, pdf
 from reports.words import Speaker
 
 SAID = ["--control", "sr26.tier", "--by", "Ada", "--role", "owner", "--statement", "I looked."]
-OWN = """
-id: house
-name: House rules
-name_zh: 内部规则
-jurisdiction: EU
-legal_force: practice
-version: '1'
-confidence: high
-verified_on: 2026-11-21
-verified: by hand
-controls:
-- {id: house.a, section: '1', title: Errors, title_zh: 错误, requirement: Measure them., requirement_zh: 测量错误。, kind: measured, evidence: [performance]}
-"""
 Json = dict[str, Any]
 
 

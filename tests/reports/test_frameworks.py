@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pieces import OWN
 
 from audit.errors import AuditError
 from audit.registry import checks
@@ -15,20 +16,6 @@ from reports.obligations.catalogue import FOLDER, Framework, Step, built_in, con
 from reports.obligations.evidence import SOURCES
 from reports.obligations.timing import day, timing, timing_text
 from reports.words import Speaker
-
-OWN = """
-id: house
-name: House rules
-name_zh: 内部规则
-jurisdiction: EU
-legal_force: practice
-version: '1'
-confidence: high
-verified_on: 2026-11-21
-verified: by hand
-controls:
-- {id: house.a, section: '1', title: Errors, title_zh: 错误, requirement: Measure them., requirement_zh: 测量错误。, kind: measured, evidence: [performance]}
-"""
 
 
 def test_what_comes_with_the_product() -> None:
