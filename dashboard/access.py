@@ -35,8 +35,8 @@ from reports.words import clean, mark
 #: What each may do, the next may do too.
 ROLES = ("viewer", "auditor", "approver")
 NAMES = {"viewer": mark("viewer"), "auditor": mark("auditor"), "approver": mark("approver"), None: mark("no role")}
-#: The least role that may do each thing.
-LEAST = {"open": "viewer", "rows": "auditor", "run": "auditor", "attest": "approver", "sign": "approver"}
+#: The least role that may do each thing; `small` is to see groups of few people, which the public edition withholds.
+LEAST = {"open": "viewer", "small": "auditor", "rows": "auditor", "run": "auditor", "attest": "approver", "sign": "approver"}
 VARIABLE = "WITNESSMARK_ROLES"
 #: What a proxy adds when it passes somebody else's request on.
 FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")

@@ -12,10 +12,10 @@ import streamlit as st
 
 from audit.result import AuditResult
 from dashboard import show
+from dashboard.reading import editions
 from dashboard.store import Entry, whole_folder_of
 from reports.formats import FORMATS, file_name
 from reports.words import Speaker, mark
-from reports.write import EDITIONS
 
 TITLES = {
     "html": mark("Full report, for a browser"),
@@ -54,7 +54,7 @@ def _choices(entry: Entry, document: AuditResult, say: Speaker) -> None:
             horizontal=True,
         )
     with middle:
-        edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True)
+        edition = st.radio(say.t("Edition"), editions(), format_func=lambda e: say.t(NAMES[e]), horizontal=True)
     with right:
         paper = st.radio(say.t("Paper"), list(PAPERS), format_func=PAPERS.__getitem__, horizontal=True)
     offered = [n for n, kind in FORMATS.items() if not (kind.whole and edition == "public")]

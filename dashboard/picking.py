@@ -7,7 +7,7 @@ from collections import Counter
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import access, show
+from dashboard import access, reading, show
 from dashboard.store import Entry
 from reports.words import Speaker, clean
 
@@ -44,7 +44,7 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
     st.query_params["audit"] = st.session_state.audit = key  # another page is about the same one
     access.opened(audit=key, document=by_key[key].head.digest)
     try:
-        return by_key[key], show.document(by_key[key])
+        return by_key[key], reading.document(by_key[key])
     except Exception as error:  # a store that went away says it in its own way
         show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
         return None

@@ -11,9 +11,8 @@ from typing import Any
 
 import streamlit as st
 
-from audit.result import AuditResult
 from dashboard.index import Found, Index
-from dashboard.store import Entry, document_of, tracking_uri
+from dashboard.store import tracking_uri
 from reports.charts import DARK, REFERENCE, Chart, dark
 from reports.tables import Block, Grid
 from reports.words import Look, Speaker, clean, mark
@@ -63,12 +62,6 @@ def found_audits() -> Found:
 def look_again() -> None:
     """An audit has just been written: the next look finds it."""
     index(str(Path.cwd()), tracking_uri()).again()
-
-
-@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs={Entry: lambda e: e.key})
-def document(entry: Entry) -> AuditResult:
-    """The whole document of an audit; those looked at last are kept."""
-    return document_of(entry)
 
 
 @st.fragment(run_every=1.0)

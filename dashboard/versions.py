@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from audit.result import AuditResult, Estimate, Slice
-from dashboard import show
+from dashboard import access, reading
 from dashboard.store import Entry
 from reports.frontier import PERFORMANCE
 
@@ -64,9 +64,13 @@ def siblings(entry: Entry, entries: list[Entry]) -> list[Entry]:
 
 
 @st.cache_resource(max_entries=200, show_spinner=False, hash_funcs={Entry: lambda e: e.key})
+def _point(entry: Entry, whole: bool) -> Point:
+    return of_document(entry, reading.document(entry))
+
+
 def point(entry: Entry) -> Point:
-    """The point of an audit; whatever the store raises where it cannot be read."""
-    return of_document(entry, show.document(entry))
+    """The point of an audit, made of what this person may read; whatever the store raises where it cannot be read."""
+    return _point(entry, access.may("small"))
 
 
 def of_document(entry: Entry, document: AuditResult) -> Point:

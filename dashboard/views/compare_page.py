@@ -5,7 +5,7 @@ import streamlit as st
 from audit.cohorts.named import Changes, Moved, Question
 from audit.compared import Comparison
 from audit.result import AuditResult
-from dashboard import access, choosing, picking, show
+from dashboard import access, choosing, picking, reading, show
 from dashboard.changed import changed
 from dashboard.comparing import CannotCompareError, comparison
 from dashboard.counting import about
@@ -187,7 +187,7 @@ def page(entries: list[Entry], say: Speaker) -> None:
     if called[new.key] in found:
         told(found[called[new.key]], say)
     try:
-        documents = show.document(old), show.document(new)
+        documents = reading.document(old), reading.document(new)
     except Exception as error:  # a store that went away says it in its own way
         show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
         return
@@ -197,6 +197,7 @@ def page(entries: list[Entry], say: Speaker) -> None:
 
 
 say = show.speaker()
+access.require("small", "compare page")  # a comparison names every group
 audits = show.found_audits()
 st.header(say.t("Compare versions"))
 if len(audits.entries) < 2:

@@ -11,6 +11,7 @@ from dashboard import paper, show
 from dashboard.attesting import attesting
 from dashboard.documents import NAMES, button
 from dashboard.picking import picked
+from dashboard.reading import editions
 from dashboard.store import Entry
 from reports.disclose import public
 from reports.obligations.attestations import Attestation, attestations
@@ -21,7 +22,6 @@ from reports.obligations.draw import paper as whole
 from reports.obligations.render import SUFFIXES, Wanted, draw, file_name
 from reports.obligations.statements import LOOKS, Statement, applies, tally
 from reports.words import Speaker, clean, mark
-from reports.write import EDITIONS
 
 TITLES = {"html": mark("For a browser"), "pdf": mark("For print"), "markdown": mark("As text")}
 
@@ -88,7 +88,9 @@ def downloads(dossier: Dossier, say: Speaker) -> None:
                 format_func=show.LANGUAGES.__getitem__, horizontal=True, key="framework-lang",
             )  # fmt: skip
         with right:
-            edition = st.radio(say.t("Edition"), EDITIONS, format_func=lambda e: say.t(NAMES[e]), horizontal=True, key="framework-edition")
+            edition = st.radio(
+                say.t("Edition"), editions(), format_func=lambda e: say.t(NAMES[e]), horizontal=True, key="framework-edition"
+            )
         with st.container(horizontal=True):
             for format_ in SUFFIXES:
                 name = file_name(Wanted(dossier.framework, format_, dossier.as_of), lang, edition)

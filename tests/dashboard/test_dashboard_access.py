@@ -179,8 +179,8 @@ def test_what_each_role_may(roles: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         may[role] = [action for action in access.LEAST if access.may(action)]
     assert may == {
         "viewer": ["open"],
-        "auditor": ["open", "rows", "run"],
-        "approver": ["open", "rows", "run", "attest", "sign"],
+        "auditor": ["open", "small", "rows", "run"],
+        "approver": ["open", "small", "rows", "run", "attest", "sign"],
         None: [],
     }
 
@@ -210,3 +210,23 @@ def test_a_log_that_cannot_be_written_closes_what_needs_it(roles: Path) -> None:
     assert not at.dataframe
     with pytest.raises(OSError, match="access"):
         access_log.append(access.log_file(), {})
+
+
+def test_a_viewer_sees_no_group_of_few_people_and_an_auditor_does(roles: Path, home: Path) -> None:
+    from dashboard.documents import NAMES
+
+    st.cache_resource.clear()
+    seen = {}
+    for who in ("vera@example.org", "Aud@example.org"):
+        at = visit(who).run().switch_page("views/audit_page.py")
+        at.session_state["documents"] = True
+        at.query_params["check"] = "fairness.group"
+        at.run()
+        assert not at.exception
+        tables = [str(cell) for frame in at.dataframe for row in frame.value.to_numpy().tolist() for cell in row]
+        editions = next(r for r in at.radio if r.label == "Edition").options
+        seen[who] = (any("withheld in the public edition" in cell for cell in tables), list(editions))
+    assert seen["vera@example.org"] == (True, [NAMES["public"]])
+    assert seen["Aud@example.org"] == (False, [NAMES["internal"], NAMES["public"]])
+    at = visit("vera@example.org").run().switch_page("views/compare_page.py").run()
+    assert "This page asks for the role auditor; yours is viewer." in read(at)
