@@ -41,8 +41,12 @@ class User:
         self.folder = folder
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.environment = os.environ | {"PYTHONPATH": paths, "XDG_STATE_HOME": str(folder / "state"), "NO_COLOR": "1"}
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
-        self.environment.pop("PYTHONWARNINGS", None)
+        for name in (
+            "MLFLOW_TRACKING_URI",
+            "MLFLOW_REGISTRY_URI",
+            "PYTHONWARNINGS",
+        ):  # what other tests' own process was given, or gave itself
+            self.environment.pop(name, None)
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
