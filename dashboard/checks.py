@@ -18,7 +18,7 @@ from reports.view import CROSSED_OUT, capital, state_of, state_of_finding
 from reports.words import LOOKS, Look, Speaker
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 30
-FIRST_CHARTS = 4  # drawn at once
+FIRST_CHARTS = 2  # drawn at once
 MOST_TABLES = 8  # drawn at once
 
 
@@ -78,8 +78,7 @@ def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, st
         with show.folded(say.t("{n:count} more charts", n=len(drawn) - FIRST_CHARTS), f"{path}-charts") as opened:
             if opened:
                 charts(drawn[FIRST_CHARTS:], f"{path}-more", struck=struck)
-    for k, item in enumerate(whole):
-        show.block(item, say, f"{path}-block-{k}")
+    show.findings(whole, say, f"{path}-findings")
     stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
     for e, where in stored:
         if e.kind == "table":

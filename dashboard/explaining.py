@@ -98,10 +98,10 @@ def numbers(one: Placed, say: Speaker) -> None:
     for e, where in stored:
         if e.kind == "table":
             show.grid(behind(e, where, say, MOST_ROWS), say, where)
-    with st.expander(say.t("The numbers")):
-        for k, item in enumerate(blocks(check, path, say, MOST_FINDINGS)):
-            show.block(item, say, f"{path}-block-{k}")
-        for e, where in stored:
+    with show.folded(say.t("The numbers"), f"{path}-numbers") as opened:
+        if opened:
+            show.findings(blocks(check, path, say, MOST_FINDINGS), say, f"{path}-findings")
+        for e, where in stored if opened else []:
             if e.kind != "table":
                 show.grid(behind(e, where, say, MOST_ROWS), say, where)
 

@@ -172,17 +172,19 @@ def greyed(data: dict[str, list[str]], rows: Sequence[bool]) -> Any:
     return pd.DataFrame(data).style.apply(lambda column: [colour if small else "" for small in rows])
 
 
-def block(item: Block, say: Speaker, key: str) -> None:
-    """Findings that were judged alike, with how they were judged."""
-    title(item.title)
-    for note in item.notes:
-        plain(note)
+def findings(items: Sequence[Block], say: Speaker, key: str) -> None:
+    """All findings in one table, because a browser draws one quickly and many slowly; how each was judged stands below."""
+    if not items:
+        return
+    several = len(items) > 1
     heads = [
+        *([Head(say.t("What was measured"))] if several else []),
         Head(say.t("For whom or what")), Head(say.t("n (reference not counted)"), True), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
         Head(say.t("p"), True), Head(say.t("Verdict")), Head(say.t("Reason")),
     ]  # fmt: skip
     rows = [
         [
+            *([str(item.title)] if several else []),
             str(r.who),
             str(r.n),
             str(r.estimate),
@@ -192,9 +194,20 @@ def block(item: Block, say: Speaker, key: str) -> None:
             flag_text(r.look, say),
             say.join([str(r.note), str(r.reason) or (say.t("a small group") if r.small else "")]),
         ]
+        for item in items
         for r in item.rows
     ]
-    table(heads, rows, key, [r.small for r in item.rows])
+    if not several:
+        title(items[0].title)
+        for note in items[0].notes:
+            plain(note)
+    table(heads, rows, key, [r.small for item in items for r in item.rows])
+    if several and any(item.notes for item in items):
+        with folded(say.t("How each was judged"), f"{key}-notes") as opened:
+            for item in items if opened else []:
+                title(item.title)
+                for note in item.notes:
+                    plain(note)
 
 
 def grid(item: Grid, say: Speaker, key: str) -> None:

@@ -57,6 +57,7 @@ def first(entry: Entry, screen: FirstScreen, say: Speaker) -> None:
         show.plain(say.t("Not stated by those who asked for it: {names}.", names=screen.unstated))
 
 
+@st.fragment
 def family(document: AuditResult, say: Speaker) -> None:
     """The checks of one family, one of them open; family and check that stand worst come first, and the choice stands in the address."""
     places = {c.info.id: i for i, c in enumerate(document.checks)}

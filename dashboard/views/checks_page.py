@@ -13,7 +13,9 @@ from reports.words import FAMILIES, Speaker
 def about(info: CheckInfo, place: int, say: Speaker) -> None:
     """One check, opened."""
     path = f"checks[{place}]"
-    with st.expander(f"{show.escaped(say.stored(info.title, None))} · {show.escaped(info.id)}"):
+    with show.folded(f"{show.escaped(say.stored(info.title, None))} · {show.escaped(info.id)}", f"about-{info.id}") as opened:
+        if not opened:
+            return
         for name, told in (("What it measures", info.meaning), ("What it does not show", info.limits)):
             st.markdown(f"**{say.t(name)}**")
             show.plain(say.stored(told, None))

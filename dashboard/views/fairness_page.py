@@ -45,8 +45,7 @@ def stored(document: AuditResult, check: CheckResult, place: int, say: Speaker) 
         return
     part, path = check.model_copy(update={"findings": kept}), f"checks[{place}]"
     charts(figures(part, path, Palette(document), say), "stored")
-    for k, item in enumerate(blocks(part, path, say, MOST)):
-        show.block(item, say, f"stored-block-{k}")
+    show.findings(blocks(part, path, say, MOST), say, "stored-findings")
 
 
 def text_of(rate: Rate, say: Speaker) -> str:
