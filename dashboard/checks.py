@@ -79,15 +79,20 @@ def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, st
             if opened:
                 charts(drawn[FIRST_CHARTS:], f"{path}-more", struck=struck)
     show.findings(whole, say, f"{path}-findings")
-    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
-    for e, where in stored:
-        if e.kind == "table":
-            show.grid(behind(e, where, say, MOST_ROWS), say, where)
-    if any(e.kind != "table" for e, _ in stored):
+    grids(check, path, say, tables=True)
+    if any(e.kind != "table" for f in check.findings for e in f.evidence):
         with show.folded(say.t("The numbers behind the charts"), f"{path}-behind") as opened:
-            for e, where in stored if opened else []:
-                if e.kind != "table":
-                    show.grid(behind(e, where, say, MOST_ROWS), say, where)
+            if opened:
+                grids(check, path, say, tables=False)
+
+
+def grids(check: CheckResult, path: str, say: Speaker, *, tables: bool, most: int = MOST_ROWS) -> None:
+    """The evidence of a check that is a table, or the numbers of all that is drawn; at most `most` rows of each."""
+    for i, f in enumerate(check.findings):
+        for j, e in enumerate(f.evidence):
+            if (e.kind == "table") == tables:
+                where = f"{path}.findings[{i}].evidence[{j}]"
+                show.grid(behind(e, where, say, most), say, where)
 
 
 def metric_asked(check: CheckResult, path: str, say: Speaker) -> str:
@@ -97,13 +102,16 @@ def metric_asked(check: CheckResult, path: str, say: Speaker) -> str:
         look = LOOKS[state_of_finding(f)]
         worst[f.metric] = min(worst.get(f.metric, look), look, key=lambda one: one.rank)
     first = min(worst, key=lambda metric: worst[metric].rank)
+    key = f"{path}-metric"
+    if st.session_state.get(key) not in worst:  # chosen where others were measured
+        st.session_state.pop(key, None)
     with st.container(width=560):
         asked = st.selectbox(
             say.t("Metric"),
             list(worst),
             index=list(worst).index(first),
             format_func=lambda metric: f"{worst[metric].sign} {capital(metric_name(metric, say))}",
-            key=f"{path}-metric",
+            key=key,
         )
     return str(asked)
 

@@ -8,11 +8,11 @@ import streamlit as st
 
 from audit.result import Attribution, AuditResult, CheckResult, Finding, Heatmap
 from dashboard import show
-from dashboard.checks import heading, limits
+from dashboard.checks import grids, heading, limits
 from reports.charts import Chart
 from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
-from reports.tables import behind, blocks, limit_text, rows_of
+from reports.tables import blocks, limit_text, rows_of
 from reports.view import capital, state_of, state_of_finding
 from reports.words import COMPARE, LOOKS, Speaker, clean, mark
 
@@ -94,16 +94,11 @@ def _shares(one: Placed, palette: Palette, say: Speaker) -> list[Chart]:
 def numbers(one: Placed, say: Speaker) -> None:
     """Every number of a check: its tables open, the others one click away."""
     check, path = one.check, one.path
-    stored = [(e, f"{path}.findings[{i}].evidence[{j}]") for i, f in enumerate(check.findings) for j, e in enumerate(f.evidence)]
-    for e, where in stored:
-        if e.kind == "table":
-            show.grid(behind(e, where, say, MOST_ROWS), say, where)
+    grids(check, path, say, tables=True, most=MOST_ROWS)
     with show.folded(say.t("The numbers"), f"{path}-numbers") as opened:
         if opened:
             show.findings(blocks(check, path, say, MOST_FINDINGS), say, f"{path}-findings")
-        for e, where in stored if opened else []:
-            if e.kind != "table":
-                show.grid(behind(e, where, say, MOST_ROWS), say, where)
+            grids(check, path, say, tables=False, most=MOST_ROWS)
 
 
 def _believed(check: CheckResult, family: dict[str, Placed], say: Speaker) -> None:

@@ -75,8 +75,9 @@ class Form:
 
     def _fitted(self, spec: Json, value: Value) -> Value:
         """A number as its field holds it: whole where one is typed into a field of whole numbers."""
-        typed = spec["kind"] == "number" and not self._levels(spec) and isinstance(value, float)
-        return int(value) if typed and spec["whole"] and value == math.floor(value) else value  # type: ignore[arg-type]
+        if spec["kind"] != "number" or self._levels(spec) or not isinstance(value, float):
+            return value
+        return int(value) if spec["whole"] and value == math.floor(value) else value
 
     def _field(self, i: int) -> None:
         spec, place = self.specs[i], self._place(i)

@@ -89,22 +89,6 @@ def sealed(audit_dir: Path, name: str) -> bool:
         return False
 
 
-def write_view(
-    audit_dir: Path,
-    format: str = "html",
-    lang: str = "en",
-    edition: str = "internal",
-    out: Path | None = None,
-    *,
-    listed: bool = True,
-    paper: str = "a4",
-    sign: Ed25519PrivateKey | None = None,
-    keys: Sequence[Path] = (),
-) -> Path:
-    """Render the audit in `audit_dir` and write the file there, or into `out`; returns its path. An appendix to it stands beside it."""
-    return write_views(audit_dir, format, lang, edition, out, listed=listed, paper=paper, sign=sign, keys=keys)[0]
-
-
 def write_views(
     audit_dir: Path,
     format: str = "html",

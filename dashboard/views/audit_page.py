@@ -66,8 +66,10 @@ def family(document: AuditResult, say: Speaker) -> None:
     cells = {n: c.look for n, c in zip(names, families(document, say), strict=True)}
     st.divider()
     sent = st.query_params.get("check", "")
-    if sent in places and "family" not in st.session_state:
-        st.session_state.family = family_of(sent)
+    if st.session_state.get("family") not in names:  # chosen of another audit, or not yet
+        st.session_state.pop("family", None)
+        if sent in places:
+            st.session_state.family = family_of(sent)
     asked = st.segmented_control(
         say.t("Family"),
         names,

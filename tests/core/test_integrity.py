@@ -23,7 +23,7 @@ from audit.integrity import check
 from audit.registry import checks
 from audit.result import document_digest
 from reports.formats import FORMATS
-from reports.write import list_view, load, write_view
+from reports.write import list_view, load, write_views
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([i]) * 32) for i in (1, 2))
 KEY_ID, OTHER_ID = (signing.key_id(k.public_key()) for k in (KEY, OTHER))
@@ -42,12 +42,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     document["plan_sha256"] = plan.digest(document["plan"])
     document["digest"] = document_digest(document)
     (folder / "audit.json").write_text(json.dumps(document, indent=1), "utf-8")
-    write_view(folder, "html", listed=False)
+    write_views(folder, "html", listed=False)
     seal(folder)
-    write_view(folder, "html", "zh")
+    write_views(folder, "html", "zh")
     for name, kind in FORMATS.items():
         if not kind.whole and not kind.paged and name != "html":
-            write_view(folder, name)
+            write_views(folder, name)
     drawn = {f"{kind.stem}.pdf": name for name, kind in FORMATS.items() if kind.paged} | {"nycll144.md": "markdown"}
     for name, format_ in drawn.items():  # the bytes do not matter here, only that they are a file of this kind
         (folder / name).write_bytes(b"%PDF-1.7 some pages\n")

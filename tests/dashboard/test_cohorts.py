@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from audit.cohorts.__main__ import reply
 from audit.cohorts.kept import Kept, NotHereError, kept
 from audit.cohorts.measured import by_group, measured, members
-from audit.cohorts.named import Changes, Cohort, Condition, Question, of_slice
+from audit.cohorts.named import Changes, Cohort, Condition, Question, Reply, of_slice
 from audit.result import AuditResult
 from dashboard.cohorts import Shelf, UnreadableError
 from dashboard.counting import about
@@ -225,14 +225,14 @@ def test_rows_that_are_gone_or_name_no_file_are_none(document: AuditResult, tmp_
 
 
 def test_a_line_answers_a_line_and_a_wrong_one_ends_nothing(rows: Kept, document: AuditResult) -> None:
-    def asked(**more: object) -> object:
+    def asked(**more: object) -> Reply:
         return reply(Question.model_validate({"about": about(document), **more}).model_dump_json())
 
     columns = asked(do="columns")
-    assert columns.answer == {"names": [COLUMN, "age", "town"], "groups": {COLUMN: ["a", VALUE]}}  # type: ignore[attr-defined]
-    assert asked(do="measure", cohort=of(shoe={"values": ["44"]})).column == "shoe"  # type: ignore[attr-defined]
-    assert asked(do="measure").refused  # type: ignore[attr-defined]
-    assert asked(do="offer", column="shoe").refused  # type: ignore[attr-defined]
+    assert columns.answer == {"names": [COLUMN, "age", "town"], "groups": {COLUMN: ["a", VALUE]}}
+    assert asked(do="measure", cohort=of(shoe={"values": ["44"]})).column == "shoe"
+    assert asked(do="measure").refused
+    assert asked(do="offer", column="shoe").refused
     assert reply("{").refused
     assert not reply(Question(do="columns", about=about(document).model_copy(update={"scored": "gone"})).model_dump_json()).kept
 

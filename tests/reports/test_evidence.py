@@ -30,7 +30,7 @@ from audit.plan import digest
 from audit.result import document_digest
 from reports.attest import main as attest
 from reports.generate import main
-from reports.write import write_view
+from reports.write import write_views
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
     said = ["--control", "sr26.tier", "--by", "张三", "--role", "r", "--statement", 's “引用” and "quoted"']
     for option in ([], ["--sign-key", str(private)]):
         assert attest([str(folder), *said, *option]) == 0
-    return Sealed(folder, private, public, write_view(folder, "evidence", keys=[public]))
+    return Sealed(folder, private, public, write_views(folder, "evidence", keys=[public])[0])
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +213,7 @@ def test_the_zip_holds_what_is_listed_by_its_own_name_and_always_the_same_bytes(
         f"evidence/{name}" for name in ("audit.json", "report.html", "junit.xml", "manifest.json", "views.json", "attestations.jsonl")
     }  # fmt: skip
     before = sealed.zip.read_bytes()
-    assert write_view(sealed.folder, "evidence", keys=[sealed.public]).read_bytes() == before, "nor does it hold itself"
+    assert write_views(sealed.folder, "evidence", keys=[sealed.public])[0].read_bytes() == before, "nor does it hold itself"
     assert str(sealed.folder).encode() not in before
     assert b"PRIVATE" not in b"".join(zipfile.ZipFile(sealed.zip).read(n) for n in names)
 

@@ -12,7 +12,7 @@ from sample import sample
 from audit.result import AuditResult
 from reports import html
 from reports.generate import main
-from reports.write import write_view
+from reports.write import write_views
 
 
 def undeclared() -> AuditResult:
@@ -41,8 +41,8 @@ def test_it_writes_lists_and_names_each_file(folder: Path, capsys: pytest.Captur
 
 
 def test_a_second_rendering_takes_the_place_of_the_first(folder: Path) -> None:
-    write_view(folder, "html", "zh")
-    write_view(folder, "html", "zh")
+    write_views(folder, "html", "zh")
+    write_views(folder, "html", "zh")
     assert len(json.loads((folder / "views.json").read_text("utf-8"))) == 1
 
 
@@ -53,7 +53,7 @@ def test_out_leaves_the_audit_folder_as_it_is(folder: Path, tmp_path: Path) -> N
 
 
 def test_the_report_of_the_audit_itself_is_not_listed(folder: Path) -> None:
-    assert write_view(folder, "html", "en", "internal", listed=False) == folder / "report.html"
+    assert write_views(folder, "html", "en", "internal", listed=False)[0] == folder / "report.html"
     assert not (folder / "views.json").exists()
 
 
@@ -66,7 +66,7 @@ def test_a_file_of_the_manifest_is_not_changed(folder: Path, capsys: pytest.Capt
 
 
 def test_the_public_edition_has_its_own_name(folder: Path) -> None:
-    assert write_view(folder, "html", "zh", "public").name == "report.public.zh.html"
+    assert write_views(folder, "html", "zh", "public")[0].name == "report.public.zh.html"
 
 
 @pytest.mark.parametrize(
