@@ -13,6 +13,8 @@ from audit.result import Frozen
 FORGETTING = "robustness.forgetting"
 #: The check that asks reference models, which the plan may name too.
 MEMBERSHIP = "privacy.membership"
+#: The check that has another model score what a language model says, which the plan may name.
+TOXICITY = "language.toxicity"
 
 
 class Base(Frozen):

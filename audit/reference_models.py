@@ -172,21 +172,30 @@ class Beside(NamedTuple):
 
 
 @contextmanager
-def beside(ctx: Context, members: list[dict[str, Any]], classes: list[str]) -> Iterator[Client]:
-    """A client of one confined worker that asks these models side by side; the worker ends with the block. AuditError where it cannot be confined as was asked."""
+def another(how: dict[str, Any], classes: list[str] | None, *, several: list[dict[str, Any]] | None = None) -> Iterator[Client]:
+    """A client of one confined worker more, started as `how` says and ended with the block; with `several` it asks these models side by side.
+
+    AuditError where it cannot be confined as was asked.
+    """
     from audit.subject.client import Client
     from audit.subject.inspect import Inspection
     from audit.subject.launch import launch
 
-    how = ctx.launching
-    assert how is not None, "a probing check knows how the audited model was launched"
     with launch(
         Path(how["path"]), Inspection.model_validate(how["inspection"]), trust_pickle=how["trust_pickle"], isolation=how["isolation"], classes=classes,
-        several=members,
+        several=several,
     ) as worker:  # fmt: skip
         client = Client(worker.socket)
         yield client
         client.close()
+
+
+@contextmanager
+def beside(ctx: Context, members: list[dict[str, Any]], classes: list[str]) -> Iterator[Client]:
+    """A client of one confined worker that asks these models side by side, in place of the audited one; see `another`."""
+    assert ctx.launching is not None, "a probing check knows how the audited model was launched"
+    with another(ctx.launching, classes, several=members) as client:
+        yield client
 
 
 def in_parts(client: Client, frame: Frame, count: int, classes: int) -> Iterator[list[NDArray[np.float64]]]:

@@ -12,7 +12,7 @@ import inspect
 import pkgutil
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -86,7 +86,10 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:
     """Why a check cannot be asked of this model and these data; None where it can. `params` are its parameters as the plan sets them."""
-    given = {"columns": all(params.get(p) for p in check.columns or check.lists), "files": all(params.get(p) for p in check.files)}
+    given = {
+        "columns": all(params.get(p) for p in check.columns or check.lists),
+        "files": all(params.get(p) or params.get(check.instead.get(p, p)) for p in check.files),
+    }
     have = available(facts, settled) | given | {name: bool(params.get(name)) for name in ("rules", "sigma")}
     have |= dict.fromkeys(("lists", "ranked"), True) if params.get("by") else {}
     missing = [need for need in check.info.needs if not have[need]]
@@ -157,6 +160,7 @@ class Check:
     lists: tuple[str, ...] = ()
     groupings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)
     weighs: Weighs = "unweighted"
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,13 +204,15 @@ def check(
     lists: Iterable[str] = (),
     groupings: Iterable[str] = (),
     files: Iterable[str] = (),
+    instead: Mapping[str, str] | None = None,
     weighs: Weighs = "unweighted",
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check. `needs` are keys of `NEEDS`; `probing` checks ask the model again, on the sample, and need it;
     `reported_only` are metrics that no plan may hold against a criterion; `columns` are parameters that name a sensitive column each:
     the check runs only where the plan sets them all; `lists` are parameters that name any columns of the data (a check that needs
     columns and has no such parameter runs only where these are set), `groupings` groups of inputs; `files` name a
-    file each that the check reads, and it too runs only where the plan sets them all; `weighs` is `Weighs`.
+    file each that the check reads, and it too runs only where the plan sets them all, or for one of them the parameter that `instead` names;
+    `weighs` is `Weighs`.
 
     The function takes the context and keyword-only parameters, and yields measurements and, last, the sentence that sums them up.
     """
@@ -225,7 +231,16 @@ def check(
             provider=function.__module__.split(".")[0], needs=sorted(wanted), about=about, probing=probing,
         )  # fmt: skip
         _registered[id] = Check(
-            info, function, defaults, frozenset(reported_only), tuple(columns), tuple(lists), tuple(groupings), tuple(files), weighs
+            info,
+            function,
+            defaults,
+            frozenset(reported_only),
+            tuple(columns),
+            tuple(lists),
+            tuple(groupings),
+            tuple(files),
+            instead or {},
+            weighs,
         )
         return function
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from audit import plan as plans
 from audit import scratch
-from audit.bases import FORGETTING, MEMBERSHIP, before_tuning
+from audit.bases import FORGETTING, MEMBERSHIP, TOXICITY, before_tuning
 from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
@@ -83,6 +83,7 @@ class Audit:
         self.journal: Journal | None = None
         self.resolved: Json = {}
         self.facts: Json = {}
+        self.scorer: Json | None = None
         self.settled: Json | None = None
         self.history: Json = {}
         self.failure: str | None = None
@@ -117,6 +118,7 @@ class Audit:
             "privacy": self.resolved["privacy"], "references": self._references(), "evaluation": self.resolved["evaluation"],
             "source_task": self._source_task(),
         }  # fmt: skip
+        self.scorer = self._scorer()
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         refuse_rules(self.plan.rules, self.facts)
         for id_, check in checks().items():
@@ -155,15 +157,28 @@ class Audit:
         named = before_tuning(plans.parameters(self.plan, checks()[FORGETTING]))
         if named is None or not self.request.checks[FORGETTING]:
             return {"folder": self.resolved["source_task"]}
-        (self.scratch / "base").mkdir()
-        wanted = {"uri": named[0], "destination": str(self.scratch / "base" / "model"), "tracking_uri": self.request.tracking_uri}
-        found = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
-        base = inspect_model(Path(found["path"]))
-        check_loadable(base, trust_pickle=self.request.trust_pickle)
+        found, base = self._brought(named[0], "base")
         if base.flavor != self.inspection.flavor:
             what = f"the model before fine-tuning is of flavor {base.flavor}, and the audited one of {self.inspection.flavor}"
             raise AuditError(what, "name the version that was fine-tuned")
         return {"base": named[0], "path": found["path"], "rows": named[1] or found["evaluation"]}
+
+    def _scorer(self) -> Json | None:
+        """The classifier that is to score what a language model says, copied here, where the plan names one."""
+        named = plans.parameters(self.plan, checks()[TOXICITY])["scorer"]
+        if named is None or not self.request.checks[TOXICITY]:
+            return None
+        found, inspection = self._brought(named, "scorer")
+        return {"uri": named, "path": found["path"], "logged": found["logged"], "inspection": inspection.model_dump(mode="json")}
+
+    def _brought(self, uri: str, folder: str) -> tuple[Json, Inspection]:
+        """Another model that the plan names, copied into a folder of its own; refused as the audited one would be."""
+        (self.scratch / folder).mkdir()
+        wanted = {"uri": uri, "destination": str(self.scratch / folder / "model"), "tracking_uri": self.request.tracking_uri}
+        found = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
+        inspection = inspect_model(Path(found["path"]))
+        check_loadable(inspection, trust_pickle=self.request.trust_pickle)
+        return found, inspection
 
     def _trained(self, uri: str) -> str:
         """`demo:PRESET` as a registered model, trained first if it is not there yet."""
@@ -263,7 +278,7 @@ class Audit:
         return self.worker
 
     def _launching(self) -> Json:
-        """How a check starts a worker for reference models, or for the model before fine-tuning: as the audited model's was."""
+        """How a check starts a worker for reference models, the model before fine-tuning or a scorer: as the audited model's was."""
         request = self.request
         inspection = self.inspection.model_dump(mode="json")
         return {
@@ -271,6 +286,7 @@ class Audit:
             "inspection": inspection,
             "trust_pickle": request.trust_pickle,
             "isolation": request.isolation,
+            "scorer": self.scorer,
         }
 
     def _asked(self) -> Json | None:
@@ -336,6 +352,8 @@ class Audit:
             about["reference models"] = self.facts["references"]["sha256"]
         if self.facts["source_task"]:
             about["source task"] = self.facts["source_task"]["sha256"]
+        if self.scorer:
+            about["scorer"] = self.scorer["inspection"]["sha256"]
         self._same_as_before(journal, about)
         journal.binding = "/".join(map(str, about.values()))
         self.history = journal.read("history") or self.history or self._look_back()
@@ -480,7 +498,7 @@ class Audit:
         if kept is not None:
             return kept
         self.progress.step(id_)
-        launching = self._launching() if self.facts["references"] or self.facts["source_task"] else None
+        launching = self._launching() if self.facts["references"] or self.facts["source_task"] or self.scorer else None
         arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
         result, reason = self._attempt(
             lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),

@@ -27,7 +27,7 @@ LEVELS = {
     "(mixed)": "rows mixed from others", "(far)": "rows moved far outside", "(doubt)": "the model's own doubt", "(energy)": "energy of the logits",
     "(mahalanobis)": "Mahalanobis distance", "(neighbour)": "distance to the nearest rows",
     "(religion)": "religion", "(orientation)": "sexual orientation", "(ethnicity)": "ethnicity", "(gender)": "gender", "(age)": "age",
-    "(sampled texts)": "sampled texts", "(neutral sentences)": "neutral sentences",
+    "(sampled texts)": "sampled texts", "(prompts)": "your prompts", "(neutral sentences)": "neutral sentences",
     "(typos: swapped letters)": "swapped letters", "(typos: missing letters)": "missing letters", "(typos: wrong keys)": "mistyped letters", "(case)": "another case",
     "(punctuation)": "other punctuation", "(synonyms)": "a synonym",
     "(tree_shap)": "tree SHAP", "(integrated_gradients)": "Integrated Gradients", "(deep_shap)": "DeepLIFT-SHAP", "(exact_shap)": "SHAP over all coalitions",

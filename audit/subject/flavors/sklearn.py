@@ -124,7 +124,10 @@ class Estimator(Subject):
         named = any(i["name"] for i in rows.inputs)
         if not named and not hasattr(self._whole, "feature_names_in_") and self._before is None:
             return rows.tensor() if rows.inputs else rows.matrix(np.float64)
-        return rows.table() if named or not rows.inputs else rows.tensor()
+        table: Any = rows.table() if named or not rows.inputs else rows.tensor()
+        # A vectoriser of texts wants the texts themselves: of a table it would read the names of the columns.
+        first = self._before[0] if self._before is not None else None
+        return table.iloc[:, 0] if hasattr(first, "build_analyzer") and getattr(table, "shape", (0, 0))[1] == 1 else table
 
     def parameters(self) -> int | None:
         """Coefficients, or the splits and leaves of trees."""
