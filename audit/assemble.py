@@ -11,6 +11,7 @@ from typing import Any
 
 from audit.answering import Case
 from audit.dataset import MISSING
+from audit.explain import rows_file
 from audit.judge import Answer, audit_verdict, judge_reported, worst
 from audit.outlook import outlook
 from audit.outputs import Settled
@@ -102,6 +103,8 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     why = _why(questions, findings, verdict)
     not_assessed = _not_assessed(m for a in answers for m in a.not_assessed)
     notes = _notes(facts, arguments["scoring"], settled, plan, arguments["inspection"], resumed=bool(arguments.get("resumed")))
+    if plan.audit.rows:
+        notes.append(_single_rows(results[rows_file.CHECK], arguments.get("single_rows", 0)))
     finished = arguments["finished"]
     document = AuditResult(
         id=request.id, started=request.started, finished=finished, verdict=verdict, answered=answered, why=render(why), why_msg=why, questions=questions,
@@ -302,6 +305,20 @@ def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Pl
     if plan.decides and _changed_criteria(plan):
         notes.append(message("Criteria differ from the built-in plan: {names}.", names=_changed_criteria(plan)))
     return notes
+
+
+def _single_rows(result: Json, n: int) -> Message:
+    """Where the single rows are that the plan allowed, or why there are none."""
+    if n:
+        return message(
+            "The plan allowed single rows: {n:count} of those that {check} explained stand beside this document in {file}. They can be people; no report and no copy "
+            "of this audit carries them.",
+            n=n, check=rows_file.CHECK, file=rows_file.NAME,
+        )  # fmt: skip
+    reason = message("No row could be explained.") if result["status"] == "completed" else _reason(result)
+    return message(
+        "The plan allowed single rows, and none were kept, because {check} explained none: {reason}", check=rows_file.CHECK, reason=reason
+    )
 
 
 def _undeclared(facts: Facts) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audit.clustered import Clustering
     from audit.dataset import Dataset
     from audit.explain.exposed import Standing
+    from audit.explain.rows_file import Drawn
     from audit.subject.client import Client
     from audit.subject.frame import Frame
 
@@ -91,6 +92,8 @@ class Context:
     work: Path | None = None
     #: What this check has to say besides, such as another way that was taken; it follows the check's own sentence.
     asides: list[Message] = field(default_factory=list)
+    #: Single rows that the plan allowed this check to hand on, beside what it measures.
+    single: Drawn | None = None
 
     def level(self, metric: str, compare: str = "value") -> float:
         """Level of the interval of a metric: the judged one (90 % by default) where it is held against a criterion, else the plan's."""

@@ -52,9 +52,10 @@ class Journal:
         return hmac.new(self._secret, f"{name}\0{self.binding}\0".encode() + body, hashlib.sha256).hexdigest()
 
     def write(self, name: str, content: Any) -> None:
-        """Keep an entry at once: written, synced and renamed."""
+        """Keep an entry at once: written, synced and renamed; for the user alone, because it may hold single rows."""
         body = json.dumps(content, allow_nan=False)
-        write_whole(self.folder / f"{name}.json", json.dumps({"body": body, "mac": self._mac(name, body.encode())}).encode())
+        entry = json.dumps({"body": body, "mac": self._mac(name, body.encode())}).encode()
+        write_whole(self.folder / f"{name}.json", entry, mode=0o600)
 
     def read(self, name: str) -> Any | None:
         """An entry, or None where it is missing, torn, edited, or of another model, data or plan."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audit.explain import rows_file
 from audit.signing import MANIFEST_TYPE, canonical, sign, statement
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NAME = "manifest.json"
+#: Files of an audit that show single rows: the manifest lists them, and no copy of the audit carries them.
+APART = (rows_file.NAME,)
 
 
 def make(folder: Path, document: Json, files: Iterable[str], key: Ed25519PrivateKey | None = None) -> Json:

@@ -40,7 +40,7 @@ class Run(Section):
     seed: Annotated[int, Field(ge=0, le=2**53)]
     level: Share
     sample: Annotated[int, Field(ge=1)]
-    rows: Literal[False]
+    rows: bool
 
 
 class Judge(Section):

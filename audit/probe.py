@@ -28,7 +28,8 @@ def run_check(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
         launching=arguments.get("launching"), work=Path(arguments["work"]),
     )  # fmt: skip
     measurements, summary = collect(context, arguments["params"])
-    return {
+    single = {"single": context.single.model_dump(mode="json")} if context.single is not None else {}
+    return single | {
         "status": "completed", "reason": None, "measurements": [m.model_dump(mode="json") for m in measurements],
         "summary": summary.model_dump(mode="json"), "seconds": time.monotonic() - began,
     }  # fmt: skip

@@ -22,6 +22,7 @@ from audit.bases import FORGETTING, MEMBERSHIP, TOXICITY, before_tuning
 from audit.declared_rules import refuse_rules
 from audit.demo import train
 from audit.errors import AuditError
+from audit.explain import rows_file
 from audit.jobs import JobError, Jobs, Session, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
@@ -86,6 +87,7 @@ class Audit:
         self.scorer: Json | None = None
         self.settled: Json | None = None
         self.history: Json = {}
+        self.single: Json | None = None
         self.failure: str | None = None
 
     def __enter__(self) -> Audit:
@@ -374,12 +376,13 @@ class Audit:
         return self.assembled({id_: self._result(id_, check, scoring, None) for id_, check in checks().items()}, scoring)
 
     def assembled(self, results: dict[str, Json], scoring: Json | None) -> Json:
-        """The document that these results of checks give; `history` and `written` are what it was judged with."""
+        """The document that these results of checks give; `history` and `written` are what it was judged with. Single rows stay out of it."""
+        self.single = results.get(rows_file.CHECK, {}).pop("single", None)
         arguments = {
             "request": self.request.model_dump(mode="json"), "facts": self.facts, "settled": self.settled, "resolved": self.resolved,
             "inspection": self.inspection.model_dump(mode="json"), "plan": self.written, "plan_sha256": plans.digest(self.written), "results": results,
             "history": self.history, "waivers": self.request.waivers, "scoring": scoring, "observed": self.observed, "python": platform.python_version(), "platform": platform.platform(),
-            "resumed": self.resumed, "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "resumed": self.resumed, "single_rows": len(self.single["rows"]) if self.single else 0, "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         self.progress.step("judge")
         return self.jobs.run("audit.assemble:assemble", arguments, limit=self.request.check_timeout)
@@ -516,8 +519,11 @@ class Audit:
     # --- the folder -------------------------------------------------------------------------------------------------------------------
 
     def write(self, folder: Path, document: Json, views: list[str], key: Ed25519PrivateKey | None = None) -> None:
-        """The manifest over audit.json and the report, signed where there is a key; the journal goes last."""
-        write_whole(folder / NAME, canonical(make(folder, document, ["audit.json", *views], key)))
+        """The single rows that the plan allowed, and the manifest over them, audit.json and the report, signed where there is a key; the journal goes last."""
+        single = [rows_file.NAME] if self.single and self.single["rows"] else []
+        for name in single:
+            write_whole(folder / name, rows_file.file_of(self.single or {}, document), mode=0o600)
+        write_whole(folder / NAME, canonical(make(folder, document, ["audit.json", *single, *views], key)))
         assert self.journal is not None
         self.journal.remove()
         self.journal = None

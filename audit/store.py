@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from audit.errors import AuditError
+from audit.manifest import APART
 from audit.result import Frozen
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def log_audit(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
         for start in range(0, len(metrics), 500):
             client.log_batch(run_id, metrics=metrics[start : start + 500], tags=[RunTag("witnessmark.kind", "audit")])
         for path in sorted(folder.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
+            if path.is_file() and not path.name.startswith(".") and path.name not in APART:
                 client.log_artifact(run_id, str(path), "audit")
         if model["model_id"]:
             client.log_inputs(run_id, models=[LoggedModelInput(model["model_id"])])

@@ -41,13 +41,14 @@ def pack(audit_dir: Path, document: AuditResult, key_files: Sequence[Path] = ())
     files = {f"{FOLDER}/{name}": data for name, data in content.items()}
     files |= {f"keys/{names[id_]}": public_pem(key) for id_, key in keys.items()}
     later = _later(audit_dir, set(names))
-    files |= {name: _page(lang, document, signer(sealed["signature"]), names, later).encode() for name, lang in PAGES.items()}
+    apart = [name for name in manifest.APART if name in sealed["files"]]
+    files |= {name: _page(lang, document, signer(sealed["signature"]), names, later, apart).encode() for name, lang in PAGES.items()}
     files[SUMS] = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(files.items())).encode()
     return _zip(files, datetime.fromisoformat(document.finished))
 
 
 def collect(folder: Path) -> tuple[dict[str, bytes], Json]:
-    """The files of an audit that its lists name, and its manifest; an `AuditError` where one is missing or not as it is listed."""
+    """The files of an audit that its lists name, but for single rows, and its manifest; an `AuditError` where one is missing or not as it is listed."""
     try:
         sealed = json.loads((folder / manifest.NAME).read_bytes())
         listed = {name: entry["sha256"] for name, entry in sealed["files"].items()}
@@ -57,6 +58,8 @@ def collect(folder: Path) -> tuple[dict[str, bytes], Json]:
         raise AuditError(f"{folder} has no manifest and lists that can be read", f"see python -m audit.verify {folder}") from None
     content: dict[str, bytes] = {}
     for name in (manifest.NAME, entries.VIEWS, entries.ATTESTATIONS, *listed, *views):
+        if name in manifest.APART:
+            continue
         path, expected = folder / name, listed.get(name, views.get(name))
         if expected is None and name != manifest.NAME and not path.exists():
             continue
@@ -95,8 +98,8 @@ def _later(folder: Path, keys: set[str]) -> Json:
     }  # fmt: skip
 
 
-def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[str, str], later: Json) -> str:
-    """The page that says how, in one language."""
+def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[str, str], later: Json, apart: list[str]) -> str:
+    """The page that says how, in one language; `apart` are files of the manifest that are left out."""
     import jinja2
 
     from reports.view import answered_text, state_of_audit
@@ -112,7 +115,7 @@ def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[s
     say, uri = Speaker(lang), " ".join(clean(document.model.uri, 120).split())
     verdict, answered = say.t(LOOKS[state_of_audit(document)].word), answered_text(document, say)
     return template.render(
-        rule="=" * 20, uri=uri, model=shlex.quote(uri), id=clean(document.id, 80), finished=document.finished, keys=names, signer=signed_by, later=later,
+        rule="=" * 20, uri=uri, model=shlex.quote(uri), id=clean(document.id, 80), finished=document.finished, keys=names, signer=signed_by, later=later, apart=apart,
         verdict=f"{verdict}（{answered}）" if lang == "zh" else f"{verdict} ({answered})", valid_until=document.valid_until,
     )  # fmt: skip
 

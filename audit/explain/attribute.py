@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
+    Places = NDArray[np.int64]
 
 #: The method that fits the model.
 AUTO = "auto"
@@ -233,15 +234,30 @@ def _outputs(settled: Settled) -> tuple[int, ...]:
     return (settled.classes.index(settled.positive),) if settled.positive is not None else tuple(range(len(settled.classes)))
 
 
+class Picked(NamedTuple):
+    """Rows to explain, others that are the background, and the ids (n,) of the rows to explain."""
+
+    frame: Frame
+    background: Frame
+    row: Places
+
+
 def draw(ctx: Context, size: int, background: int) -> tuple[Frame, Frame]:
     """Up to `size` sampled rows to explain, and `background` others."""
+    found = draw_known(ctx, size, background)
+    return found.frame, found.background
+
+
+def draw_known(ctx: Context, size: int, background: int) -> Picked:
+    """The rows of `draw`, and which rows of the data they are."""
     drawn = ctx.sample(ctx.plan.audit.sample)
     usable = np.isfinite(drawn.pred) if ctx.settled.task == "regression" else drawn.pred >= 0
-    whole = take(drawn.frame, np.flatnonzero(usable))  # what the model refuses cannot be explained
+    answered = np.flatnonzero(usable)  # what the model refuses cannot be explained
+    whole = take(drawn.frame, answered)
     total = rows(whole)
     order = ctx.rng("background").permutation(total)
     reference, explained = order[: min(background, max(1, total // 2))], np.sort(order[min(background, total // 2) :][:size])
-    return take(whole, explained), take(whole, reference)
+    return Picked(take(whole, explained), take(whole, reference), drawn.row[answered[explained]])
 
 
 def explain(
@@ -265,9 +281,10 @@ def explain(
         together = grouped(ctx, groups, correlated)
         chosen = settled_method(ctx, size, background, budget, parts=len(together), method=method)
         fits = affordable(ctx, size, background, budget, parts=len(together), method=chosen) if budget else size
-        frame, base = draw(ctx, fits, background)
+        frame, base, row = draw_known(ctx, fits, background)
         each = max(budget // max(1, rows(frame) * rows(base)), 4 * len(together or ctx.facts.features)) if budget else 0
-        return defined(explainer(ctx, base, groups=together, coalitions=each, method=chosen).explain(frame))
+        found = explainer(ctx, base, groups=together, coalitions=each, method=chosen).explain(frame)
+        return defined([e._replace(row=row) for e in found])
 
     what = {"rows": size, "background": background, "budget": budget, "groups": groups or {}, "correlated": correlated, "method": method}
     return shared(ctx, what, make)

@@ -34,7 +34,8 @@ class Explained(NamedTuple):
 
     `background` counts the rows that stood in for what was switched off, 0 for path-dependent values. `error` (n, d) are standard errors of
     methods that draw coalitions, None where nothing was drawn. `left_out` counts rows that are not among these n because the model gave no
-    answer for some of their variants. `fit` (n,) is the R² of a surrogate model, None where there is none.
+    answer for some of their variants. `fit` (n,) is the R² of a surrogate model, None where there is none. `row` (n,) are the rows' ids, where they
+    are known.
     """
 
     features: list[str]
@@ -48,6 +49,7 @@ class Explained(NamedTuple):
     estimand: Estimand = "background"
     left_out: int = 0
     fit: Floats | None = None
+    row: NDArray[np.int64] | None = None
 
     @property
     def computed_in(self) -> Literal["parent", "worker"]:
@@ -97,6 +99,7 @@ def defined(found: list[Explained]) -> list[Explained]:
         e._replace(
             values=e.values[whole], base=e.base[whole], answer=e.answer[whole], left_out=left,
             error=None if e.error is None else e.error[whole], fit=None if e.fit is None else e.fit[whole],
+            row=None if e.row is None else e.row[whole],
         )
         for e in found
     ]  # fmt: skip

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audit.context import Context
 
 #: The arrays of an explanation; its other fields are plain.
-ARRAYS = ("values", "base", "answer", "error", "fit")
+ARRAYS = ("values", "base", "answer", "error", "fit", "row")
 #: The check whose random numbers stand behind what is shared.
 MAKER = "explanation.global"
 

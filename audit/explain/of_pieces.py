@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from audit.asking import predict
-from audit.explain.attribute import AUTO, draw, refuse_method, runs_beside, wanted
+from audit.explain.attribute import AUTO, draw, draw_known, refuse_method, runs_beside, wanted
 from audit.explain.explained import FROM_ANSWERS, PARTIAL, Explained, Method
 from audit.explain.gap import METHODS
 from audit.explain.kept import as_maker
@@ -178,10 +178,10 @@ def chosen(ctx: Context, background: Frame, *, by_field: bool = False, method: s
 
 def explain_pieces(ctx: Context, size: int, background: int, budget: int, *, by_field: bool = False, method: str = AUTO) -> Seen:
     """Up to `size` sampled rows that fit into `budget` model evaluations, at least 10, explained by their parts."""
-    frame, base = draw(ctx, size, background)
+    frame, base, row = draw_known(ctx, size, background)
     way, instead = chosen(ctx, base, by_field=by_field, method=method)
     some = take(frame, slice(0, affordable(way, frame, budget)))
-    return seen(way, way.explain(some), some, instead)
+    return seen(way, way.explain(some)._replace(row=row[: rows(some)]), some, instead)
 
 
 def affordable(way: Way, frame: Frame, budget: int, *, explanations: int = 1, masks: Callable[[int], int] = lambda d: 0) -> int:
@@ -204,7 +204,7 @@ def seen(way: Way, found: Explained, frame: Frame, instead: Message | None = Non
         some = way.parts(frame)
         found = found._replace(
             values=_replaced(found.values, parts, some, keep), base=found.base[keep], answer=found.answer[keep], left_out=int((~whole).sum()),
-            error=None if found.error is None else _replaced(found.error, parts, some, keep),
+            error=None if found.error is None else _replaced(found.error, parts, some, keep), row=None if found.row is None else found.row[keep],
         )  # fmt: skip
         parts = some
     present = np.zeros(found.values.shape, dtype=bool)

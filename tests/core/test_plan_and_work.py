@@ -75,7 +75,7 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ('[audit]\nseed = "one"', "audit.seed"),
         ("[audit]\nseed = -1", "audit.seed"),
         ("[audit]\nsample = 0", "audit.sample"),
-        ("[audit]\nrows = true", "audit.rows"),
+        ("[audit]\nrows = 1", "audit.rows"),
         ("[judge]\nalpha_fail = 0", "judge.alpha_fail"),
         ("[judge]\nalpha_fail = 1.5", "judge.alpha_fail"),
         ("[judge]\nlevel_pass = nan", "judge.level_pass"),

@@ -82,8 +82,8 @@ def test_one_pass_serves_both_checks(tmp_path: Path) -> None:
     for mine in (second, third):
         for one, other in zip(first, mine, strict=True):
             assert one.features == other.features
-            assert one._replace(values=0, base=0, answer=0, error=0) == other._replace(values=0, base=0, answer=0, error=0)
-            for name in ("values", "base", "answer", "error"):
+            assert one._replace(values=0, base=0, answer=0, error=0, row=0) == other._replace(values=0, base=0, answer=0, error=0, row=0)
+            for name in ("values", "base", "answer", "error", "row"):
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     ctx, _ = context(tmp_path, "explanation.local", features, counted)
     ctx.work = tmp_path

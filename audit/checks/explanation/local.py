@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         "speaks for the class that came second against the one that was answered."
     ),
     limits=(
-        "No single row is shown, because rows can be people: the explanation of one decision belongs to the person concerned. A strongest reason can win by little; where coalitions are drawn, the share of rows is given in which it "
+        "No single row is shown, because rows can be people: the explanation of one decision belongs to the person concerned. Single rows are had by [audit] rows = true in the plan, which puts a "
+        "sample of them beside this document and into no report. A strongest reason can win by little; where coalitions are drawn, the share of rows is given in which it "
         "is within two standard errors of the next. The limits of the global explanation hold here too."
     ),
     unit="share of rows",
@@ -53,6 +54,7 @@ def local(
     `groups` (name → columns) and columns whose rank correlation is at least `correlated` are explained as one. `method` is one by
     its name: exact_shap, leverage_shap, kernel_shap and lime ask for answers alone, the others run where the model is, as far as it allows.
     """
+    from audit.explain import single_rows
     from audit.explain.attribute import explain
     from audit.explain.gap import believed, nothing_explained
     from audit.explain.of_pieces import explain_ways, is_table
@@ -60,12 +62,16 @@ def local(
 
     if not is_table(ctx):
         seen = explain_ways(ctx, rows, background, budget_not_table, method)
+        if ctx.plan.audit.rows:
+            ctx.single = single_rows.of_pieces(ctx, seen)
         yield from one_sentence(told for one in seen for told in differences(ctx, one))
         return
     found = explain(ctx, rows, background, budget=budget, groups=groups, correlated=correlated, method=method)
     if not len(found[0].values):
         yield from nothing_explained("top_reason_share", found)
         return
+    if ctx.plan.audit.rows:
+        ctx.single = single_rows.of_table(ctx, found)
     wins = _wins(found)
     for measured in (*_shares(ctx, found, wins), *believed(ctx, found)):
         yield measured.model_copy(update={"computed_in": found[0].computed_in})
