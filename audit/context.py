@@ -125,6 +125,29 @@ class Context:
         """The rows as they were given."""
         return self.facts.dataset()
 
+    def in_step(self, columns: Mapping[str, str], read: Callable[[str, Any], NDArray[Any]]) -> Callable[[int], dict[str, NDArray[Any]]]:
+        """What gives the next n rows of columns of the data (name → SQL), beside blocks of the scored table; `read` makes an array (k,) of a piece of one."""
+        import numpy as np
+
+        if not columns:
+            return lambda n: {}
+        batches = self.dataset.stream(dict(columns))
+        held: dict[str, NDArray[Any]] = {}
+        first = next(iter(columns))
+
+        def following(n: int) -> dict[str, NDArray[Any]]:
+            while first not in held or len(held[first]) < n:
+                batch = next(batches)
+                for name in columns:
+                    piece = read(name, batch.column(batch.schema.get_field_index(name)))
+                    held[name] = np.concatenate([held[name], piece]) if name in held else piece
+            out = {name: column[:n] for name, column in held.items()}
+            for name, column in held.items():
+                held[name] = column[n:]
+            return out
+
+        return following
+
     @cached_property
     def mixing(self) -> Standing | None:
         """Whether this model mixes rows by itself; None where it is of a kind that does not."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from audit.columns import ColumnRule
 from audit.declared_rules import DeclaredRule, contradictions
 from audit.errors import AuditError
+from audit.named_slices import MOST, Rows, cohorts
 from audit.registry import FAMILIES, Check, checks
 from audit.result import Basis, Compare, Role, Rule, Severity
 from audit.roles import check_context
@@ -154,12 +155,11 @@ class Plan(Section):
     bins: dict[str, list[float]] = {}
     columns: dict[str, ColumnRule] = {}
     rules: dict[str, DeclaredRule] = {}
+    slices: Annotated[dict[str, Annotated[Rows, Field(min_length=1)]], Field(max_length=MOST)] = {}
     frameworks: Frameworks = Frameworks()
     checks: dict[str, CheckPlan] = {}
 
 
-#: Sections that decisions name and that later versions fill; a plan that sets them is told so rather than ignored.
-LATER = ("slices",)
 DEFAULT = Path(__file__).parent / "plans" / "default.toml"
 
 
@@ -188,9 +188,6 @@ def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def load(path: Path | None) -> Plan:
     """The built-in plan, with the file at `path` laid over it."""
     given = read_toml(path, "plan") if path else {}
-    for name in LATER:
-        if given.get(name):
-            raise AuditError(f"the plan's section [{name}] comes with a later version", "leave it out")
     unknown = set(given.get("decides", {})) - set(tomllib.loads(DEFAULT.read_text())["decides"])
     if unknown:
         raise AuditError(
@@ -208,6 +205,7 @@ def load(path: Path | None) -> Plan:
         if sorted(set(edges)) != edges:
             raise AuditError(f"the edges of [bins] {column} must rise, got {edges}", "give each edge once, smallest first")
     contradictions(plan.rules)
+    cohorts(plan.slices)
     known = checks()
     for id_, check_plan in plan.checks.items():
         if id_ not in known:
@@ -257,7 +255,8 @@ def parameters(plan: Plan, check: Check) -> dict[str, Any]:
 
 def fixed(plan: Plan, asked_for: dict[str, bool], *, sample: int, seed: int) -> dict[str, Any]:
     """What a plan decides without model, data or declarations, every default written out; `asked_for` as `asked` gives it."""
-    written = plan.model_dump(mode="json", exclude={"checks"} if plan.frameworks.ids else {"checks", "frameworks"})
+    unsaid = {name for name, said in (("slices", plan.slices), ("frameworks", plan.frameworks.ids)) if not said}
+    written = plan.model_dump(mode="json", exclude={"checks"} | unsaid)
     written["audit"] |= {"sample": sample, "seed": seed}
     written["checks"] = {
         id_: {

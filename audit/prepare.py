@@ -11,10 +11,12 @@ from audit import columns
 from audit.bases import Base, find_base
 from audit.bins import binned
 from audit.claims import Privacy, find_privacy
+from audit.cohorts.named import Cohort
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
+from audit.named_slices import NamedRows, named_rows
 from audit.periods import periods
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
@@ -79,6 +81,7 @@ class Facts(Frozen):
     references: References | None = None
     weight: Weight | None = None
     source_task: SourceTask | None = None
+    slices: tuple[NamedRows, ...] = ()
 
     def divisions(self) -> list[tuple[str, Groups]]:
         """Sensitive columns, legitimate factors and the period, each with the name of its codes in the scored table."""
@@ -145,6 +148,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision)), notes=notes, recorded=recorded,
         period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight, source_task=source_task,
+        slices=tuple(named_rows(dataset, [Cohort.model_validate(c) for c in arguments["slices"]], roles.target)),
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -48,6 +48,7 @@ NEEDS: dict[str, str] = {
     "lists": "Not declared: neither training logged nor the plan names the columns that say whose list a row is in (by).",
     "ranked": "Nothing is ranked: the decision is no quota (top=K, top=P%), and no columns say whose list a row is in (by).",
     "rules": "Not declared: the plan has no rules that the model's answers must keep: write them as [rules.NAME].",
+    "slices": "Not declared: the plan names no slices: write them as [slices.NAME].",
     "files": "Not declared: the plan names no file for this check to read.",
     "language": "The model is no language model that says how likely it holds a text.",
     "continues": "The model does not go on with a text: it is no causal language model.",
@@ -80,6 +81,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None, "source": facts.get("source_task") is not None,
         "language": "log_likelihood" in settled["methods"], "continues": "continue" in settled["methods"], "embeds": "embedding" in settled["methods"],
+        "slices": bool(facts.get("slices")),
         "canaries": facts.get("privacy") is not None and (facts["privacy"].get("canaries") or facts["privacy"].get("without")) is not None,
     }  # fmt: skip
 

@@ -27,6 +27,7 @@ from audit.jobs import JobError, Jobs, Session, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.manifest import NAME, make
+from audit.named_slices import cohorts
 from audit.plan import Plan
 from audit.recorded import UNKNOWN, URI, Recorded
 from audit.registry import Check, checks, refuse_columns, unmet
@@ -118,7 +119,7 @@ class Audit:
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
             "privacy": self.resolved["privacy"], "references": self._references(), "evaluation": self.resolved["evaluation"],
-            "source_task": self._source_task(),
+            "source_task": self._source_task(), "slices": [c.model_dump() for c in cohorts(self.plan.slices)],
         }  # fmt: skip
         self.scorer = self._scorer()
         self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")

@@ -174,28 +174,15 @@ def levelled(ctx: Context, divided: Sequence[Attribute], names: Sequence[str]) -
         start += n
 
 
-def _others(ctx: Context, divided: Sequence[Attribute]) -> Callable[[int], dict[str, NDArray[np.int16]]]:
+def _others(ctx: Context, divided: Sequence[Attribute]) -> Callable[[int], dict[str, Ints]]:
     """The codes of the next n rows in the columns that are not in the scored table, read from the data in step with it."""
     import numpy as np
 
-    if not divided:
-        return lambda n: {}
-    batches = ctx.dataset.stream({a.column: coded(a.sql or "", [t for t in a.texts if t != MISSING]) for a in divided})
-    held = {a.column: np.zeros(0, np.int16) for a in divided}
     places = {a.column: np.array([i for i, t in enumerate(a.texts) if t != MISSING] + [_missing(a)], np.int16) for a in divided}
-
-    def following(n: int) -> dict[str, NDArray[np.int16]]:
-        while len(held[divided[0].column]) < n:
-            batch = next(batches)
-            for a in divided:
-                read = places[a.column][codes(batch.column(batch.schema.get_field_index(a.column)))]
-                held[a.column] = np.concatenate([held[a.column], read])
-        out = {name: column[:n] for name, column in held.items()}
-        for name in held:
-            held[name] = held[name][n:]
-        return out
-
-    return following
+    return ctx.in_step(
+        {a.column: coded(a.sql or "", [t for t in a.texts if t != MISSING]) for a in divided},
+        lambda name, column: places[name][codes(column)],
+    )
 
 
 def _missing(attribute: Attribute) -> int:

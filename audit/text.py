@@ -51,7 +51,7 @@ PARTS = {
     "(words)": "texts with the words {value}", "(texts)": "texts of kind {value}", "(pictures)": "pictures of kind {value}",
     "(epsilon)": "epsilon {value}", "(radius)": "radius {value}", "(deviations)": "moves of {value} standard deviations", "(blur)": "blur of severity {value}", "(jpeg)": "JPEG compression of severity {value}",
     "(copies)": "planted {value} times", "(contrast)": "weak contrast of severity {value}", "(edit)": None,
-    "(terms)": "words of kind {value}", "(source)": None,
+    "(terms)": "words of kind {value}", "(source)": None, "(slice)": None,
 }  # fmt: skip
 BARE = {"true", "false", "yes", "no", "y", "n"}  # values that mean nothing without their column
 

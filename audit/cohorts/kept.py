@@ -11,14 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.cohorts.named import About, Cohort, Condition, Offer, interval
-from audit.dataset import MISSING, Dataset, literal
+from audit.cohorts.named import About, Cohort, Condition, Offer
+from audit.cohorts.predicate import predicate
+from audit.dataset import MISSING, Dataset
 
 if TYPE_CHECKING:
     from audit.outputs import Settled
 
-#: A label of an interval has ten digits of its ends: a row that lies as near to an end as this is taken to lie on it.
-NEAR = 1e-9
 STOPS = 10  # parts of a number column between whose ends a range can be chosen
 MOST_LEVELS = 100
 
@@ -65,25 +64,9 @@ class Kept:
         if condition.column not in self.inputs:
             raise NotHereError(condition.column)
         column, numbers = self.inputs[condition.column]
-        if condition.ranged:
-            if not numbers:
-                raise NotHereError(condition.column)
-            low = [f"{column} >= {condition.low!r}"] if condition.low is not None else []
-            high = [f"{column} < {condition.high!r}"] if condition.high is not None else []
-            return f"coalesce({' AND '.join([f'isfinite({column})', *low, *high])}, false)"  # NaN is above all numbers in DuckDB
-        return " OR ".join(f"({self._is(column, numbers, value)})" for value in condition.values)
-
-    def _is(self, column: str, numbers: bool, value: str) -> str:
-        if value == MISSING:
-            return f"({column} IS NULL OR isnan({column})) IS TRUE" if numbers else f"{column} IS NULL"  # bare, isnan finds none in a WHERE
-        if not numbers:
-            return f"coalesce({column} = {literal(value)}, false)"
-        ends = interval(value)
-        if ends is None:
-            return "false"
-        low, high, closed = ends
-        above = high + NEAR * abs(high) if closed else high - NEAR * abs(high)
-        return f"coalesce(isfinite({column}) AND {column} >= {low - NEAR * abs(low)!r} AND {column} {'<=' if closed else '<'} {above!r}, false)"
+        if condition.ranged and not numbers:
+            raise NotHereError(condition.column)
+        return predicate(condition, column, numbers=numbers)
 
     @property
     def columns(self) -> list[str]:

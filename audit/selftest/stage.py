@@ -15,6 +15,7 @@ from audit import plan as plans
 from audit.assemble import assemble
 from audit.context import Context
 from audit.judge import finding
+from audit.named_slices import cohorts, named_rows
 from audit.outputs import ScoreOf, Settled
 from audit.plan import Plan
 from audit.prepare import Facts
@@ -160,6 +161,7 @@ def set_scene(
         "cluster": None if cluster is None else "school", "time": when.name if when else None,
     }).model_copy(update={"period": when, **staging.belonging(cluster, weight)})  # fmt: skip
     facts = facts.model_copy(update={"training": staging.training(folder, facts, training) if trained else None})
+    facts = facts.model_copy(update={"slices": tuple(named_rows(facts.dataset(), cohorts(plan.slices), facts.roles.target))})
     columns = told.columns() | members.columns("g") | strata.columns("f") | staging.beside(cluster, weight)
     if when is not None and period is not None:
         columns["t"] = staging.codes(period, when.levels)

@@ -66,7 +66,7 @@ SOURCES: dict[EvidenceKind, Source] = {
     "performance": Source(
         ("performance.baseline",),
         (
-            "performance.overall", "performance.groups", "performance.slices", "performance.gap", "performance.period", "performance.challengers",
+            "performance.overall", "performance.groups", "performance.slices", "performance.named_slices", "performance.gap", "performance.period", "performance.challengers",
             "performance.costs", "performance.error_tree", "performance.error_clusters", "language.answers", "language.questions", "language.coreference",
             "uncertainty.abstention", "uncertainty.conformal",
         ),

@@ -19,6 +19,7 @@ from scene import Scene, completed, set_scene
 
 from audit import plan as plans
 from audit.errors import AuditError
+from audit.named_slices import Span
 from audit.plan import CheckPlan, Plan
 from audit.probe import collect
 from audit.registry import FAMILIES, NEEDS, Check, checks
@@ -181,7 +182,9 @@ def local_law() -> Plan:
         "fairness.ll144": CheckPlan(params={"sex": "sex", "race": "region"}),
         "fairness.proxy": CheckPlan(params={"probability": ["x"]}),
     }
-    return plan.model_copy(update={"checks": plan.checks | named})
+    return plan.model_copy(
+        update={"checks": plan.checks | named, "slices": {"upper half": {"x": Span(low=0.5)}, "region b": {"region": ["b"]}}}
+    )
 
 
 def users(count: int) -> dict[str, Any]:
