@@ -433,6 +433,10 @@ class TrainingInfo(Frozen):
     same_as_evaluation: bool
 
 
+#: What an audit says of rows that nobody named, because training logged them with the model.
+NOT_NAMED = ("the evaluation data logged with the model", "the training data logged with the model")
+
+
 class DataInfo(Frozen):
     """The audited rows and what was declared about them; `prediction` and `scores` are columns that stand in for a model."""
 

@@ -461,7 +461,10 @@ class Audit:
 
         folder = Path(self.request.scored_dir) if self.request.scored_dir else cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        deciding = {k: self.facts[k] for k in ("features", "decision", "groups", "factors", "cluster", "recorded", "period", "weight")} | {
+        named = ("features", "decision", "factors", "cluster", "recorded", "period", "weight")
+        deciding = {k: self.facts[k] for k in named} | {
+            # Whether somebody named the reference moves no row of the table.
+            "groups": [{k: v for k, v in group.items() if k != "reference_declared"} for group in self.facts["groups"]],
             "settled": self.settled,
             "sample": self.request.sample,
             "seed": self.request.seed,

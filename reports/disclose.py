@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from audit.named_slices import KEY
 from audit.result import AuditResult, Evidence, Finding, Message
 from audit.text import message, render, who
 from reports.suppress import Cell, Counts, common_sums, protect
@@ -73,7 +74,8 @@ def withheld_cells(document: AuditResult) -> dict[str, set[Cell]]:
     """
     least, found = group_size(document), sizes(document)
     gone: dict[str, set[Cell]] = {}
-    tiny = _common(tuple(cells for tables in found.values() for cells in tables.values()), None, least, document.data.rows)
+    every = tuple(cells for tables in found.values() for cells in tables.values())
+    tiny = _common(every, None, least, document.data.rows) | _near(every, least, document.data.rows)
     for name, tables in found.items():
         lost = tiny | {c for cells in tables.values() for c, pairs in cells.items() if c and any(small(n, k, least) for n, k in pairs)}
         before: set[Cell] = set()
@@ -84,6 +86,13 @@ def withheld_cells(document: AuditResult) -> dict[str, set[Cell]]:
             lost = lost | _common(tuple(tables.values()), lost, least, document.data.rows)
         gone[name] = lost
     return gone
+
+
+def _near(tables: Sequence[dict[Cell, list[Counts]]], least: int, total: int) -> set[Cell]:
+    """Slices that the plan names whose rows are fewer or more by too few people than another slice's or everybody's: one within the other, both would tell of these."""
+    rows = {c: max(n for n, _ in pairs) for cells in tables for c, pairs in cells.items()} | {(): total}
+    named = {c for c in rows if any(column == KEY for column, _ in c)}
+    return {c for c in named for other, n in rows.items() if other != c and 0 < abs(rows[c] - n) < least}
 
 
 def _common(tables: Sequence[dict[Cell, list[Counts]]], lost: set[Cell] | None, least: int, total: int) -> set[Cell]:

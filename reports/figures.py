@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 
+from audit.named_slices import KEY
 from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram, Tree
 from audit.text import PARTS, speaks
 from reports import charts, curves, trees
@@ -17,7 +18,6 @@ from reports.words import COMPARE, Speaker, clean, number
 
 MOST_CELLS = 64  # along a side of a map that is drawn
 REST = "(rest)"  # everybody else, where a search found a slice
-NAMED = "(slice)"  # a slice that the plan names
 MOST_DOTS = 25
 ALT_LIMIT = 1500
 NEUTRAL = {"ratio": 1.0, "odds_ratio": 1.0, "difference": 0.0}
@@ -174,7 +174,7 @@ def forests(check: CheckResult, path: str, palette: Palette, say: Speaker) -> li
     """
     sets: dict[tuple[str, ...], list[tuple[int, Finding]]] = {}
     for i, f in enumerate(check.findings):
-        if f.estimate is not None and f.estimate.method != "exact" and not any(c.startswith("(") and c != NAMED for c in f.slice):
+        if f.estimate is not None and f.estimate.method != "exact" and not any(c.startswith("(") and c != KEY for c in f.slice):
             key: tuple[str, ...] = (f.metric, f.compare, *sorted(f.slice))
             if not f.slice and kind_of(f.metric, f.compare) == "percent":
                 key = ("", "everybody")

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from audit.named_slices import KEY
+
 Cell = tuple[tuple[str, str], ...]
 Counts = tuple[int, int | None]  # rows, and those counted among them where the metric counts
 Sum = tuple[Cell, list[Cell]]  # a cell, and those that add up to it
 EVERYBODY: Cell = ()
+#: What divides rows into parts that share some, and so add up to nothing: named slices, and everybody outside a slice.
+OVERLAPPING = {KEY, "(rows)"}
 
 
 def relations(cells: Iterable[Cell]) -> list[Sum]:
     """Each cell with the cells that add up to it: everybody by each column, and each group by the columns that divide it further."""
     by_columns: dict[frozenset[str], list[Cell]] = defaultdict(list)
     for cell in sorted(cells):
-        if cell:
+        if cell and not any(column in OVERLAPPING for column, _ in cell):
             by_columns[frozenset(column for column, _ in cell)].append(cell)
     sums = [(EVERYBODY, members) for members in by_columns.values()]
     for columns, members in by_columns.items():

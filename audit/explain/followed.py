@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from audit.errors import AuditError
 from audit.options import absolute, declared
+from audit.result import NOT_NAMED
 
 if TYPE_CHECKING:
     from audit.request import Request
-
-#: What an audit says of data that nobody named.
-NOT_NAMED = ("the evaluation data logged with the model", "the training data logged with the model")
 
 
 def followed(options: argparse.Namespace, command: list[str]) -> Request:

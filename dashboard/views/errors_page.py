@@ -3,7 +3,7 @@
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import choosing, show
+from dashboard import access, choosing, show
 from dashboard.checks import one_check
 from dashboard.picking import picked
 from reports.figures import Palette
@@ -11,6 +11,7 @@ from reports.words import Speaker, mark
 
 #: What this page is about, in the order in which it should be read.
 PARTS = {
+    "performance.named_slices": mark("Named slices"),
     "performance.slices": mark("Worst slices"),
     "performance.error_tree": mark("Tree of errors"),
     "performance.error_clusters": mark("Kinds of mistakes"),
@@ -39,11 +40,17 @@ def parts(document: AuditResult, say: Speaker) -> None:
 say = show.speaker()
 chosen = picked(say)
 if chosen is not None:
-    _, document = chosen
+    entry, document = chosen
     st.header(say.t("Errors"))
     cohort = choosing.chosen(say)
     if cohort is not None:
         with st.container(border=True):
             choosing.figures(document, cohort, say)
+            if access.may("run"):
+                st.page_link(
+                    "views/run_page.py",
+                    label=say.t("Audit with this cohort named in the plan"),
+                    query_params={"like": entry.key, "cohort": cohort.name},
+                )
     choosing.make(document, say)
     parts(document, say)

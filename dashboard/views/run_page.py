@@ -5,8 +5,10 @@ from pathlib import Path
 
 import streamlit as st
 
+from audit.cohorts.named import Cohort
 from audit.errors import AuditError
-from dashboard import access, runs, show
+from audit.result import AuditResult
+from dashboard import access, choosing, naming, picking, reading, runs, show
 from dashboard.asking import ASKED, DATA, MORE, TRUST, CannotAskError, Field, Value, outside, words
 from dashboard.costs import Preview, RefusedError, before, preview
 from dashboard.store import Entry, Source, document_at, entry_of
@@ -87,9 +89,48 @@ def registered(say: Speaker) -> None:
     )  # fmt: skip
 
 
+def filled(say: Speaker) -> None:
+    """The form as an audit was asked for, once, where a link from that audit's pages leads here."""
+    key = st.query_params.get("like", "")
+    entry = next((e for e in show.found_audits().entries if e.key == key), None)
+    if entry is None:
+        return
+    if st.session_state.get("run.like") != key:
+        document = reading.document(entry)
+        fill(document)
+        st.session_state["run.like"] = key
+    show.plain(say.t("The form is filled as {audit} was asked for.", audit=picking.name(entry)))
+
+
+def fill(document: AuditResult) -> None:
+    """What an audit was asked for, into the fields of the form."""
+    values = naming.as_in(document)
+    for field in (*DATA, *ASKED, *MORE):
+        value = values.get(field.option)
+        empty: Value = False if field.kind == "flag" else None if field.kind in ("choice", "number") else [] if field.kind == "each" else ""
+        st.session_state[f"run-{field.option}"] = empty if value is None else value
+    st.session_state["model"] = document.model.uri
+
+
+def cohorts(say: Speaker) -> list[Cohort]:
+    """The saved cohorts that the audit is to speak of by name."""
+    by_name = {c.name: c for c in choosing.saved(say)}
+    if not by_name:
+        return []
+    came = st.query_params.get("cohort", "")
+    if came in by_name and st.session_state.get("run.cohort") != came:
+        st.session_state["run.cohort"], st.session_state["run-cohorts"] = came, [came]
+    names = st.multiselect(
+        say.t("Saved cohorts that the audit names, as slices of its plan"), list(by_name), key="run-cohorts", format_func=lambda n: clean(n, 80),
+        placeholder=say.t("Choose"),
+    )  # fmt: skip
+    return [by_name[name] for name in names]
+
+
 def asked(say: Speaker) -> None:
     """The form; sending it shows the plan, and starts nothing."""
     registered(say)
+    filled(say)
     with st.form("run", border=False):
         model = st.text_input(
             say.t("Model: models:/NAME/VERSION, runs:/ID/PATH, a folder, demo:PRESET, the address of an endpoint, or predictions"),
@@ -100,24 +141,27 @@ def asked(say: Speaker) -> None:
         values = spread(DATA, say)
         with st.expander(say.t("What is asked, and what is written")):
             values |= spread(ASKED, say)
+            named = cohorts(say)
         with st.expander(say.t("More about the data")):
             values |= spread(MORE, say)
         if access.may("attest"):
             values[TRUST.option] = drawn(TRUST, say)
         sent = st.form_submit_button(say.t("Show the plan and its cost"))
     if sent:
-        resolve(model, values, say)
+        resolve(model, values, named, say)
 
 
-def resolve(model: str, values: dict[str, Value], say: Speaker) -> None:
+def resolve(model: str, values: dict[str, Value], named: list[Cohort], say: Speaker) -> None:
     """The plan of what was sent, kept for this visit; why there is none is said."""
     st.session_state.pop("run.ready", None)
     try:
         given = words(model, values)
-        strange = None if access.login_is_on() is False else outside(model, values, [ROOT])
+        strange = None if access.login_is_on() is False else outside(model, values, [ROOT, naming.folder()])
         if strange is not None:
             show.plain(say.t("{path} lies outside the folder that this server audits.", path=strange))
             return
+        if named:
+            given = words(model, values | {"plan": naming.plan_with(str(values.get("plan") or ""), named, ROOT)})
         with st.spinner(say.t("Resolving the plan …")):
             st.session_state["run.ready"] = (given, model.strip(), preview(given, ROOT))
     except CannotAskError as refusal:

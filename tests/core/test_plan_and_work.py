@@ -107,7 +107,7 @@ def test_a_plan_is_laid_over_the_built_in_one(tmp_path: Path) -> None:
         ('[[checks."fairness.group".criteria]]\nmetric = "demographic_parity_ratio"\nmin = 0.8', "never judged"),
         ("[bins]\nage = [40, 30]", "must rise"),
         ("[bins]\nage = [30, 30]", "must rise"),
-        ('[slices]\nx = "y"', "later version"),
+        ('[slices]\nx = "y"', "slices.x"),
         ("[columns.age]\nimmutible = true", "columns.age.immutible"),
         ("[columns.age]\nrange = [80, 18]", "the range is upside down: 80 is above 18"),
         ("[columns.age]\nrange = [18]", "a range has two ends, got 1"),

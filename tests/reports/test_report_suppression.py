@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pieces import check, finding, wilson
 from sample import sample
+from scene import set_scene
 from scipy.optimize import linprog
 
+from audit import plan as plans
 from audit.result import AuditResult, Finding, Part
 from reports.disclose import public, small
 from reports.suppress import Cell, Counts, protect, relations
@@ -160,3 +163,27 @@ def test_no_check_gives_back_what_another_withholds(rows: list[list[int]]) -> No
     for cell, (low, high) in ranges(cells, gone).items():
         if cell in small_ones:
             assert high - low > 0.5, (cell, cells[cell], low, high)
+
+
+def test_named_slices_that_differ_by_few_people_are_withheld_and_others_shown(tmp_path: Path) -> None:
+    """300 rows: those below 100, and those below 104; whoever has both figures has those of four people. Below 200 and from 296 on: one is large, of the other four are left over."""
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        "".join(
+            f"[slices.{name}]\nage = {{ high = {high} }}\n" for name, high in (("one", 100), ("more", 104), ("other", 200), ("most", 296))
+        )
+    )
+    y = np.tile([0, 1, 1], 100)
+    made = set_scene(
+        tmp_path,
+        y=y,
+        pred=np.where(np.arange(300) % 4 == 0, 1 - y, y),
+        features={"age": np.arange(300.0)},
+        groups={"sex": ["f", "m"] * 150},
+        plan=plans.load(plan),
+    )
+    (check,) = [c for c in public(made.document()).checks if c.info.id == "performance.named_slices"]
+    shown = {f.slice["(slice)"] for f in check.findings if f.estimate is not None and f.metric == "zero_one_loss" and f.compare == "value"}
+    assert shown == {"other"}
+    (whole,) = [c for c in made.document().checks if c.info.id == "performance.named_slices"]
+    assert {f.slice["(slice)"] for f in whole.findings if f.estimate is not None} == {"one", "more", "other", "most"}
