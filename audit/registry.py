@@ -42,6 +42,7 @@ NEEDS: dict[str, str] = {
     "perceived": "No input of the model is a text or a picture, and this check is for those.",
     "pictures": "No input of the model is a picture, and this check is for those.",
     "signals": "No input of the model is a picture, a recording or a sequence, and this check is for those.",
+    "gradients": "No gradient leads from the model's answer to numbers of a table or to one picture.",
     "sigma": "Not declared: the plan does not name the noise (sigma) that the model was trained with.",
     "texts": "No input of the model is a text, and this check is for those.",
     "columns": "Not declared: the plan does not name the columns that this check is about.",
@@ -77,6 +78,7 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "factors": bool(facts["factors"]), "forecasts": settled["score_of"] == "outcome",
         "perceived": any(f["kind"] in ("text", "image") for f in facts["features"]),
         "pictures": any(f["kind"] == "image" for f in facts["features"]), "signals": any(f["kind"] in ("image", "audio", "sequence") for f in facts["features"]),
+        "gradients": "gradient_x_input" in settled["methods"] and not settled["stepped"] and _numbers(facts["features"]),
         "texts": any(f["kind"] == "text" for f in facts["features"]),
         "divided": bool(facts["groups"] or facts["factors"] or facts.get("recorded") or any(f["kind"] in SINGLE for f in facts["features"])),
         "training": facts.get("training") is not None, "time": facts.get("period") is not None, "claim": facts.get("privacy") is not None, "base": facts.get("base") is not None, "source": facts.get("source_task") is not None,
@@ -84,6 +86,12 @@ def available(facts: Mapping[str, Any], settled: Mapping[str, Any]) -> dict[str,
         "slices": bool(facts.get("slices")),
         "canaries": facts.get("privacy") is not None and (facts["privacy"].get("canaries") or facts["privacy"].get("without")) is not None,
     }  # fmt: skip
+
+
+def _numbers(features: list[dict[str, Any]]) -> bool:
+    """Whether the inputs are those of a table, with a number among them, or one picture."""
+    kinds = [f["kind"] for f in features]
+    return kinds == ["image"] or ("number" in kinds and all(kind in SINGLE for kind in kinds))
 
 
 def unmet(check: Check, facts: Mapping[str, Any], settled: Mapping[str, Any], params: Mapping[str, Any]) -> str | None:

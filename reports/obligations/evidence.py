@@ -89,7 +89,7 @@ SOURCES: dict[EvidenceKind, Source] = {
     ),
     "counterfactual_recourse": Source(("explanation.recourse",)),
     "privacy_dp": Source(("privacy.claim",)),
-    "privacy_mia": Source(("privacy.membership",), ("privacy.exposure", "privacy.attributes", "language.memorisation")),
+    "privacy_mia": Source(("privacy.membership",), ("privacy.exposure", "privacy.attributes", "privacy.inversion", "language.memorisation")),
     "privacy_data": Source(("data.anonymity",)),
     "robustness_noise": Source(
         ("robustness.noise", "robustness.corruptions", "robustness.text"), ("robustness.rules", "robustness.outliers", "language.templates")

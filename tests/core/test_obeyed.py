@@ -31,7 +31,7 @@ def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_tol
     audit: Any = Audit.__new__(Audit)
     audit.request = SimpleNamespace(checks=dict.fromkeys(checks(), True), check_timeout=7.0, sample=11, seed=0)
     audit.plan = audit.judged_by = plans.load(None)
-    audit.facts, audit.settled, audit.failure, audit.scratch = {"references": None, "source_task": None}, {}, None, ""
+    audit.facts, audit.settled, audit.failure, audit.scratch, audit.scorer = {"references": None, "source_task": None}, {}, None, "", None
     audit.inspection, audit.restarts = SimpleNamespace(files=[]), 0
     audit.progress, audit.jobs = Plain(), SimpleNamespace(run=run)
     monkeypatch.setattr(audit, "_worker", lambda: SimpleNamespace(socket=None), raising=False)

@@ -174,8 +174,8 @@ class Net(Subject):
         return Explained(values, found.base, found.explained, self._unit(found.explained), gradients=found.gradients)
 
     def attack(self, rows: Rows, *, method: str, **params: Any) -> Array:
-        """As `attacks.attack` and `nearest.nearest` say, for a net of one tensor; codes of categories come back as the net's own."""
-        from audit.subject.flavors import attacks, gradients, nearest
+        """As `attacks.attack`, `nearest.nearest` and `inversion.invert` say, for a net of one tensor; codes of categories come back as the net's own."""
+        from audit.subject.flavors import attacks, gradients, inversion, nearest
 
         if self._several or "gradient_x_input" not in self.methods():
             raise ContractError("no gradient leads from this model's answer to its inputs")
@@ -183,6 +183,8 @@ class Net(Subject):
         net = gradients.Net(self._module(), [])
         if method == "nearest":
             moved = nearest.nearest(nearest.Wanted(net, **params.pop("wanted")), x, **params)
+        elif method == "inversion":
+            moved = inversion.invert(net, x, **params)
         else:
             goal = attacks.Goal(net, **{k: params.pop(k) for k in ("probability", "event", "cutoff") if k in params})
             moved = attacks.attack(goal, x, method=method, **params)
