@@ -70,6 +70,12 @@ def _dependent(f: Finding, case: Case) -> Finding:
     """A judged finding with what dependence between rows means for it: nothing that assumes independent rows passes while keys repeat."""
     if f.sentence_msg is None or (f.estimate is not None and f.estimate.method == "exact"):
         return f
+    if f.clusters is not None and f.weights is not None:
+        text = message(
+            "{sentence} Rows of one {column} belong together and carry the weights in {weight}: whole clusters were drawn with what they weigh (design effect {effect:ratio}).",
+            sentence=f.sentence_msg, column=str(case.cluster), weight=str(case.weight), effect=f.clusters.design_effect,
+        )  # fmt: skip
+        return f.model_copy(update={"sentence": render(text), "sentence_msg": text})
     if f.clusters is not None:
         text = message(
             "{sentence} Rows of one {column} belong together: whole clusters were drawn (design effect {effect:ratio}).",

@@ -330,11 +330,16 @@ def _dependence(facts: Facts, scoring: Json | None) -> list[Message]:
     """What the intervals assume of the rows."""
     notes, others = [], [r.name for r in facts.repeats if r.name != facts.roles.cluster]
     if facts.cluster is not None:
+        numbers = {"column": facts.cluster.name, "clusters": scoring["clusters"] if scoring else 0, "rows": facts.rows}
         notes.append(
             message(
+                "Rows with the same {column} belong together ({clusters:count} clusters in {rows:count} rows). Intervals and tests of weighted estimates draw whole "
+                "clusters with what they weigh; the intervals of all other findings assume independent rows.", **numbers,
+            )
+            if facts.weight is not None
+            else message(
                 "Rows with the same {column} belong together ({clusters:count} clusters in {rows:count} rows). Intervals and tests of the deciding questions draw whole "
-                "clusters; the intervals of all other findings assume independent rows.",
-                column=facts.cluster.name, clusters=scoring["clusters"] if scoring else 0, rows=facts.rows,
+                "clusters; the intervals of all other findings assume independent rows.", **numbers,
             )
         )  # fmt: skip
         if facts.cluster.missing:

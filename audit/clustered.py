@@ -1,7 +1,8 @@
 """Measurements of rows that belong together: estimates, tests and what they are worth, from whole clusters (`audit.stats.clusters`).
 
 A check measures as if rows were independent and hands each measurement on to `Rates.of`, `gap` or `skill`, which put the clustered interval and
-test in the place of the others. The value stays: dependence does not move it.
+test in the place of the others. The value stays: dependence does not move it. Where rows carry survey weights too, `Rates` takes these, and all other
+weighted figures are drawn by `audit.weighted`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from audit.context import Context, Grouping
+    from audit.context import Coding, Context, Grouping
     from audit.stats.clusters import Draws, Side
+    from audit.stats.extremes import OverGroups
+    from audit.stats.weighted_clusters import Piles
     from audit.table import Block, Scored
+
+    #: Rate name → (k, n) per group from rows by group and cell; it adds cells up, so it serves counts and sums of weights alike.
+    Reading = Callable[[NDArray[Any]], Mapping[str, tuple[NDArray[Any], NDArray[Any]]]]
 
 NO_INTERVAL = message("Too many draws of whole clusters leave it undefined: there are too few clusters with such rows.")
 
@@ -70,8 +76,29 @@ class GroupRates(ABC):
         """What the rows of a comparison are worth."""
 
     @abstractmethod
+    def valued(self, measured: Measurement, group: Any, reference: Any | None) -> Measurement:
+        """A rate, or its comparison with the reference, with the value, the interval and the test that such rows give."""
+
     def of(self, measured: Measurement, name: str, members: Sequence[int], reference: int | None = None) -> Measurement:
-        """A measurement of the rate `name` with the interval and the test that such rows give."""
+        """A measurement of the rate `name`, or of its complement where it has another name, as `valued` of these slices taken together.
+
+        A rate of one class is called "metric/class".
+        """
+        group = self.side(name, members)
+        other = None if reference is None else self.side(name, [reference])
+        if measured.metric != name.partition("/")[0]:  # the adverse rate
+            group, other = group.complement(), None if other is None else other.complement()
+        return self.valued(measured, group, other)
+
+    def over(self, name: str, known: Sequence[int], *, complement: bool = False) -> OverGroups:
+        """The rate (or its complement) over these groups; what chance makes of equal groups is not drawn, as such rows cannot be dealt out."""
+        import numpy as np
+
+        from audit.stats.extremes import OverGroups
+
+        sides = [self.side(name, members) for members in [[i] for i in known] + ([known] if known else [])]
+        values = [(s.complement() if complement else s).value if s.counts[1] else np.nan for s in sides]
+        return OverGroups(np.array(values[: len(known)]), values[-1] if known else np.nan)
 
     def pooled(self, ctx: Context, id_: str, name: str, grouping: Grouping, *, always_difference: bool) -> Iterator[Measurement]:
         """The groups that are too small to be judged, taken together, against the reference: what the question `id_` judges in their place."""
@@ -97,29 +124,61 @@ class GroupRates(ABC):
                     yield self.of(measured, name, small, reference)
 
 
-class Rates(GroupRates):
-    """Rates per group from counts per cluster: name → k and n, (slices, U) each."""
+def piled(ctx: Context, coding: Coding, size: int, names: Sequence[str], groupings: Sequence[Grouping | None]) -> list[Piles]:
+    """For everybody (None) or each grouping, rows and weights (1 where rows carry none) by slice, cluster and code; one pass over the rows.
 
-    def __init__(self, clustering: Clustering, rates: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
+    `names` are the columns that the coding reads; rows whose code is `size` or more are left out.
+    """
+    import numpy as np
+
+    from audit.stats.weighted_clusters import Piles
+
+    clustering, weights = ctx.clustering, ["w"] if ctx.facts.weight is not None else []
+    assert clustering is not None, "rows belong together"
+    out = [Piles(clustering.size, 2 * size) for _ in groupings]
+    for block in ctx.scored.blocks([*names, "c", *weights, *(f"g{i}" for i in range(len(ctx.facts.groups)))]):
+        code = coding(block)
+        kept = code < size
+        units, w = clustering.of(block["c"][kept]), block["w"][kept] if weights else np.ones(int(kept.sum()))
+        for grouping, piles in zip(groupings, out, strict=True):
+            place = np.zeros(len(units), np.int64) if grouping is None else ctx.place(block, grouping)[kept]
+            piles.count(place, units, code[kept], w)
+    return out
+
+
+class Rates(GroupRates):
+    """Rates per group from rows and their weights by cluster and code (`piled`); `read` makes rates of codes."""
+
+    def __init__(self, clustering: Clustering, piles: Piles, read: Reading, *, weighed: bool) -> None:
+        self._clustering, self._piles, self._read, self._weighed = clustering, piles, read, weighed
+        self._kept: dict[int, tuple[NDArray[np.int64], dict[str, tuple[NDArray[Any], NDArray[np.float64]]]]] = {}
+
+    def _rates(self, slice_: int) -> tuple[NDArray[np.int64], dict[str, tuple[NDArray[Any], NDArray[np.float64]]]]:
+        """The clusters (m,) of a slice; rate name → k, n, hits and rows of each, (m, 4), and k and n in each replicate, (R, 2)."""
         import numpy as np
 
-        self._rates = rates
-        stacked = np.concatenate([array for pair in rates.values() for array in pair], axis=0)  # (2 · rates · slices, U)
-        drawn = clustering.draws.of(stacked.T)
-        self._drawn, slices = {}, len(stacked) // max(1, 2 * len(rates))
-        for i, name in enumerate(rates):
-            start = 2 * i * slices
-            self._drawn[name] = (drawn[:, start : start + slices], drawn[:, start + slices : start + 2 * slices])
+        if slice_ not in self._kept:
+            units, sums = self._piles.of(slice_)
+            size = self._piles.width // 2
+            rows, weights = self._read(sums[:, :size]), self._read(sums[:, size:])
+            own = {name: np.stack([*weights[name], *rows[name]], axis=1) for name in rows}
+            drawn = self._clustering.draws.of(np.concatenate([x[:, :2] for x in own.values()], axis=1), units)
+            self._kept[slice_] = units, {name: (x, drawn[:, 2 * i : 2 * i + 2]) for i, (name, x) in enumerate(own.items())}
+        return self._kept[slice_]
 
     def side(self, name: str, members: Sequence[int]) -> Side:
         """The rate of these slices taken together."""
+        import numpy as np
+
         from audit.stats.clusters import Side
 
-        (k, n), (drawn_k, drawn_n) = self._rates[name], self._drawn[name]
-        rows = list(members)
-        return Side(
-            k[rows].sum(axis=0).astype(float), n[rows].sum(axis=0).astype(float), drawn_k[:, rows].sum(axis=1), drawn_n[:, rows].sum(axis=1)
-        )
+        held, replicates = np.zeros((self._clustering.size, 4)), []
+        for i in members:
+            units, rates = self._rates(i)
+            held[units] += rates[name][0]
+            replicates.append(rates[name][1])
+        drawn = np.sum(replicates, axis=0)
+        return Side(held[:, 0], held[:, 1], drawn[:, 0], drawn[:, 1], held[:, 2], held[:, 3])
 
     def worth(self, group: Side, reference: Side) -> Clusters:
         """What the rows of a comparison are worth."""
@@ -127,24 +186,25 @@ class Rates(GroupRates):
 
         return worth(group, reference)
 
-    def of(self, measured: Measurement, name: str, members: Sequence[int], reference: int | None = None) -> Measurement:
-        """A measurement of the rate `name` with the interval and the test that whole clusters give."""
-        group = self.side(name, members)
-        other = None if reference is None else self.side(name, [reference])
-        if measured.metric != name:  # the adverse rate
-            group, other = group.complement(), None if other is None else other.complement()
-        return clustered(measured, group, other)
+    def valued(self, measured: Measurement, group: Side, reference: Side | None) -> Measurement:
+        """A rate or its comparison over clusters: see `clustered`."""
+        return clustered(measured, group, reference, weighed=self._weighed)
 
 
-def clustered(measured: Measurement, group: Side, reference: Side | None) -> Measurement:
-    """A rate, or its comparison with the reference, over clusters; the level is that of the measurement's own interval."""
+def clustered(measured: Measurement, group: Side, reference: Side | None, *, weighed: bool) -> Measurement:
+    """A rate, or its comparison with the reference, over clusters (and by weight); the level is that of the measurement's own interval."""
     from audit.stats import clusters as stats
 
     if measured.estimate is None and reference is None:
         return measured
     update: dict[str, Any] = {}
     if group.counts[1] and (reference is None or reference.counts[1]):
-        update["clusters"] = stats.worth(group, reference)
+        worth = update["clusters"] = stats.worth(group, reference)
+        masses = [s.mass for s in (group, reference) if s is not None]
+        if weighed:
+            update["weights"] = Weights(
+                design_effect=worth.design_effect, effective=worth.effective, k=[k for k, _ in masses], n=[n for _, n in masses]
+            )
     if measured.estimate is not None:
         level = measured.estimate.level
         if reference is None:
@@ -171,14 +231,14 @@ def _with(measured: Measurement, found: tuple[Estimate, Clusters] | None) -> Mea
 def gaps(ctx: Context, grouping: Grouping | None = None) -> list[NDArray[np.float64] | None]:
     """Sums per cluster, (U, 3), of what was claimed (a probability), of how often it came true, and of rows: of everybody, or of each slice.
 
-    None in their place where no clusters were declared.
+    None in their place where no clusters were declared, and where weights are to be taken (`audit.weighted`).
     """
     import numpy as np
 
     from audit.ordered import claimed, columns, subject
 
     clustering, slices = ctx.clustering, 1 if grouping is None else len(grouping.slices)
-    if clustering is None:
+    if clustering is None or ctx.facts.weight is not None:
         return [None] * slices
     size, what = clustering.size, subject(ctx)
     sums = np.zeros((3, slices * size))
@@ -203,13 +263,13 @@ def gap(ctx: Context, measured: Measurement, sums: NDArray[np.float64] | None) -
 
 
 def skill(ctx: Context, measured: Measurement) -> Measurement:
-    """Skill over everybody with whole clusters drawn; as it was where none were declared or it was counted and not estimated."""
+    """Skill over everybody with whole clusters drawn; as it was where none were declared, where it was counted, or where weights made it."""
     import numpy as np
 
     from audit.stats.clusters import with_worth
 
     clustering, e = ctx.clustering, measured.estimate
-    if clustering is None or e is None or e.method == "exact":
+    if clustering is None or ctx.facts.weight is not None or e is None or e.method == "exact":
         return measured
     names, columns = _losses(ctx, measured.metric)
     sums: Any = 0

@@ -1,61 +1,93 @@
-"""Measurements of rows that carry survey weights: estimates, tests and what they are worth (`audit.stats.weighted`).
+"""Measurements of rows that carry survey weights: estimates, tests and what they are worth.
 
-A check measures as if every row counted once and hands each measurement on to `Rates.of`, which puts the weighted value, interval and test in
-the place of the others. Counts of rows stay what they are.
+A check measures as if every row counted once and hands each measurement on to `GroupRates.of`, which puts the weighted value, interval and test in
+the place of the others; means and other functions of sums are `measured` of `Summed`. Counts of rows stay what they are.
+
+Where rows are independent this is `audit.stats.weighted` and `weighted_sums`, by linearisation. Where they belong together whole clusters are drawn with
+what they weigh: rates by `audit.clustered`, functions of sums by `audit.stats.weighted_clusters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.clustered import GroupRates
-from audit.result import Measurement, Test, Weights
+from audit.clustered import Rates as ClusterRates
+from audit.result import Estimate, Measurement, Message, Slice, Test, Weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from audit.clustered import Reading
     from audit.context import Coding, Context, Grouping
-    from audit.stats.extremes import OverGroups
-    from audit.stats.weighted import Share, Totals
+    from audit.stats.weighted import Share
+    from audit.stats.weighted_clusters import Drawn
+    from audit.stats.weighted_sums import Found, Linearised
     from audit.table import Block
 
-    #: Rate name → (k, n) per group from rows by group and cell; it adds cells up, so it serves counts and sums of weights alike.
-    Reading = Callable[[NDArray[Any]], Mapping[str, tuple[NDArray[Any], NDArray[Any]]]]
+    #: Weighted sums by slice, and statistics of them: of independent rows, or of rows that belong together.
+    Summed = Linearised | Drawn
+    #: Sums (R, C) → a statistic of them (R,).
+    Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 class Cells(NamedTuple):
-    """Rows by slice and code, (slices, size) each: how many, and the sums of their weights, of the squares and of the cubes of these."""
+    """Rows by slice and code: statistics of the weights by code, and the rates that are read off them."""
 
-    rows: NDArray[np.int64]
-    sums: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    cubes: NDArray[np.float64]
+    codes: Summed
+    rates: Callable[[Reading], GroupRates]
 
 
 def counted(
     ctx: Context, coding: Coding, size: int, names: Sequence[str], *, intersection: bool = True
 ) -> Iterator[tuple[Grouping | None, Cells]]:
-    """Everybody (None), then each grouping, with the rows by slice and code; one pass over the rows. `names` are the columns that the coding reads."""
+    """Everybody (None), then each grouping, with the rows by slice and code; one pass over the rows. `names` are the columns that the coding reads;
+    rows whose code is `size` or more are left out."""
+    groupings: list[Grouping | None] = [None, *ctx.groupings(intersection=intersection)]
+    yield from zip(groupings, (_drawn if ctx.clustering else _linearised)(ctx, coding, size, names, groupings), strict=True)
+
+
+def _linearised(ctx: Context, coding: Coding, size: int, names: Sequence[str], groupings: Sequence[Grouping | None]) -> Iterator[Cells]:
     import numpy as np
 
-    groupings: list[Grouping | None] = [None, *ctx.groupings(intersection=intersection)]
+    from audit.stats.weighted_sums import of_codes
+
     lengths = [size * (len(g.slices) if g else 1) for g in groupings]
-    cells = [Cells(np.zeros(n, np.int64), *(np.zeros(n) for _ in range(3))) for n in lengths]
+    cells = [(np.zeros(n, np.int64), [np.zeros(n) for _ in range(3)]) for n in lengths]
     for block in ctx.scored.blocks([*names, "w", *(f"g{i}" for i in range(len(ctx.facts.groups)))]):
-        code, w = coding(block), block["w"]
-        for grouping, held, n in zip(groupings, cells, lengths, strict=True):
-            place = code if grouping is None else ctx.place(block, grouping) * size + code
-            held.rows[:] += np.bincount(place, minlength=n)
-            for total, power in ((held.sums, w), (held.squares, w * w), (held.cubes, w * w * w)):
-                total[:] += np.bincount(place, weights=power, minlength=n)
-    for grouping, held in zip(groupings, cells, strict=True):
-        yield grouping, Cells(held.rows.reshape(-1, size), *(a.reshape(-1, size) for a in (held.sums, held.squares, held.cubes)))
+        code = coding(block)
+        kept = code < size
+        w = block["w"][kept]
+        for grouping, (rows, powers), n in zip(groupings, cells, lengths, strict=True):
+            place = code[kept] if grouping is None else (ctx.place(block, grouping) * size + code)[kept]
+            rows += np.bincount(place, minlength=n)
+            for total, power in zip(powers, (w, w * w, w * w * w), strict=True):
+                total += np.bincount(place, weights=power, minlength=n)
+    for rows, powers in cells:
+        table: list[NDArray[Any]] = [a.reshape(-1, size) for a in (rows, *powers)]
+        yield Cells(of_codes(*table), partial(_read, table))
 
 
-def shares(cells: Cells, read: Reading) -> dict[str, list[Share]]:
-    """Rate name → the share of each slice."""
+def _drawn(ctx: Context, coding: Coding, size: int, names: Sequence[str], groupings: Sequence[Grouping | None]) -> Iterator[Cells]:
+    from audit.clustered import piled
+    from audit.stats.weighted_clusters import of_codes
+
+    clustering = ctx.clustering
+    assert clustering is not None
+    for grouping, piles in zip(groupings, piled(ctx, coding, size, names, groupings), strict=True):
+        drawn = of_codes(clustering.draws, len(grouping.slices) if grouping else 1, piles)
+        yield Cells(drawn, partial(ClusterRates, clustering, piles, weighed=True))
+
+
+def _read(cells: Sequence[NDArray[Any]], read: Reading) -> Rates:
+    return Rates(shares(cells, read))
+
+
+def shares(cells: Sequence[NDArray[Any]], read: Reading) -> dict[str, list[Share]]:
+    """Rate name → the share of each slice, from rows, weights, squares and cubes by slice and code."""
     from audit.stats.weighted import Share
 
     rows, *powers = (read(a) for a in cells)
@@ -78,30 +110,15 @@ class Rates(GroupRates):
             first = first + other
         return first
 
-    def worth(self, group: Any, reference: Any) -> Weights:
+    def worth(self, group: Share, reference: Share) -> Weights:
         """What the rows of a comparison are worth."""
         from audit.stats.weighted import worth
 
         return worth(group, reference)
 
-    def of(self, measured: Measurement, name: str, members: Sequence[int], reference: int | None = None) -> Measurement:
-        """A measurement of the rate `name` with the value, the interval and the test that the weights give."""
-        group = self.side(name, members)
-        other = None if reference is None else self.side(name, [reference])
-        if measured.metric != name:  # the adverse rate
-            group, other = group.complement(), None if other is None else other.complement()
-        return weighed(measured, group, other)
-
-    def over(self, name: str, known: Sequence[int]) -> OverGroups:
-        """The rate over these groups; what chance makes of equal groups is not drawn, as weighted rows cannot be dealt out."""
-        import numpy as np
-
-        from audit.stats.extremes import OverGroups
-
-        sides = [self.found[name][i] for i in known]
-        together = self.side(name, known) if known else None
-        values = [s.value if s.rows else np.nan for s in sides]
-        return OverGroups(np.array(values), together.value if together and together.rows else np.nan)
+    def valued(self, measured: Measurement, group: Share, reference: Share | None) -> Measurement:
+        """A rate or its comparison by weight: see `weighed`."""
+        return weighed(measured, group, reference)
 
 
 def weighed(measured: Measurement, group: Share, reference: Share | None) -> Measurement:
@@ -126,60 +143,83 @@ def weighed(measured: Measurement, group: Share, reference: Share | None) -> Mea
     return measured.model_copy(update=update)
 
 
-def over_groups(ctx: Context, coding: Coding, size: int, names: Sequence[str], read: Reading) -> dict[tuple[str, ...], Rates]:
+def over_groups(ctx: Context, coding: Coding, size: int, names: Sequence[str], read: Reading) -> dict[tuple[str, ...], GroupRates]:
     """Sensitive columns → their weighted rates; () for everybody. Nothing where rows carry no weights."""
     if ctx.facts.weight is None:
         return {}
-    return {g.columns if g else (): Rates(shares(cells, read)) for g, cells in counted(ctx, coding, size, names)}
+    return {g.columns if g else (): cells.rates(read) for g, cells in counted(ctx, coding, size, names)}
 
 
-def kish(totals: Totals, i: int) -> Weights | None:
-    """What the rows of a code are worth to a mean, (Σw)² / Σw² (Kish 1965), where the first column of the totals is 1."""
-    squares = float(totals.squares[i, 0, 0])
-    if not squares:
-        return None
-    effective = float(totals.sums[i, 0]) ** 2 / squares
-    return Weights(design_effect=int(totals.rows[i]) / effective, effective=[int(effective)])
+def measured(metric: str, found: Found | None, *, slice_: Slice | None = None, reason: Message | None = None) -> Measurement:
+    """A statistic of sums as a measurement, with what its rows are worth; undefined for `reason`, which is that of a mean where none is given."""
+    from audit.measure import value
+    from audit.text import message
+
+    without = reason or message("Fewer than two rows count here, or all have one value.")
+    made = value(metric, found.estimate if found else None, slice_=slice_, reason=without)
+    return made.model_copy(update={"weights": found.weights, "clusters": found.clusters}) if found else made
+
+
+def differences(
+    ctx: Context, metric: str, grouping: Grouping, sums: Summed, statistic: Statistic, found: Sequence[Estimate | None], i: int,
+    pick: Sequence[int] | None = None,
+) -> Iterator[Measurement]:  # fmt: skip
+    """A known group's statistic less the reference's: of rows that have nothing in common, or over the same draws of clusters."""
+    from audit.measure import independent_difference
+    from audit.stats.weighted_sums import Linearised
+
+    other = grouping.reference
+    if other is None or i == other or i in grouping.unknown:
+        return
+    slice_, against = grouping.slices[i], grouping.slices[other]
+    if isinstance(sums, Linearised):
+        yield from independent_difference(ctx, metric, (slice_, found[i]), (against, found[other]))
+    elif found[i] and found[other] and (apart := sums.difference(i, other, statistic, level=ctx.level(metric, "difference"), pick=pick)):
+        test = Test(null="equality", method="cluster_bootstrap", p_value=apart[1])
+        yield Measurement(metric=metric, compare="difference", slice=slice_, against=against, estimate=apart[0], test=test)
 
 
 def means(
     ctx: Context, metric: str, grouping: Grouping | None, of: Callable[[Block], NDArray[Any]], *, outcome: bool, root: bool = False
 ) -> Iterator[Measurement]:
     """The weighted mean of a value of rows (or its root) for each slice, and its difference to the reference; `outcome`: rows that have one."""
-    from audit.measure import independent_difference, value
-    from audit.stats.weighted import ratio_of_sums, smooth
-    from audit.text import message
+    from audit.stats.weighted_sums import ratio_of_sums
 
     def statistic(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         mean = ratio_of_sums(sums)
         return mean**0.5 if root else mean
 
-    slices = grouping.slices if grouping else [{}]
-    totals = summed(ctx, grouping, lambda rows: [of(rows)], outcome=outcome)
-    level = ctx.level(metric)
-    found = [smooth(statistic, totals.sums[i], totals.products[i], int(totals.rows[i]), level=level) for i in range(len(slices))]
-    reason = message("Fewer than two rows count here, or all have one value.")
+    slices, level = grouping.slices if grouping else [{}], ctx.level(metric)
+    sums = summed(ctx, grouping, lambda rows: [of(rows)], outcome=outcome)
+    found = [sums.estimate(i, statistic, level=level) for i in range(len(slices))]
     for i, slice_ in enumerate(slices):
-        yield value(metric, found[i], slice_=slice_, reason=reason).model_copy(update={"weights": kish(totals, i) if found[i] else None})
-        if grouping is not None and grouping.reference not in (None, i) and i not in grouping.unknown:
-            against = slices[grouping.reference or 0], found[grouping.reference or 0]
-            yield from independent_difference(ctx, metric, (slice_, found[i]), against)
+        yield measured(metric, found[i], slice_=slice_)
+        if grouping is not None:
+            yield from differences(ctx, metric, grouping, sums, statistic, [f and f.estimate for f in found], i)
 
 
 def summed(
     ctx: Context, grouping: Grouping | None, columns: Callable[[Block], Sequence[NDArray[Any]]], *, outcome: bool, names: Sequence[str] = ()
-) -> Totals:
+) -> Summed:
     """Weighted sums by slice of 1 and of these columns of the rows; one pass. `outcome`: only rows that have one; `names` are further columns read."""
     import numpy as np
 
-    from audit.stats.weighted import Totals
+    from audit.stats import weighted_clusters, weighted_sums
 
-    totals: Totals | None = None
-    places = [f"g{i}" for i in grouping.places] if grouping else []
-    for block in ctx.scored.blocks([*(["y"] if outcome else []), "pred", "w", *names, *places]):
+    clustering, slices = ctx.clustering, len(grouping.slices) if grouping else 1
+    groups = [f"g{i}" for i in grouping.places] if grouping else []
+    linear: weighted_sums.Totals | None = None
+    drawn: weighted_clusters.Totals | None = None
+    for block in ctx.scored.blocks([*(["y"] if outcome else []), "pred", "w", *names, *groups, *(["c"] if clustering else [])]):
         rows = block.usable() if outcome else block.predicted()
         found = [np.ones(len(rows)), *columns(rows)]
-        totals = totals or Totals(len(grouping.slices) if grouping else 1, len(found))
-        totals.add(ctx.place(rows, grouping) if grouping else np.zeros(len(rows), np.int64), rows["w"], found)
+        place = ctx.place(rows, grouping) if grouping else np.zeros(len(rows), np.int64)
+        if clustering is None:
+            linear = linear or weighted_sums.Totals(slices, len(found))
+            linear.add(place, rows["w"], found)
+        else:
+            drawn = drawn or weighted_clusters.Totals(clustering.draws, slices, len(found))
+            drawn.add(place, rows["w"], found, clustering.of(rows["c"]))
+    totals = linear or drawn
     assert totals is not None, "an audit has rows"
-    return totals
+    return totals.statistics()

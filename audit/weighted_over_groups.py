@@ -15,8 +15,8 @@ from audit.over_groups import as_printed, in_one_table
 from audit.stats import confusion
 from audit.stats.extremes import OverGroups
 from audit.text import message
-from audit.weighted import Rates, over_groups, shares, summed
-from audit.weighted_scores import crossed, losses, of_cells, rankings, read_rates
+from audit.weighted import measured, over_groups, summed
+from audit.weighted_scores import crossed, explained, losses, of_cells, rankings, read_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context, Grouping
     from audit.result import Measurement, Message
-    from audit.stats.weighted import Totals
-    from audit.weighted import Cells
+    from audit.weighted import Cells, Summed
 
     Found = dict[str, OverGroups]
     #: One grouping's metrics over groups → its extremes.
@@ -40,6 +39,7 @@ def metrics(ctx: Context, extremes: Extremes, most_classes: int) -> Iterator[Mea
     labelled = ctx.facts.target_sql is not None and ctx.settled.task != "regression"
     names = ["pred", *(["y"] if labelled else [])]
     by_decision = over_groups(ctx, cell_coding(ctx), CELLS, names, lambda cells: rates(ctx, cells))
+    names_of_rates = list(rates(ctx, np.zeros((1, CELLS), np.int64)))
     by_outcome = {g.columns: cells for g, cells in crossed(ctx) if g} if labelled and len(ctx.settled.classes) <= most_classes else {}
     seen = False
     for grouping in ctx.groupings():
@@ -47,8 +47,8 @@ def metrics(ctx: Context, extremes: Extremes, most_classes: int) -> Iterator[Mea
         found: Found = {}
         rows: dict[str, int] = {}
         own = by_decision[grouping.columns]
-        for name in own.found:
-            found[name], rows[name] = own.over(name, known), sum(own.found[name][i].rows for i in known)
+        for name in names_of_rates:
+            found[name], rows[name] = own.over(name, known), sum(own.side(name, [i]).counts[1] for i in known)
         if grouping.columns in by_outcome:
             cells = by_outcome[grouping.columns]
             for i, slice_ in enumerate(grouping.slices):
@@ -69,18 +69,17 @@ def _of_decisions(ctx: Context, cells: Cells, known: list[int], found: Found, ro
     """Metrics of outcome by decision, over the known groups."""
     size = len(ctx.settled.classes)
     event = ctx.settled.classes.index(ctx.settled.positive) if ctx.settled.positive is not None else None
-    right = Rates(shares(cells, read_rates(size, event)))
+    right = cells.rates(read_rates(size, 0 if event is None else event))
     found["accuracy_score"] = right.over("accuracy", known)
-    wrong = Rates({"zero_one_loss": [s.complement() for s in right.found["accuracy"]]})
-    found["zero_one_loss"] = wrong.over("zero_one_loss", known)
+    found["zero_one_loss"] = right.over("accuracy", known, complement=True)
     ways: dict[str, Callable[[confusion.Tallies], NDArray[np.float64]]] = {
         "balanced_accuracy_score": confusion.balanced_accuracy, "f1_score": lambda t: confusion.f1(t, event),
         "precision_score": lambda t: confusion.precision(t, event), "recall_score": lambda t: confusion.recall(t, event),
     }  # fmt: skip
-    sums = cells.sums[known]
+    sums = cells.codes.sums[known]
     for name, of in ways.items():
         found[name] = OverGroups(of(confusion.tallies(sums)), float(of(confusion.tallies(sums.sum(axis=0)))))
-    usable = int(cells.rows[known].sum())
+    usable = int(cells.codes.rows[known].sum())
     rows |= dict.fromkeys(["accuracy_score", "zero_one_loss", *ways], usable)
 
 
@@ -104,10 +103,10 @@ def _of_rows(ctx: Context, grouping: Grouping, known: list[int], found: Found, r
 
 
 def _means(
-    ctx: Context, places: dict[str, int], totals: Totals, grouping: Grouping, known: list[int], found: Found, rows: dict[str, int]
+    ctx: Context, places: dict[str, int], totals: Summed, grouping: Grouping, known: list[int], found: Found, rows: dict[str, int]
 ) -> Iterator[Measurement]:
     """The weighted means of these columns of the totals."""
-    from audit.stats.weighted import ratio_of_sums, smooth
+    from audit.stats.weighted_sums import ratio_of_sums
 
     for metric, place in places.items():
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -118,20 +117,16 @@ def _means(
         if metric == "mean_absolute_error":
             continue  # `performance.groups` reports it
         for i, slice_ in enumerate(grouping.slices):
-            pick = [0, place]
-            products = totals.products[i][np.ix_(pick, pick)]
-            e = smooth(ratio_of_sums, totals.sums[i][pick], products, int(totals.rows[i]), level=ctx.level(metric))
-            yield value(metric, e, slice_=slice_, reason=message("Fewer than two rows count here, or all have one value."))
+            estimated = totals.estimate(i, ratio_of_sums, level=ctx.level(metric), pick=[0, place])
+            yield measured(metric, estimated, slice_=slice_)
 
 
 def _errors(ctx: Context, grouping: Grouping, known: list[int], found: Found, rows: dict[str, int]) -> Iterator[Measurement]:
-    from audit.weighted_scores import explained
-
     totals = summed(ctx, grouping, lambda r: [abs(r["y"] - r["pred"]), (r["y"] - r["pred"]) ** 2], outcome=True)
     yield from _means(ctx, {"mean_absolute_error": 1, "mean_squared_error": 2}, totals, grouping, known, found, rows)
-    shares_ = [m for _, m in explained(ctx, grouping)]
-    yield from (m.model_copy(update={"metric": "r2_score"}) for m in shares_)
-    values = np.array([m.estimate.value if m.estimate else np.nan for m in shares_])
+    shares = list(explained(ctx, grouping))
+    yield from (m.model_copy(update={"metric": "r2_score"}) for m in shares)
+    values = np.array([m.estimate.value if m.estimate else np.nan for m in shares])
     found["r2_score"], rows["r2_score"] = OverGroups(values[known], np.nan), int(totals.rows[known].sum())
 
 

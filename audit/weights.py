@@ -25,11 +25,6 @@ def weight_of(dataset: Dataset, roles: Roles) -> tuple[Weight | None, list[Messa
         return None, []
     dataset.require(name, "weight column")
     mend = "name a column with a finite number of at least 0 in each row, or leave --weight out"
-    if roles.cluster is not None:
-        raise AuditError(
-            "--weight and --cluster cannot be combined yet: intervals of weighted rows take rows for independent, and whole clusters are drawn unweighted",
-            "give one of them",
-        )
     if name == roles.target or name in roles.sensitive:
         raise AuditError(f"the weight column {name!r} is {'the target' if name == roles.target else 'a sensitive column'}", mend)
     if not dataset.is_scalar(name) or not dataset.is_number(name):

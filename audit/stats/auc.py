@@ -94,10 +94,14 @@ Delong = tuple[float, float | None] | None
 
 def difference_of(ours: Delong, theirs: Delong, rows: int, *, level: float) -> Estimate | None:
     """`auc_difference` of two results of `delong` that rest on `rows` rows together."""
-    z = normal_quantile(level)
     if ours is None or theirs is None or not ours[1] or not theirs[1]:
         return None
-    value, half = ours[0] - theirs[0], z * math.sqrt(ours[1] + theirs[1])
+    return normal_difference(ours[0] - theirs[0], ours[1] + theirs[1], rows, level=level)
+
+
+def normal_difference(value: float, variance: float, rows: int, *, level: float) -> Estimate | None:
+    """A difference of two AUCs with its normal interval, within [−1, 1]."""
+    half = normal_quantile(level) * math.sqrt(variance)
     return estimate(value, max(value - half, -1.0), min(value + half, 1.0), level=level, method="delong", n=rows)
 
 

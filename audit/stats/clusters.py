@@ -3,6 +3,9 @@
 Rows of one patient, school or hospital resemble each other, so that n of them tell less than n independent rows. Every statistic here is a
 function of sums of cells per cluster. Beyond `UNITS` clusters, whole clusters are put together at random into that many sets, which are then
 independent of each other as the clusters are: the cost of a draw no longer grows, and the variance keeps thousands of degrees of freedom.
+
+Where rows carry survey weights too, the cells of a cluster are sums of weights, and whole clusters are drawn with what they weigh (Rao and Wu 1988).
+Their effective rows are independent ones of equal weight: one design effect holds what weights and clusters cost together (Kish 1965).
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from audit.result import Clusters, Estimate
 from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
-from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio, pooled_score_test
+from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio
 from audit.stats.rates import wilson, wilson_limits
+from audit.stats.scores import pooled_z
 
 UNITS = 4096
 
@@ -35,13 +39,13 @@ def units(clusters: int, rng: Generator) -> NDArray[np.int32]:
     return np.asarray(rng.permutation(clusters) % UNITS, dtype=np.int32)
 
 
-def on_grid(sums: ArrayLike) -> Floats:
-    """Sums (U, C) rounded to multiples of a power of two, so that adding any U of them is exact and the order of adding cannot matter.
+def on_grid(sums: ArrayLike, terms: int | None = None) -> Floats:
+    """Sums (U, C) rounded to multiples of a power of two, so that adding any U (or `terms`) of them is exact and the order of adding cannot matter.
 
     Whole numbers stay as they are up to 2^52 / U; what is lost of others is below 2^−52 of the largest possible sum.
     """
     table = np.asarray(sums, dtype=np.float64)
-    largest = np.abs(table).max(axis=0, initial=0.0) * max(1, len(table))
+    largest = np.abs(table).max(axis=0, initial=0.0) * max(1, len(table) if terms is None else terms)
     _, exponent = np.frexp(largest)
     step = np.ldexp(1.0, np.minimum(exponent - 52, 0).astype(np.int64))
     return np.asarray(np.rint(table / step) * step)
@@ -58,12 +62,14 @@ class Draws:
             parts.append(drawn.astype(np.uint16))
         self.weights = np.concatenate(parts)
 
-    def of(self, sums: ArrayLike) -> Floats:
-        """Sums (U, C) in each replicate, (R, C); the same digits whatever the number of threads."""
-        table = on_grid(sums)
-        if len(table) != self.size:
-            raise ValueError(f"expected sums of {self.size} clusters, got {len(table)}")
-        return np.concatenate([self.weights[i : i + 250].astype(np.float64) @ table for i in range(0, len(self.weights), 250)])
+    def of(self, sums: ArrayLike, held: NDArray[np.int64] | None = None) -> Floats:
+        """Sums (U, C) in each replicate, (R, C); the same digits whatever the number of threads. `held` (m,) are the clusters of which sums (m, C)
+        are given, where the others have none."""
+        table = on_grid(sums, self.size)
+        if len(table) != (self.size if held is None else len(held)):
+            raise ValueError(f"expected sums of {self.size if held is None else len(held)} clusters, got {len(table)}")
+        weights = self.weights if held is None else self.weights[:, held]
+        return np.concatenate([weights[i : i + 250].astype(np.float64) @ table for i in range(0, len(weights), 250)])
 
 
 def interval(value: float, draws: Floats, *, clusters: int, level: float, n: int) -> Estimate | None:
@@ -86,71 +92,116 @@ def interval(value: float, draws: Floats, *, clusters: int, level: float, n: int
 
 
 class Side(NamedTuple):
-    """A rate's k and n per cluster, (U,) each, and in each replicate, (R,) each."""
+    """A rate's k and n per cluster, (U,) each, and in each replicate, (R,) each: counts, or sums of weights; `hits` of `rows` are the counts, (U,) each."""
 
     k: Floats
     n: Floats
     drawn_k: Floats
     drawn_n: Floats
+    hits: Floats
+    rows: Floats
 
     def complement(self) -> Side:
         """The rows that do not count."""
-        return Side(self.n - self.k, self.n, self.drawn_n - self.drawn_k, self.drawn_n)
+        return Side(self.n - self.k, self.n, self.drawn_n - self.drawn_k, self.drawn_n, self.rows - self.hits, self.rows)
 
     @property
     def counts(self) -> tuple[int, int]:
         """k of n rows."""
-        return int(self.k.sum()), int(self.n.sum())
+        return int(self.hits.sum()), int(self.rows.sum())
 
     @property
     def mass(self) -> tuple[float, float]:
-        """What weighs in a common rate: the counts."""
-        return self.counts
+        """What weighs in a common rate: the counts, or their weights."""
+        return _whole(float(self.k.sum())), _whole(float(self.n.sum()))
+
+    @property
+    def value(self) -> float:
+        """The rate, in [0, 1]; exactly 0 or 1 where no row or every row counts."""
+        (hits, rows), (k, n) = self.counts, self.mass
+        return 0.0 if hits == 0 else 1.0 if hits == rows else k / n
 
     @property
     def clusters(self) -> int:
         """Clusters that have a row here (sets of clusters where there are more than `UNITS`)."""
-        return int(np.count_nonzero(self.n))
+        return int(np.count_nonzero(self.rows))
 
     @property
     def sparse(self) -> bool:
         """Whether fewer than `SPARSE` clusters have an event, or fewer have a row without one."""
-        return bool(min(np.count_nonzero(self.k), np.count_nonzero(self.n - self.k)) < SPARSE)
+        return bool(min(np.count_nonzero(self.hits), np.count_nonzero(self.rows - self.hits)) < SPARSE)
+
+    @property
+    def least(self) -> float:
+        """The least that the rows can be worth: one for each cluster, less what unequal weights take from that; see `at_least`."""
+        return at_least(self.n, self.rows)
 
     def as_rows(self) -> tuple[int, int]:
-        """k of n independent rows that these are worth; where events are sparse one row for each cluster, the least that it can be."""
-        k, n = self.counts
+        """k of n independent rows (of equal weight) that these are worth; where events are sparse `least`."""
+        if not self.clusters:
+            return 0, 0
+        k, n = self.mass
         effect = None if self.sparse else design_effect(self)
-        worth_ = self.clusters if effect is None else max(1, round(n / effect))
-        return (round(k * worth_ / n), worth_) if n else (0, 0)
+        worth_ = max(1, round(self.least if effect is None else self.counts[1] / effect))
+        return round(k * worth_ / n), worth_
+
+    def scaled(self) -> tuple[float, float]:
+        """(k, n) as a score test takes them: the rate, of as many rows as there are."""
+        (k, n), rows = self.mass, self.counts[1]
+        return k * rows / n, rows
 
 
-def side(draws: Draws, k: ArrayLike, n: ArrayLike) -> Side:
-    """A rate from its counts per cluster, (U,) each."""
+def _whole(total: float) -> float:
+    """A total that is a whole number as one: products of these are exact."""
+    return int(total) if total.is_integer() else total
+
+
+def at_least(weights: ArrayLike, rows: ArrayLike) -> float:
+    """Independent rows of equal weight that clusters of these weights and rows, (U,) each, are worth if all rows of a cluster are alike: one for each cluster.
+
+    Where clusters weigh less equally than their rows would have it, times the ratio of Kish's figures (Σw)² / Σw² of weights and of rows (Kish 1965).
+    """
+    clusters = int(np.count_nonzero(rows))
+    if not clusters:
+        return 0.0
+    of_weights, of_rows = (float(np.sum(a)) ** 2 / float(np.dot(a, a)) for a in (weights, rows))
+    return clusters * min(1.0, of_weights / of_rows)
+
+
+def side(draws: Draws, k: ArrayLike, n: ArrayLike, hits: ArrayLike | None = None, rows: ArrayLike | None = None) -> Side:
+    """A rate from its counts per cluster, (U,) each; where rows carry weights from the sums of these, with the counts beside them."""
     table = np.stack([np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)], axis=1)
     drawn = draws.of(table)
-    return Side(table[:, 0], table[:, 1], drawn[:, 0], drawn[:, 1])
+    counts = (np.asarray(a, dtype=np.float64) for a in (k if hits is None else hits, n if rows is None else rows))
+    return Side(table[:, 0], table[:, 1], drawn[:, 0], drawn[:, 1], *counts)
 
 
 def _linear(group: Side) -> Floats:
     """What each cluster adds to the error of the rate, (U,)."""
-    k, n = group.counts
+    k, n = group.mass
     return (group.k - k / n * group.n) / n
 
 
-def _variance(moves: Floats) -> float:
+def variance_of(moves: Floats) -> float:
     """Variance of a sum of independent moves, (U,), from their spread."""
     return len(moves) / max(1, len(moves) - 1) * float(np.sum((moves - moves.mean()) ** 2))
 
 
+def students(variance: float, clusters: int, *, level: float) -> float:
+    """The variance with which a normal interval is Student's with one degree of freedom less than the clusters; 0, for unknown, with fewer than two."""
+    from scipy.special import stdtrit
+
+    return variance * (float(stdtrit(clusters - 1, (1 + level) / 2)) / normal_quantile(level)) ** 2 if clusters > 1 else 0.0
+
+
 def _spread(group: Side) -> float:
-    """Variance of the rate if rows were independent."""
-    k, n = group.counts
-    return k * (n - k) / n**3
+    """Variance of the rate if rows were independent and of equal weight."""
+    (k, n), (hits, rows) = group.mass, group.counts
+    return k * (n - k) / (n * n * rows) if 0 < hits < rows else 0.0
 
 
 def design_effect(group: Side, reference: Side | None = None) -> float | None:
-    """Variance of a rate, or of a difference of rates, over clusters, divided by that over independent rows; 1 means that nothing is lost.
+    """Variance of a rate, or of a difference of rates, over clusters, divided by that over independent rows of equal weight; 1 means that nothing is lost.
 
     None where rows or clusters show no spread. Kish 1965; for a comparison of rates Rao and Scott 1992.
     """
@@ -159,7 +210,7 @@ def design_effect(group: Side, reference: Side | None = None) -> float | None:
         return None
     naive = sum(_spread(s) for s in sides)
     moves = _linear(group) if reference is None else _linear(group) - _linear(reference)
-    robust = _variance(moves)
+    robust = variance_of(moves)
     return robust / naive if naive > 0 and robust > 0 else None
 
 
@@ -178,20 +229,20 @@ def worth(group: Side, reference: Side | None = None) -> Clusters:
 
 def rate(group: Side, *, level: float) -> Estimate | None:
     """k / n by the cluster bootstrap; where events are sparse, Wilson's interval with the rows that these are worth. None without rows."""
-    k, n = group.counts
+    n = group.counts[1]
     if n == 0:
         return None
     if group.sparse:
-        return _as_rows(k / n, wilson(*group.as_rows(), level=level), "wilson", n)
-    return _interval(k / n, lambda: group.drawn_k / group.drawn_n, [group], level=level)
+        return _as_rows(group.value, wilson(*group.as_rows(), level=level), "wilson", n)
+    return _interval(group.value, lambda: group.drawn_k / group.drawn_n, [group], level=level)
 
 
 def difference(group: Side, reference: Side, *, level: float) -> Estimate | None:
     """k1/n1 − k0/n0 by the cluster bootstrap; sparse: Newcombe's interval with the rows that these are worth. None where a side has no rows."""
-    (k1, n1), (k0, n0) = group.counts, reference.counts
+    n1, n0 = group.counts[1], reference.counts[1]
     if n1 == 0 or n0 == 0:
         return None
-    value = k1 / n1 - k0 / n0
+    value = group.value - reference.value
     if group.sparse or reference.sparse:
         return _as_rows(value, newcombe(*group.as_rows(), *reference.as_rows(), level=level), "newcombe", n1 + n0)
     return _interval(value, lambda: group.drawn_k / group.drawn_n - reference.drawn_k / reference.drawn_n, [group, reference], level=level)
@@ -199,13 +250,14 @@ def difference(group: Side, reference: Side, *, level: float) -> Estimate | None
 
 def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
     """(k1/n1) / (k0/n0) by the cluster bootstrap; sparse: Miettinen and Nurminen's with the rows that these are worth. None where k0 is 0."""
-    (k1, n1), (k0, n0) = group.counts, reference.counts
-    if n1 == 0 or k0 == 0:
+    rows = group.counts[1], reference.counts[1]
+    if rows[0] == 0 or reference.counts[0] == 0:
         return None
+    (k1, n1), (k0, n0) = group.mass, reference.mass
     value = k1 * n0 / (n1 * k0)
     if group.sparse or reference.sparse:
         one, other = group.as_rows(), reference.as_rows()
-        return _as_rows(value, miettinen_nurminen(*one, max(1, other[0]), other[1], level=level), "miettinen_nurminen", n1 + n0)
+        return _as_rows(value, miettinen_nurminen(*one, max(1, other[0]), other[1], level=level), "miettinen_nurminen", sum(rows))
     return _interval(
         value, lambda: group.drawn_k * reference.drawn_n / (group.drawn_n * reference.drawn_k), [group, reference], level=level
     )
@@ -213,14 +265,15 @@ def ratio(group: Side, reference: Side, *, level: float) -> Estimate | None:
 
 def odds(group: Side, reference: Side, *, level: float) -> Estimate | None:
     """Odds ratio by the cluster bootstrap; sparse: the score interval with the rows that these are worth. None where it is not finite."""
-    (k1, n1), (k0, n0) = group.counts, reference.counts
-    if n1 == 0 or k0 == 0 or k1 == n1:
+    (hits, rows), (others, n) = group.counts, reference.counts
+    if rows == 0 or others == 0 or hits == rows:
         return None
-    value = k1 * (n0 - k0) / ((n1 - k1) * k0)
+    (k1, n1), (k0, n0) = group.mass, reference.mass
+    value = k1 * (n0 - k0) / ((n1 - k1) * k0) if others < n else 0.0
     if group.sparse or reference.sparse:
         one, other = group.as_rows(), reference.as_rows()
-        rows = odds_ratio(min(one[0], one[1] - 1), one[1], max(1, other[0]), other[1], level=level) if one[1] > 1 else None
-        return _as_rows(value, rows, "miettinen_nurminen_odds", n1 + n0)
+        found = odds_ratio(min(one[0], one[1] - 1), one[1], max(1, other[0]), other[1], level=level) if one[1] > 1 else None
+        return _as_rows(value, found, "miettinen_nurminen_odds", rows + n)
 
     def drawn() -> Floats:
         top = group.drawn_k * (reference.drawn_n - reference.drawn_k)
@@ -252,11 +305,11 @@ def equality(group: Side, reference: Side) -> tuple[float, str] | None:
     if effect is None or group.sparse or reference.sparse:
         tested = equality_test(*group.as_rows(), *reference.as_rows())
         return None if tested is None else (tested[0], f"{tested[1]}_clusters")
-    score = pooled_score_test(*group.counts, *reference.counts)
     freedom = min(group.clusters, reference.clusters) - 1
-    if score is None or freedom < 1:
+    if freedom < 1:
         return None
-    return float(2 * stdtr(freedom, -abs(score[0]) / math.sqrt(effect))), "rao_scott"
+    z = float(pooled_z(*group.scaled(), *reference.scaled()))
+    return float(2 * stdtr(freedom, -abs(z) / math.sqrt(effect))), "rao_scott"
 
 
 def gap(draws: Draws, predicted: ArrayLike, events: ArrayLike, n: ArrayLike, naive: Estimate) -> tuple[Estimate, Clusters] | None:

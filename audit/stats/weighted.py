@@ -1,4 +1,4 @@
-"""Rates, their comparisons and smooth functions of sums where each row carries a survey weight.
+"""Rates and their comparisons where each row carries a survey weight; for smooth functions of sums see `audit.stats.weighted_sums`.
 
 A weighted rate is K / N, the weights of the rows that count over those of all. Its variance is that of the linearised statistic, as if rows were
 drawn independently with replacement (Särndal, Swensson and Wretman 1992), Σ w² (y − p)² / N², each term times 1 + 2 w / N, because a row of
@@ -9,15 +9,11 @@ with the same variance (Korn and Graubard 1998; Franco, Little, Louis and Slud 2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import ArrayLike
 
 from audit.result import Estimate, Weights
 from audit.stats import scores
-from audit.stats._inputs import Floats, estimate, normal_quantile
+from audit.stats._inputs import estimate
 from audit.stats.compare import equality_test
 from audit.stats.rates import wilson_limits
 
@@ -25,8 +21,6 @@ from audit.stats.rates import wilson_limits
 SPARSE = 10
 #: Expected counts from which the score test is trusted by itself.
 MANY = 100
-#: Relative step of the numeric slope.
-STEP = 1e-5
 
 
 class Share(NamedTuple):
@@ -150,82 +144,3 @@ def equality(group: Share, reference: Share) -> tuple[float, str] | None:
     m1, m0 = math.floor(n1), math.floor(n0)
     tested = equality_test(round(group.value * m1), m1, round(reference.value * m0), m0)
     return None if tested is None else (tested[0], f"{tested[1]}_weighted")
-
-
-class Totals:
-    """Per code, over rows that arrive in blocks: how many, the weighted sums of C columns, the first of which is 1, and what a variance
-    needs."""
-
-    def __init__(self, size: int, columns: int) -> None:
-        self.rows = np.zeros(size, np.int64)
-        self.sums = np.zeros((size, columns))
-        self.squares = np.zeros((size, columns, columns))
-        self._cubes = np.zeros((size, columns, columns))
-
-    def add(self, codes: ArrayLike, weights: ArrayLike, columns: Sequence[ArrayLike]) -> None:
-        """More rows: the code, the weight and the columns of each, all (k,)."""
-        place, w, size = np.asarray(codes), np.asarray(weights, np.float64), len(self.rows)
-        x = [w * np.asarray(c, np.float64) for c in columns]
-        self.rows += np.bincount(place, minlength=size)
-        for a, one in enumerate(x):
-            self.sums[:, a] += np.bincount(place, weights=one, minlength=size)
-            for b in range(a, len(x)):
-                both = one * x[b]
-                for total, times in ((self.squares, both), (self._cubes, both * w)):
-                    total[:, a, b] += np.bincount(place, weights=times, minlength=size)
-                    total[:, b, a] = total[:, a, b]
-
-    @property
-    def products(self) -> Floats:
-        """Σ w² (1 + 2 w / Σ w) x xᵀ, (size, C, C); the first column is 1."""
-        total = np.where(self.rows > 0, self.sums[:, 0], 1.0)
-        return np.asarray(self.squares + 2 * self._cubes / total[:, None, None])
-
-
-def error_of(statistic: Callable[[Floats], Floats], sums: Floats, products: Floats) -> float:
-    """Standard error of a statistic of sums (C,), given `products` of theirs (C, C); the statistic maps (R, C) to (R,) and does not change with the weights' scale.
-
-    Its slope is taken by central differences. Taylor linearisation: Binder 1983.
-    """
-    size = STEP * np.sqrt(np.maximum(np.diag(products), np.finfo(np.float64).tiny))
-    moved = np.concatenate([sums + np.diag(size), sums - np.diag(size)])
-    values = statistic(moved)
-    slope = (values[: len(sums)] - values[len(sums) :]) / (2 * size)
-    slope = np.where(np.diag(products) > 0, slope, 0.0)
-    return math.sqrt(max(0.0, float(slope @ products @ slope)))
-
-
-def smooth(
-    statistic: Callable[[Floats], Floats],
-    sums: Floats,
-    products: Floats,
-    rows: int,
-    *,
-    level: float,
-    low: float = -math.inf,
-    high: float = math.inf,
-    effective: float | None = None,
-) -> Estimate | None:
-    """A statistic of weighted sums with its normal interval, cut at `low` and `high`, which it cannot leave; None where it is undefined.
-
-    At one of these ends rows show no spread: the interval is then Wilson's of no miss in `effective` rows of equal weight, or there is none.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(sums[None, :])[0])
-    if rows < 2 or not math.isfinite(value):
-        return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = error_of(statistic, sums, products)
-    if error > 0:
-        half = normal_quantile(level) * error
-        return estimate(value, max(value - half, low), min(value + half, high), level=level, method="linearised", n=rows)
-    if effective is None or not min(abs(value - low), abs(high - value)) < 1e-12:
-        return None
-    miss = (high - low) * float(wilson_limits(0, effective, level=level)[1])
-    ends = (high - miss, high) if high - value < 1e-12 else (low, low + miss)
-    return estimate(value, *ends, level=level, method="wilson_weighted", n=rows)
-
-
-def ratio_of_sums(sums: Floats) -> Floats:
-    """The second column over the first, (R, C) → (R,): a weighted mean where the first is 1."""
-    return np.asarray(sums[:, 1] / sums[:, 0])

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from audit.stats import weighted
 from audit.stats.rates import wilson
-from audit.stats.weighted import Share, Totals, ratio_of_sums, smooth
+from audit.stats.weighted import Share
 from audit.stats.weighted_ranks import WeightedRanking
+from audit.stats.weighted_sums import Totals, error_of, ratio_of_sums, smooth
 
 Z = 1.959963984540054
 
@@ -123,4 +124,4 @@ def test_the_numeric_slope_is_the_linearised_one() -> None:
     totals.add(np.zeros(200, int), w, [np.ones(200), x])
     mean = float(np.average(x, weights=w))
     by_hand = np.sqrt(np.sum((w * (x - mean)) ** 2 * (1 + 2 * w / w.sum()))) / w.sum()
-    assert weighted.error_of(ratio_of_sums, totals.sums[0], totals.products[0]) == pytest.approx(by_hand, rel=1e-6)
+    assert error_of(ratio_of_sums, totals.sums[0], totals.products[0]) == pytest.approx(by_hand, rel=1e-6)

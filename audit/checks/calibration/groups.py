@@ -51,7 +51,7 @@ def groups(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> 
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
-    from audit import clustered, weighted_scores
+    from audit import clustered, weighted_calibration
     from audit.calibrating import of_table, reliability_curve, reliability_series
     from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
@@ -73,7 +73,7 @@ def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
         )  # fmt: skip
         evidence = reliability_curve([line for place in sorted(shown) if (line := lines[place][1])], caption)
         if ctx.facts.weight is not None:
-            found = weighted_scores.calibrated(ctx, found, grouping)
+            found = weighted_calibration.calibrated(ctx, found, grouping)
         widest.see_groups(found)
         yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
         if what == TOP and ctx.facts.weight is None:  # the gaps of single classes take no weights
@@ -189,7 +189,7 @@ def _classes(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
 
 
 def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit import weighted_scores
+    from audit import weighted_calibration
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message, who
 
@@ -203,7 +203,7 @@ def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
         shown = {line.name for line in sorted(lines, key=lambda line: -sum(line.n or ()))[:MOST_LINES]}
         evidence = fit_curve([line for line in lines if line.name in shown])
         if ctx.facts.weight is not None:
-            found = weighted_scores.calibrated(ctx, found, grouping)
+            found = weighted_calibration.calibrated(ctx, found, grouping)
         widest.see_groups(found)
         yield from [m.model_copy(update={"evidence": evidence}) if k == 0 else m for k, m in enumerate(found)]
     if widest.found is None:

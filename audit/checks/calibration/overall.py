@@ -59,13 +59,13 @@ def overall(
 
 
 def _bias(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit import weighted_scores
+    from audit import weighted_calibration
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message
 
     ((_, (bias, line), drawn),) = of_quantity(ctx, None)
     if ctx.facts.weight is not None:
-        bias, line = weighted_scores.calibrated(ctx, [bias, line])
+        bias, line = weighted_calibration.calibrated(ctx, [bias, line])
     if bias.estimate is None:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
         return
@@ -77,7 +77,7 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
 
 
 def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement | Message]:
-    from audit import clustered, weighted_scores
+    from audit import clustered, weighted_calibration
     from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
     from audit.ordered import TOP, in_order, subject
     from audit.text import message
@@ -100,7 +100,7 @@ def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement 
     if what == TOP:
         found += _classes(ctx, bins)
     if ctx.facts.weight is not None:
-        found = weighted_scores.calibrated(ctx, found)
+        found = weighted_calibration.calibrated(ctx, found)
     yield from found
     large = found[0].estimate
     if large is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from audit.registry import Field, check
@@ -146,26 +147,18 @@ class Scores(NamedTuple):
 
 def _of_their_own(ctx: Context, coding: Coding, names: list[str]) -> Mapping[tuple[str, ...], GroupRates]:
     """Sensitive columns → their rates where rows do not count one by one: over clusters, or with weights. Nothing where neither was declared."""
-    from audit.clustered import Rates
+    from audit.clustered import Rates, piled
     from audit.counting import CELLS, rates
     from audit.weighted import over_groups
 
-    clustering, size = ctx.clustering, CELLS
     if ctx.facts.weight is not None:
-        return over_groups(ctx, coding, size, names, lambda cells: rates(ctx, cells))
-    if clustering is None:
+        return over_groups(ctx, coding, CELLS, names, lambda cells: rates(ctx, cells))
+    if ctx.clustering is None:
         return {}
-
-    def by_cluster(block: Block) -> NDArray[np.int64]:
-        return clustering.of(block["c"]) * size + coding(block)
-
-    out = {}
-    for grouping, counted in ctx.counted({"cells": (by_cluster, clustering.size * size)}, [*names, "c"], intersection=False):
-        shape = (len(grouping.slices), clustering.size)
-        pairs = rates(ctx, counted["cells"].reshape(-1, size))
-        if pairs:
-            out[grouping.columns] = Rates(clustering, {name: (k.reshape(shape), n.reshape(shape)) for name, (k, n) in pairs.items()})
-    return out
+    groupings = list(ctx.groupings(intersection=False))
+    piles = piled(ctx, coding, CELLS, names, groupings)
+    read = partial(rates, ctx)
+    return {g.columns: Rates(ctx.clustering, p, read, weighed=False) for g, p in zip(groupings, piles, strict=True)}
 
 
 def _pooled(ctx: Context, over: GroupRates, grouping: Grouping, rates: dict[str, Pair]) -> Iterator[Measurement]:
@@ -223,13 +216,11 @@ def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], own: Gro
     """fairlearn's differences and ratios between the extremes, over the known groups, with what chance gives under exact equality."""
     from audit.over_groups import as_printed, measured
     from audit.stats.extremes import How, rates_over_groups
-    from audit.weighted import Rates
 
     known = [i for i in range(len(grouping.slices)) if i not in grouping.unknown]
-    draws = 0 if ctx.clustering is not None else draws  # rows that belong together may not be dealt out one by one
     over = (
         {name: own.over(name, known) for name in pairs}
-        if isinstance(own, Rates)
+        if own is not None
         else {
             name: rates_over_groups(k[known], n[known], rng=ctx.rng(f"extremes/{grouping.columns[0]}/{name}"), draws=draws)
             for name, (k, n) in pairs.items()
@@ -286,7 +277,7 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
     import numpy as np
 
     from audit.measure import rate
-    from audit.weighted import over_groups, weighed
+    from audit.weighted import over_groups
 
     if ctx.settled.task == "regression":
         return
@@ -296,7 +287,7 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
         return block["pred"].astype(np.int64) + 1
 
     def of_class(cells: NDArray[Any]) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
-        return {name: (cells[:, j + 1], cells[:, 1:].sum(axis=1)) for j, name in enumerate(ctx.settled.classes)}
+        return {f"prediction_rate/{j}": (cells[:, j + 1], cells[:, 1:].sum(axis=1)) for j in range(classes)}
 
     own = over_groups(ctx, coding, classes + 1, ["pred"], of_class)
     for grouping, counted in ctx.counted({"classes": (coding, classes + 1)}, ["pred"], intersection=False):
@@ -304,7 +295,7 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
         for i, slice_ in enumerate(grouping.slices):
             for j, name in enumerate(ctx.settled.classes):
                 found = rate(ctx, "prediction_rate", int(cells[i, j]), int(cells[i].sum()), slice_={**slice_, "(prediction)": name})
-                yield weighed(found, own[grouping.columns].side(name, [i]), None) if own else found
+                yield own[grouping.columns].of(found, f"prediction_rate/{j}", [i]) if own else found
 
 
 def _shown(ctx: Context, grouping: Grouping, scores: Scores) -> list[Evidence]:

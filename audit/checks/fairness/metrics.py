@@ -60,7 +60,7 @@ class Over(NamedTuple):
     limits=(
         "The worst of several groups looks bad by chance alone, and the more so the more groups there are and the smaller they are: read an extreme beside its chance quantile. "
         "A metric that a group's rows do not define is left out for that group, where fairlearn counts it as 0. Extremes have no interval and are never judged. "
-        "Error rates and losses take the recorded outcomes at their word, and intervals take rows to be independent."
+        "Error rates and losses take the recorded outcomes at their word, and intervals of rows without survey weights take these to be independent."
     ),
     unit="share of rows, or as the metric has it",
     direction="none",

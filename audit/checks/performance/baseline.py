@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 )
 def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     """Skill overall and per group (against the group's own base rate), in log loss and Brier score, R² or informedness; in blocks of rows."""
-    from audit import clustered, weighted_scores
+    from audit import clustered, weighted_performance
     from audit.measure import SKILLS
     from audit.text import message
 
     if ctx.facts.weight is not None:
-        measured = weighted_scores.baseline(ctx)
+        measured = weighted_performance.baseline(ctx)
     else:
         measured = _explained(ctx) if ctx.settled.task == "regression" else _skills(ctx) if ctx.settled.has_forecasts else _decisions(ctx)
     headline: tuple[str, Estimate] | None = None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 def overall(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Classification metrics of the decisions and scores, or regression errors, as scikit-learn defines them."""
-    from audit.weighted_scores import overall as by_weight
+    from audit.weighted_performance import overall as by_weight
 
     if ctx.settled.task == "regression":
         return _regression(ctx)
@@ -89,7 +89,7 @@ def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
     (error,) = means(ctx, "mean_absolute_error", None, lambda rows: abs(rows["y"] - rows["pred"]), outcome=True)
     yield error
     yield from means(ctx, "root_mean_squared_error", None, lambda rows: (rows["y"] - rows["pred"]) ** 2, outcome=True, root=True)
-    ((_, share),) = explained(ctx, None)
+    (share,) = explained(ctx, None)
     yield share
     if error.estimate is None:
         yield message("Fewer than two rows have an outcome and a prediction: nothing can be measured.")
