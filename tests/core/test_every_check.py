@@ -213,6 +213,11 @@ def declared(kind: str) -> dict[str, Any]:
     return {"factors": {"grade": ["x", "y", "z", "y"] * 100}} | said.get(kind, {})
 
 
+def both(rows: int = 400) -> dict[str, Any]:
+    """Survey weights, and clusters of about ten rows."""
+    return {"weight": np.geomspace(0.1, 50, rows), "cluster": np.arange(rows) * 7 % max(2, rows // 10)}
+
+
 SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "ordinary": ordinary,
     "several classes": several,
@@ -270,6 +275,17 @@ SCENES: dict[str, Callable[[], dict[str, Any]]] = {
     "survey weights and one row per group": lambda: ordinary(6) | {"groups": {"sex": list("abcdef")}, "weight": np.arange(1.0, 7)},
     "survey weights and outcomes of one class": lambda: ordinary() | {"y": np.ones(400, int), "weight": np.geomspace(0.1, 50, 400)},
     "survey weights and all undefined": lambda: undefined_but(0, ordinary()) | {"weight": np.geomspace(0.1, 50, 400)},
+    "survey weights of clusters": lambda: ordinary() | both(),
+    "survey weights of clusters and several classes": lambda: several() | both(),
+    "survey weights of clusters and a quantity": lambda: quantity() | both(),
+    "survey weights of clusters and one row per group": lambda: ordinary(6) | {"groups": {"sex": list("abcdef")}} | both(6),
+    "survey weights of clusters and outcomes of one class": lambda: ordinary() | {"y": np.ones(400, int)} | both(),
+    "survey weights of clusters and all but two undefined": lambda: undefined_but(2, ordinary()) | both(),
+    "survey weights of clusters and all undefined": lambda: undefined_but(0, ordinary()) | both(),
+    "survey weights of one cluster": lambda: ordinary() | both() | {"cluster": np.zeros(400, int)},
+    "survey weights of one cluster of a quantity": lambda: quantity() | both() | {"cluster": np.zeros(400, int)},
+    "a constant quantity predicted by survey weights of clusters": lambda: quantity() | {"pred": np.full(400, 100.0)} | both(),
+    "constant scores by survey weights of clusters": lambda: ordinary() | {"score": np.full(400, 0.3), "pred": np.zeros(400, int)} | both(),
     "two rows": lambda: ordinary(2),
     "declared factors": lambda: ordinary() | {"factors": {"grade": ["x", "y", "z", "y"] * 100, "area": ["n", None] * 200}},
     "factors that hold one group each": lambda: (g := ordinary()) | {"factors": {"same": g["groups"]["sex"]}},
