@@ -19,7 +19,7 @@ import ipaddress
 import os
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +169,27 @@ def once(did: str, **what: object) -> None:
         if login_is_on():
             st.stop()
     seen.add(said)
+
+
+def recorded(make: Callable[[], bytes], **what: object) -> Callable[[], bytes]:
+    """`make` for a download button: it runs at the click, when no visit is at hand, so who is here now is remembered.
+
+    The click leaves a line first. Where login is on, nothing is given that cannot be recorded, nor to who has lost the role meanwhile.
+    """
+    person = who()
+
+    def given() -> bytes:
+        file = role_file()
+        if not person.local and (file.roles or {}).get(file.key(person.id)) != person.role:
+            raise PermissionError("expected the role that this page was shown with, and it was taken away: load the page again")
+        try:
+            access_log.append(log_file(), {"did": "downloaded", "who": person.id, "role": person.role} | what)
+        except OSError:
+            if not person.local:  # who is alone on the machine was told of it when the page opened
+                raise
+        return make()
+
+    return given
 
 
 def opened(**what: object) -> None:

@@ -1,4 +1,4 @@
-"""Who opened, ran, attested and signed what: a file that only grows, one JSON object a line.
+"""Who opened, downloaded, ran, attested and signed what: a file that only grows, one JSON object a line.
 
 Each line holds the SHA-256 of the line before it, so that a line which was changed or taken out shows (`faults`); lines cut off at the end do not:
 whoever must prove that too copies the file away. It names persons and lies where only the server's user reads it (mode 0600).

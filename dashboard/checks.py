@@ -75,7 +75,7 @@ def numbers(check: CheckResult, path: str, palette: Palette, say: Speaker, *, st
     drawn = figures(check, path, palette, say)[:MOST_CHARTS]
     charts(drawn[:FIRST_CHARTS], path, struck=struck)
     if drawn[FIRST_CHARTS:]:
-        with show.folded(say.t("{n:count} more charts", n=len(drawn) - FIRST_CHARTS), f"{path}-charts") as opened:
+        with show.folded(say.t("More charts: {n:count}", n=len(drawn) - FIRST_CHARTS), f"{path}-charts") as opened:
             if opened:
                 charts(drawn[FIRST_CHARTS:], f"{path}-more", struck=struck)
     show.findings(whole, say, f"{path}-findings")

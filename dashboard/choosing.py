@@ -131,11 +131,13 @@ def columns(document: AuditResult) -> list[str] | None:
 def make(document: AuditResult, say: Speaker) -> None:
     """The form for a new cohort, and the removal of an old one."""
     old = saved_names()
-    with st.expander(say.t("Make a cohort"), expanded=not old):
+    with st.expander(say.t("Make a cohort")):
         names = columns(document)
         ways = ["slice", *(["columns"] if names else [])]
         labels = {"slice": say.t("of a slice of this audit"), "columns": say.t("of columns")}
-        way = st.segmented_control(say.t("Make it"), ways, default=ways[0], format_func=labels.__getitem__, key="cohort-way") or ways[0]
+        way = ways[0]
+        if len(ways) > 1:
+            way = st.segmented_control(say.t("Make it"), ways, default=way, format_func=labels.__getitem__, key="cohort-way") or way
         if names is None:
             show.plain(say.t(NO_TABLE))
         conditions = of_columns(document, names, say) if names and way == "columns" else of_slices(document, say)
@@ -289,8 +291,8 @@ def _drawn(found: Measured, document: AuditResult, say: Speaker) -> None:
     if drawn is not None:
         show.chart(drawn, "cohort-chart")
     heads = [
-        show.Head(say.t("Metric")), show.Head(say.t("Cohort"), True, wide=True), show.Head(say.t("n"), True), show.Head(say.t("Everybody else"), True, wide=True),
-        show.Head(say.t("n"), True), show.Head(say.t("Difference (of rates: percentage points)"), True, wide=True), show.Head(say.t("Note")),
+        show.Head(say.t("Metric")), show.Head(say.t("Cohort"), True), show.Head(say.t("n"), True), show.Head(say.t("Everybody else"), True),
+        show.Head(say.t("n"), True), show.Head(say.t("Difference (of rates: percentage points)"), True), show.Head(say.t("Note")),
     ]  # fmt: skip
     show.table(heads, [_row(f, say) for f in found.figures], "cohort-figures", [is_small(f) for f in found.figures])
     for text in notes(document, say):

@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import show
+from dashboard import access, show
 from dashboard.reading import editions
 from dashboard.store import Entry, whole_folder_of
 from reports.formats import FORMATS, file_name
@@ -62,14 +62,15 @@ def _choices(entry: Entry, document: AuditResult, say: Speaker) -> None:
         for name in offered:
             kind = FORMATS[name]
             make = partial(_pack, entry, document) if kind.whole else partial(kind.render, document, lang, edition, paper)
-            button(say.t(TITLES[name]), file_name(name, "en" if kind.whole else lang, edition), make, f"document-{name}")
+            button(entry, say.t(TITLES[name]), file_name(name, "en" if kind.whole else lang, edition), make, f"document-{name}")
     show.plain(say.t("Each is made from the stored audit when you ask for it."))
 
 
-def button(title: str, name: str, make: Callable[[], bytes], key: str) -> None:
-    """A download made at the click; `name` is the file's."""
+def button(entry: Entry, title: str, name: str, make: Callable[[], bytes], key: str) -> None:
+    """A download of an audit, made and recorded at the click; `name` is the file's."""
     label = f"{title} · {Path(name).suffix[1:].upper()}"
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    make = access.recorded(make, audit=entry.key, document=entry.head.digest, file=name)
     st.download_button(label, make, file_name=name, mime=kind, key=key, on_click="ignore")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import streamlit as st
 
@@ -31,6 +32,7 @@ RESTS = ("explanation.global", "explanation.local", "explanation.reasons")
 #: Shares of rows in which an input, a word or an event is a reason.
 REASON_SHARES = ("top_reason_share", "reason_share")
 MOST_REASONS = 15
+MANY_TESTS = 6  # judged numbers beside which all charts find room
 MOST_CHARTS, MOST_FINDINGS, MOST_ROWS = 12, 60, 100
 
 
@@ -63,15 +65,16 @@ def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], s
     with right, st.container(border=True):
         _believed(check, family if check.info.id in RESTS else {}, say)
     drawn = [*_shares(one, Palette(document), say), *figures(check, path, Palette(document), say)][:MOST_CHARTS]
+    beside = len(drawn) if sum(f.criterion is not None for f in check.findings) > MANY_TESTS else 2  # of the charts
     pictures = any(isinstance(e, Heatmap) for f in check.findings for e in f.evidence)  # a map stands beside its picture
     with left:
-        sides = st.columns(2) if pictures else [st.container(), st.container()]
-        for k, (side, chart) in enumerate(zip(sides, drawn, strict=False)):
+        sides = st.columns(2) if pictures else [st.container()]
+        for k, (side, chart) in enumerate(zip(cycle(sides), drawn[:beside], strict=False)):
             with side:
                 show.chart(chart, f"{path}-chart-{k}", struck=check.rejected is not None)
         if not drawn:
             show.plain(say.t("This check has no drawing; its numbers stand below."))
-    for start in range(2, len(drawn), 2):
+    for start in range(beside, len(drawn), 2):
         for k, column in enumerate(st.columns(2), start):
             if k < len(drawn):
                 with column:
@@ -168,7 +171,7 @@ def left_out(family: dict[str, Placed], say: Speaker) -> None:
     """What was not explained, and why."""
     skipped = [one.check for one in family.values() if one.check.status == "skipped"]
     if skipped:
-        with st.expander(say.t("Not run: {n:count} checks of this family", n=len(skipped))):
+        with st.expander(say.t("Checks of this family that were not run: {n:count}", n=len(skipped))):
             heads = [show.Head(say.t("Check")), show.Head(say.t("Reason"))]
             show.table(
                 heads, [[say.stored(c.info.title, None), clean(say.stored(c.reason, c.reason_msg), 400)] for c in skipped], "skipped"

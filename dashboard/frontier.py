@@ -90,8 +90,8 @@ def _choice(measures: list[str], rates: list[tuple[str, str]], say: Speaker) -> 
 def _table(shown: list[tuple[Point, Gap]], versions: list[Version], performance: str, rate: str, say: Speaker) -> None:
     """The numbers behind the chart, and a link to each audit under them."""
     heads = [
-        show.Head(say.t("Version")), show.Head(say.t("Verdict")), show.Head(capital(metric_name(performance, say)), True, wide=True),
-        show.Head(say.t("Largest difference (percentage points)"), True, wide=True), show.Head(say.t("For whom")), show.Head(say.t("n"), True), show.Head(say.t("Note")),
+        show.Head(say.t("Version")), show.Head(say.t("Verdict")), show.Head(capital(metric_name(performance, say)), True),
+        show.Head(say.t("Largest difference (percentage points)"), True), show.Head(say.t("For whom")), show.Head(say.t("n"), True), show.Head(say.t("Note")),
     ]  # fmt: skip
     kind, rows = kind_of(performance, "value"), []
     for (p, gap), version, lost in zip(shown, versions, beaten(versions), strict=True):

@@ -7,12 +7,14 @@ import streamlit as st
 from audit.compared import Change, Comparison
 from dashboard import show
 from reports.charts import Chart, Dot, forest
-from reports.comparison import COLOURS, GATES, OUTCOMES, metric_text, moves, row, who_text
+from reports.comparison import COLOURS, HELD, OUTCOMES, metric_text, moves, row, who_text
 from reports.metrics import kind_of
 from reports.words import Speaker, clean, number
 
 MOST_ROWS = 60
 About = tuple[str, str, str, str]
+#: What a gate says, as short as a table needs it.
+GATE = {"worse": HELD["worse"], "open": HELD["open"], "pass": HELD["non_inferior"]}
 
 
 def about(change: Change) -> About:
@@ -30,7 +32,7 @@ def several(found: dict[str, Comparison], say: Speaker) -> None:
     ]
     paired = {True: say.t("the same rows, paired"), False: say.t("unpaired")}
     rows = [
-        [name, show.flag_text(GATES[c.gate.result], say), paired[c.paired], *(number(sum(x.outcome == key for x in c.changes), "count") for key in OUTCOMES)]
+        [name, show.flag_text(GATE[c.gate.result], say), paired[c.paired], *(number(sum(x.outcome == key for x in c.changes), "count") for key in OUTCOMES)]
         for name, c in found.items()
     ]  # fmt: skip
     show.table(heads, rows, "several-gates")
@@ -57,7 +59,7 @@ def several(found: dict[str, Comparison], say: Speaker) -> None:
         show.Head(say.t("Metric")),
         show.Head(say.t("For whom")),
         show.Head(say.t("Before"), True),
-        *(show.Head(name, True, wide=True) for name in found),
+        *(show.Head(name, True) for name in found),
     ]
     table = [
         [

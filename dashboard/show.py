@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import east_asian_width
 
 import streamlit as st
 
@@ -145,23 +147,50 @@ def problems(found: Found, say: Speaker) -> None:
 
 @dataclass(frozen=True)
 class Head:
-    """A column of a shown table; numbers stand in narrow columns unless they are `wide`, such as intervals."""
+    """A column of a shown table; `more` is said where somebody points at its label."""
 
     label: str
     numeric: bool = False
-    wide: bool = False
+    more: str = ""
+
+
+LETTER, LINE, EDGES = 7.4, 20, 20  # pixels of a Latin letter in a cell, of a line, and of what stands beside a text, about
+WIDEST = {False: 340, True: 280}  # of a column of texts, of numbers
+MOST_LINES = 4
+BROKEN = 65  # pixels from which on Streamlit breaks the text of a row's cells into lines
+
+
+def pixels(text: str) -> int:
+    """How wide a text stands in a cell, about: a Chinese character takes two letters."""
+    return int(sum(2 if east_asian_width(c) in "WF" else 1 for c in text) * LETTER) + EDGES
+
+
+def across(head: Head, cells: Iterable[str]) -> int:
+    """The width of a column that cuts neither its label nor a cell, where they are not very long."""
+    return min(max(map(pixels, (head.label, *cells))), WIDEST[head.numeric])
 
 
 def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str, small: Sequence[bool] = ()) -> None:
     """Cells as written in the report: texts left, numbers right; rows of few people (`small`) in grey, which a cell of theirs must say too."""
+    widths = [across(h, (row[i] for row in rows)) for i, h in enumerate(heads)]
     columns = {
+        # A label that is cut all the same is said in full where somebody points at it.
         str(i): st.column_config.TextColumn(
-            h.label, alignment="right" if h.numeric else "left", width="small" if h.numeric and not h.wide else None
+            h.label, alignment="right" if h.numeric else "left", width=width, help=escaped(h.more or h.label) if h.more or width == WIDEST[h.numeric] else None
         )
-        for i, h in enumerate(heads)
-    }
+        for i, (h, width) in enumerate(zip(heads, widths, strict=True))
+    }  # fmt: skip
     data = {str(i): [row[i] for row in rows] for i in range(len(heads))}
-    st.dataframe(greyed(data, small) if any(small) else data, column_config=columns, hide_index=True, key=key, width="stretch")
+    needed = max((pixels(cell) / width for row in rows for cell, width in zip(row, widths, strict=True)), default=1)
+    lines = min(math.ceil(needed), MOST_LINES)  # a cell is broken into as many as its row has room for
+    st.dataframe(
+        greyed(data, small) if any(small) else data,
+        column_config=columns,
+        hide_index=True,
+        key=key,
+        width="stretch",
+        row_height=max(BROKEN, LINE * lines + EDGES) if lines > 1 else None,
+    )
 
 
 def greyed(data: dict[str, list[str]], rows: Sequence[bool]) -> Any:
@@ -179,7 +208,7 @@ def findings(items: Sequence[Block], say: Speaker, key: str) -> None:
     several = len(items) > 1
     heads = [
         *([Head(say.t("What was measured"))] if several else []),
-        Head(say.t("For whom or what")), Head(say.t("n (reference not counted)"), True), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
+        Head(say.t("For whom or what")), Head(say.t("n"), True, say.t("n (reference not counted)")), Head(say.t("Estimate"), True), Head(say.t("Low"), True), Head(say.t("High"), True),
         Head(say.t("p"), True), Head(say.t("Verdict")), Head(say.t("Reason")),
     ]  # fmt: skip
     rows = [

@@ -317,7 +317,7 @@ def _section(section: Section, key: str, say: Speaker) -> None:
         show.plain(line)
     for i, table in enumerate(section.tables):
         show.title(table["caption"])
-        heads = [show.Head(say.t("What")), show.Head(say.t("Now"), True, wide=True), show.Head(say.t("Would have to be"), True, wide=True)]
+        heads = [show.Head(say.t("What")), show.Head(say.t("Now"), True), show.Head(say.t("Would have to be"), True)]
         show.table(heads, [[row["what"], row["before"], row["after"]] for row in table["rows"]], f"{key}-{i}")
         show.plain(table["note"])
     for line in section.notes:

@@ -53,7 +53,7 @@ def _drawn(found: dict[str, Measured], groups: int, document: AuditResult, say: 
             with side:
                 show.chart(item, f"within-{start + k}")
     heads = [show.Head(say.t("For whom")), show.Head(say.t("Rows"), True)]
-    heads += [show.Head(capital(metric_name(m, say)), True, wide=True) for m in metrics] + [show.Head(say.t("Note"))]
+    heads += [show.Head(capital(metric_name(m, say)), True) for m in metrics] + [show.Head(say.t("Note"))]
     show.table(heads, [_row(g, m, metrics, say) for g, m in found.items()], "within-table", [m.n < SMALL for m in found.values()])
     for text in notes(document, say):
         show.plain(text)

@@ -145,7 +145,12 @@ def forest(dots: Sequence[Dot], kind: str, limits: Sequence[float], neutral: flo
         }
         for name, d in zip(labels, dots, strict=True)
     ]
-    y: Spec = {"field": "label", "type": "nominal", "sort": None, "axis": {"title": None, "grid": False, "ticks": False, "domain": False}}
+    y: Spec = {
+        "field": "label",
+        "type": "nominal",
+        "sort": None,
+        "axis": {"title": None, "grid": False, "ticks": False, "domain": False, "labelLimit": 260},
+    }
     if outline:
         room = 6.2 * max(map(len, labels), default=0) + 10  # points of the axis's letters, on average
         y["axis"] |= {"labelAlign": "left", "labelPadding": room, "labelLimit": room}

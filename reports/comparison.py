@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from audit.compared import Change, Comparison, FindingChange, Requirement, Side
 from audit.result import Slice
-from audit.text import speaks
+from audit.text import PARTS, speaks
 from reports.charts import REFERENCE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name
 from reports.view import capital
@@ -91,8 +91,8 @@ def who_text(slice_: Slice, against: Slice | None, say: Speaker) -> str:
     """Who a number is about; the column is named once where two of its values are compared."""
     if against is None:
         return say.slice(slice_)
-    if len(slice_) == 1 and list(slice_) == list(against) and all(map(speaks, (*slice_.values(), *against.values()))):
-        column = next(iter(slice_))
+    column = next(iter(slice_), "")
+    if len(slice_) == 1 and list(against) == [column] and column not in PARTS and all(map(speaks, (*slice_.values(), *against.values()))):
         return say.t(
             "{who} against {against} ({column})",
             who=say.level(slice_[column]),

@@ -23,6 +23,10 @@ ALT_LIMIT = 1500
 NEUTRAL = {"ratio": 1.0, "odds_ratio": 1.0, "difference": 0.0}
 
 
+#: Columns of a slice whose values are inputs or parts of one: a colour of their own would mean nothing.
+INPUTS = {"(feature)", "(word)", "(word number)", "(region)", "(stretch)", "(event)", "(field)"}
+
+
 class Palette:
     """The same group has the same colour on all pages of one audit; references are grey."""
 
@@ -32,6 +36,8 @@ class Palette:
         for check in document.checks:
             for f in check.findings:
                 for column, value in f.slice.items():
+                    if column in INPUTS:
+                        continue
                     if value not in order.setdefault(column, []) and (column, value) not in self.reference:
                         order[column].append(value)
         self.hues = {(c, v): charts.OKABE_ITO[i] for c, values in order.items() for i, v in enumerate(values[:6])}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.result import Estimate
-from reports.charts import GRID, INK, MUTED, OKABE_ITO, REFERENCE, WIDTH, Chart, Spec, axis, domain, unique, whole
+from reports.charts import GRID, INK, OKABE_ITO, PAPER, REFERENCE, WIDTH, Chart, Spec, axis, domain, unique, whole
 from reports.metrics import kind_of, metric_name
 from reports.view import capital
 from reports.words import Speaker, number
@@ -93,7 +93,11 @@ def _spec(rows: Sequence[Mapping[str, object]], kind: str) -> Spec:
                         "fillOpacity": {"field": "open", "type": "quantitative", "scale": {"domain": [0, 1], "range": [0, 1]}, "legend": None},
                     },
                 },
-                {"mark": {"type": "text", "align": "left", "dx": 9, "dy": -9, "color": MUTED}, "encoding": {"x": x, "y": y, "text": {"field": "name"}}},
+                # Under a name a rim in the paper's colour, since whiskers cross it.
+                *(
+                    {"mark": {"type": "text", "align": "left", "dx": 9, "dy": -9, **look}, "encoding": {"x": x, "y": y, "text": {"field": "name"}}}
+                    for look in ({"color": PAPER, "stroke": PAPER, "strokeWidth": 4}, {"color": INK})
+                ),
             ],
         }
     )  # fmt: skip

@@ -305,7 +305,10 @@ def families(document: AuditResult, say: Speaker) -> list[Flagged]:
         cells.setdefault(family_of(check.info.id), []).append((i, check))
     shown = []
     for name, members in cells.items():
-        i, worst = min(members, key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1])))
+        why = Counter(c.reason for _, c in members if c.status == "skipped")  # where nothing ran, the reason of most of them is told
+        i, worst = min(
+            members, key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1]), -why[m[1].reason])
+        )
         open_ = [
             Said(
                 say.pair(say.stored(c.info.title, None), say.stored(c.reason or c.summary, c.reason_msg if c.reason else c.summary_msg)),

@@ -39,7 +39,7 @@ def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry]:
     names = {
         e.key: " · ".join(
             [
-                clean(e.head.model.name or e.head.model.uri, 60), clean(e.head.model.version or "–", 20), clean(e.head.started[:16], 16),
+                clean(e.head.model.name or e.head.model.uri, 60), clean(e.head.model.version or "–", 20), clean(e.head.started[:16].replace("T", " "), 16),
                 show.flag_text(LOOKS[e.state], say),
             ]
         )
@@ -87,7 +87,7 @@ def told(found: Comparison, say: Speaker) -> None:
         show.chart(drawn, "compare-chart")
     heads = [
         show.Head(say.t("Metric")), show.Head(say.t("For whom")), show.Head(say.t("Before"), True), show.Head(say.t("Now"), True),
-        show.Head(say.t("Change"), True, wide=True), show.Head(say.t("p (adjusted)"), True), show.Head(say.t("Method")),
+        show.Head(say.t("Change"), True), show.Head(say.t("p (adjusted)"), True), show.Head(say.t("Method")),
     ]  # fmt: skip
     listed = rows(found, say)
     for outcome, look in OUTCOMES.items():
@@ -147,7 +147,7 @@ def within(old: AuditResult, new: AuditResult, say: Speaker) -> None:
             show.plain(say.t(choosing.WITHHELD[found.withheld], n=about(new).least))
             return
         show.plain(say.t("{n:count} rows of the cohort under both models, paired.", n=found.n))
-        heads = [show.Head(say.t("Metric")), *(show.Head(say.t(h), True, wide=True) for h in (BEFORE, NOW, POINTS)), show.Head("p", True)]
+        heads = [show.Head(say.t("Metric")), *(show.Head(say.t(h), True) for h in (BEFORE, NOW, POINTS)), show.Head("p", True)]
         show.table(heads, [_moved(m, say) for m in found.moved], "cohort-changes")
         for text in choosing.notes(new, say):
             show.plain(text)

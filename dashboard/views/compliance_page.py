@@ -23,6 +23,10 @@ from reports.obligations.render import SUFFIXES, Wanted, draw, file_name
 from reports.obligations.statements import LOOKS, Statement, applies, tally
 from reports.words import Speaker, clean, mark
 
+GENERAL = "nist"  # what anybody may follow, shown first where no law is known to apply
+NONE = mark(
+    "Nothing that was declared calls for a law or standard: jurisdictions and domain in the context (--context FILE) say which apply. Any of them can be chosen here."
+)
 TITLES = {"html": mark("For a browser"), "pdf": mark("For print"), "markdown": mark("As text")}
 
 
@@ -39,7 +43,9 @@ def attested(entry: Entry, say: Speaker) -> tuple[Attestation, ...]:
 
 def choice(entry: Entry, say: Speaker) -> tuple[Framework, datetime.date]:
     """Framework and day: those that the declared context calls for come first."""
-    known = sorted(built_in().values(), key=lambda f: (not applies(f, document), f.id))
+    known = sorted(built_in().values(), key=lambda f: (not applies(f, document), f.id != GENERAL, f.id))
+    if not applies(known[0], document):
+        show.plain(say.t(NONE))
     left, right = st.columns([3, 1])
     with left:
         one = st.selectbox(
@@ -78,7 +84,7 @@ def drawn(dossier: Dossier, format_: str, lang: str, edition: str) -> bytes:
     return draw(whole(replace(dossier, document=shown, say=Speaker(lang), edition=edition)), format_, "a4")
 
 
-def downloads(dossier: Dossier, say: Speaker) -> None:
+def downloads(entry: Entry, dossier: Dossier, say: Speaker) -> None:
     """The framework's document in both languages and editions."""
     with st.expander(say.t("The document of this framework to download")):
         left, right = st.columns(2)
@@ -94,7 +100,7 @@ def downloads(dossier: Dossier, say: Speaker) -> None:
         with st.container(horizontal=True):
             for format_ in SUFFIXES:
                 name = file_name(Wanted(dossier.framework, format_, dossier.as_of), lang, edition)
-                button(say.t(TITLES[format_]), name, partial(drawn, dossier, format_, lang, edition), f"framework-{format_}")
+                button(entry, say.t(TITLES[format_]), name, partial(drawn, dossier, format_, lang, edition), f"framework-{format_}")
         show.plain(say.t("The document of this framework: python -m reports.generate AUDIT_DIR --framework {id}", id=dossier.framework.id))
 
 
@@ -110,5 +116,5 @@ if chosen is not None:
     with show.folded(say.t("All controls at a glance"), "overview") as opened:
         if opened:
             paper.draw(overview(dossier)[1:], say, "overview")
-    downloads(dossier, say)
+    downloads(entry, dossier, say)
     attesting(entry, dossier, say)

@@ -10,12 +10,14 @@ from dashboard.checks import charts
 from dashboard.cutoff import AtCutoff, Rate, Scores, costs, scores
 from dashboard.frontier import frontier
 from dashboard.picking import picked
+from dashboard.store import Entry
 from dashboard.within import within
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
 from reports.tables import blocks
-from reports.words import Speaker, mark, number
+from reports.view import family_of, state_of
+from reports.words import LOOKS, Speaker, mark, number
 
 CHECK = "fairness.group"
 MOST = 60
@@ -24,6 +26,10 @@ NO_OUTCOMES = mark(
 )
 NO_SCORES = mark(
     "The scores by outcome are not in this document: it has none for several classes, for quantities, without outcomes, or where too few people would be shown."
+)
+
+NOT_FAVOURABLE = mark(
+    "Nobody declared which decision is favourable, so no other cutoff can be tried. Audit the model again with --favourable."
 )
 
 
@@ -106,7 +112,7 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
     for k, (side, (title, rate)) in enumerate(zip([*st.columns(2), *st.columns(2)], titles, strict=False)):
         with side:
             show.chart(drawing(title, [(say.level(g.group), rate(g)) for g in now], colours, level, say), f"moved-{k}")
-    heads = [show.Head(say.t("For whom")), show.Head(say.t("Rows"), True), *(show.Head(title, True, wide=True) for title, _ in titles)]
+    heads = [show.Head(say.t("For whom")), show.Head(say.t("Rows"), True), *(show.Head(title, True) for title, _ in titles)]
     rows = [[say.level(g.group), number(g.selection.n, "count"), *(text_of(rate(g), say) for _, rate in titles)] for g in now]
     if price is not None:
         heads += [show.Head(say.t("Cost per person"), True), show.Head(say.t("Change"), True)]
@@ -139,9 +145,20 @@ def this_model(document: AuditResult, check: CheckResult, place: int, say: Speak
         if kept:
             moved(document, kept, say)
         else:
-            show.plain(say.t(NO_SCORES))
+            show.plain(say.t(NO_SCORES if document.data.favourable else NOT_FAVOURABLE))
     st.subheader(say.t("What was measured"))
     stored(document, check, place, say)
+
+
+def others(entry: Entry, document: AuditResult, say: Speaker) -> None:
+    """What else was measured of fairness, each with its verdict and a way to it."""
+    there = [c for c in document.checks if family_of(c.info.id) == "fairness" and c.info.id != CHECK and c.status != "skipped"]
+    if not there:
+        return
+    st.subheader(say.t("Other checks of fairness in this audit"))
+    for check in sorted(there, key=lambda c: LOOKS[state_of(c)].rank):
+        label = f"{show.flag_text(LOOKS[state_of(check)], say)} · {show.escaped(say.stored(check.info.title, None))}"
+        st.page_link("views/audit_page.py", label=label, query_params={"audit": entry.key, "check": check.info.id})
 
 
 say = show.speaker()
@@ -162,3 +179,4 @@ if chosen is not None:
             frontier(entry, say)
         else:
             this_model(document, check, place, say)
+    others(entry, document, say)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import access
-from dashboard.show import SIGNED, UNSIGNED, flag_text, found_audits, plain, problems, speaker
+from dashboard.show import SIGNED, UNSIGNED, Head, across, flag_text, found_audits, plain, problems, speaker
 from dashboard.store import Entry, Unaudited
 from reports.view import answered_text, source_text, today, validity
 from reports.words import FAMILIES, LOOKS, Speaker, clean, number
@@ -25,6 +25,7 @@ def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
             format_func=lambda v: flag_text(LOOKS[v], say),
             key="verdict",
             bind="query-params",
+            wrap=True,
         )
     with family:
         open_ = st.pills(
@@ -34,6 +35,7 @@ def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
             format_func=lambda f: say.t(FAMILIES[f]),
             key="in",
             bind="query-params",
+            wrap=True,
         )
     return [
         e
@@ -50,7 +52,7 @@ def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
 def audited(entries: list[Entry], say: Speaker) -> None:
     """The table of audits; choosing a row opens its audit."""
     heads = [e.head for e in entries]
-    families = [f for f in FAMILIES if any(f in e.families for e in entries)]
+    families = [f for f in FAMILIES if any(e.families.get(f, "skipped") != "skipped" for e in entries)]
     text = st.column_config.TextColumn
     data = {
         "model": [clean(d.model.name or d.model.uri, 120) for d in heads],
@@ -67,8 +69,8 @@ def audited(entries: list[Entry], say: Speaker) -> None:
     columns = {
         "model": text(say.t("Model"), pinned=True),
         "version": text(say.t("Version"), width="small"),
-        "verdict": text(say.t("Verdict"), width="medium"),
-        **{f"family-{f}": text(say.t(FAMILIES[f]), width=70, alignment="center") for f in families},
+        "verdict": text(say.t("Verdict"), width=across(Head(say.t("Verdict")), data["verdict"])),
+        **{f"family-{f}": text(say.t(FAMILIES[f]), width=across(Head(say.t(FAMILIES[f])), ()), alignment="center") for f in families},
         "answered": text(say.t("Answered"), width="medium"),
         "rows": text(say.t("Rows"), alignment="right", width="small"),
         "data": text(say.t("Data")),

@@ -90,7 +90,10 @@ def warnings(d: Dossier) -> list[Block]:
     if not d.shown_to_apply:
         found.append(
             Note(
-                runs(say, "Not shown to apply: the declared domain and jurisdictions do not call for this framework; it was asked for."),
+                runs(
+                    say,
+                    "Not shown to apply: the declared domain and jurisdictions do not call for this framework; it is shown all the same.",
+                ),
                 alert=True,
             )
         )

@@ -52,7 +52,7 @@ def cost(ctx: Context) -> Iterable[Measurement | Message]:
         return
     yield message(
         "The model takes {size:bytes} on disk and scored {rows:count} rows here, at {rate:count} rows a second.",
-        size=size / 1e6,
+        size=float(size),
         rows=rows,
         rate=rate,
     )

@@ -26,6 +26,11 @@ def _one_thread() -> Any:
     return threadpool_limits(1)
 
 
+def _with_values(x: Floats) -> Floats:
+    """Columns in which every row (n, d) is missing as zeros: they tell nothing either way, and the regressor refuses to cut them into bins."""
+    return np.where(np.isnan(x).all(axis=0), 0.0, x)
+
+
 def quantile(inputs: ArrayLike, scores: ArrayLike, *, fpr: float, seed: int) -> Any:
     """A fitted regressor of the (1 − fpr) quantile of the others' scores (n,) on their inputs (n, d), by the pinball loss.
 
@@ -35,13 +40,13 @@ def quantile(inputs: ArrayLike, scores: ArrayLike, *, fpr: float, seed: int) -> 
     if len(s) < 20 / fpr:
         raise ValueError(f"expected at least {20 / fpr:.0f} rows for a quantile at {fpr}, got {len(s)}")
     with _one_thread():
-        return _regressor(seed, loss="quantile", quantile=1 - fpr).fit(x, s)
+        return _regressor(seed, loss="quantile", quantile=1 - fpr).fit(_with_values(x), s)
 
 
 def expected(inputs: ArrayLike, scores: ArrayLike, *, seed: int) -> Any:
     """A fitted regressor of the others' mean score (n,) on their inputs (n, d): what is above it is a member's surplus."""
     with _one_thread():
-        return _regressor(seed).fit(np.asarray(inputs, dtype=np.float64), np.asarray(scores, dtype=np.float64))
+        return _regressor(seed).fit(_with_values(np.asarray(inputs, dtype=np.float64)), np.asarray(scores, dtype=np.float64))
 
 
 def surplus_out_of_fold(inputs: ArrayLike, scores: ArrayLike, *, seed: int) -> Floats:
