@@ -72,7 +72,7 @@ def test_a_slice_that_is_plainly_worse_fails_and_one_that_is_not_passes(tmp_path
     assert judged(made, "zero_one_loss", "first").verdict == "fail"
     assert judged(made, "zero_one_loss", "last").verdict == "pass"
     said = render(made.summary(CHECK))
-    assert "first fares worst: the model is wrong about 40 % of 100 rows, +30" in said.replace("\u202f", " ").replace("\u00a0", " ")
+    assert "“first” fares worst: the model is wrong about 40 % of 100 rows, +30" in said.replace("\u202f", " ").replace("\u00a0", " ")
 
 
 def test_two_tests_in_one_family_are_adjusted(tmp_path: Path) -> None:

@@ -183,20 +183,23 @@ def _table(slices: Sequence[NamedRows], tallies: list[_Tally]) -> Table:
     from audit.result import Column, Table
     from audit.text import message, render
 
-    heads = {
-        "zero_one_loss": "wrong", "selection_rate": "favourable decision", "false_positive_rate": "false positives", "false_negative_rate": "false negatives",
-    }  # fmt: skip
-    shown = [metric for metric in heads if metric in tallies[0].rates]
     columns = [
         Column(name="slice", label="slice"),
         Column(name="which", label="which rows"),
         Column(name="rows", label="rows", kind="integer"),
     ]
-    for metric in shown:
-        columns += [
-            Column(name=metric, label=heads[metric], kind="percent"),
-            Column(name=f"{metric}_rest", label="everybody else", kind="percent"),
-        ]
+    columns_of = {
+        "zero_one_loss": [
+            Column(name="wrong", label="wrong decisions", kind="percent"),
+            Column(name="wrong_rest", label="everybody else", kind="percent"),
+        ],
+        "selection_rate": [
+            Column(name="chosen", label="favourable decision", kind="percent"),
+            Column(name="chosen_rest", label="everybody else", kind="percent"),
+        ],
+    }
+    shown = [metric for metric in columns_of if metric in tallies[0].rates]
+    columns += [column for metric in shown for column in columns_of[metric]]
     rows = []
     for named, tally in zip(slices, tallies, strict=True):
         shares = [k / n if n else None for metric in shown for k, n in tally.rates[metric]]
@@ -213,8 +216,8 @@ def _summary(ctx: Context, worst: Measurement, empty: list[str]) -> Message:
     assert e is not None
     name, numbers = worst.slice[KEY], {"value": e.value, "low": e.low, "high": e.high, "level": e.level}
     if worst.metric == "mean_absolute_error":
-        said = message("Of the named slices {name} fares worst: its mean absolute error is {value:signed} against everybody else's ({level:percent} interval {low:signed} to {high:signed}).", name=name, **numbers)  # fmt: skip
+        said = message("Of the named slices “{name}” fares worst: its mean absolute error is {value:signed} against everybody else's ({level:percent} interval {low:signed} to {high:signed}).", name=name, **numbers)  # fmt: skip
     else:
         k, n = worst.parts[0].k, worst.parts[0].n
-        said = message("Of the named slices {name} fares worst: the model is wrong about {share:percent} of {n:count} rows, {value:points} points against everybody else ({level:percent} interval {low:points} to {high:points}).", name=name, share=k / n, n=n, **numbers)  # fmt: skip
+        said = message("Of the named slices “{name}” fares worst: the model is wrong about {share:percent} of {n:count} rows, {value:points} points against everybody else ({level:percent} interval {low:points} to {high:points}).", name=name, share=k / n, n=n, **numbers)  # fmt: skip
     return said if not empty else message("{said} No row is in {names}.", said=said, names=empty)
