@@ -236,7 +236,9 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
     from audit.result import AuditResult
     from audit.runner import Audit
     from audit.subject.endpoint import TOKEN
-    from reports.view import deciding, looks, state_of, state_of_audit
+    from reports.history import looks
+    from reports.states import state_of, state_of_audit
+    from reports.view import deciding
     from reports.words import Speaker
 
     folder = Path(request.out)

@@ -19,8 +19,8 @@ from reports.charts import OKABE_ITO, REFERENCE, Chart, Dot, forest, shortened, 
 from reports.disclose import group_size
 from reports.figures import short
 from reports.metrics import kind_of, metric_name
+from reports.sentences import capital
 from reports.tables import SMALL
-from reports.view import capital
 from reports.words import Speaker, clean, mark, number
 
 Kind = TypeVar("Kind")

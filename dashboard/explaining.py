@@ -13,8 +13,9 @@ from dashboard.checks import grids, heading, limits
 from reports.charts import Chart
 from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
+from reports.sentences import capital
+from reports.states import state_of, state_of_finding
 from reports.tables import blocks, limit_text, rows_of
-from reports.view import capital, state_of, state_of_finding
 from reports.words import COMPARE, LOOKS, Speaker, clean, mark
 
 #: What an audit says of inputs, of decisions and of ways to another one; each may be absent.

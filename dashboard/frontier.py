@@ -9,7 +9,7 @@ from dashboard.store import Entry
 from dashboard.versions import MOST, Gap, Point, point, siblings
 from reports.frontier import PERFORMANCE, Version, beaten, distance, frontier_chart, written
 from reports.metrics import kind_of, metric_name
-from reports.view import capital
+from reports.sentences import capital
 from reports.words import LOOKS, Speaker, clean, mark
 
 ALONE = mark(

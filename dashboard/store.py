@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from audit.result import AuditResult, History
-from reports.view import family_states, state_of_audit
+from reports.states import family_states, state_of_audit
 
 TAG = "witnessmark.audit"
 VERDICT = "witnessmark.verdict"

@@ -12,8 +12,8 @@ from dashboard.counting import about
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette
 from reports.metrics import kind_of, metric_name
+from reports.sentences import capital
 from reports.tables import SMALL
-from reports.view import capital
 from reports.words import Speaker, clean, number
 
 

@@ -11,9 +11,10 @@ from audit.result import Table as Stored
 from reports.blocks import Block, Heading, Items, Note, Paper, Runs, Table
 from reports.content import EDITIONS, MOST_TABLES, WHOLE, Caps, evidence_of, record_lists
 from reports.said import Said
+from reports.states import family_of
 from reports.tables import Block as Findings
 from reports.tables import Grid, blocks, grid
-from reports.view import anchor, family_of, first_screen
+from reports.view import anchor, first_screen
 from reports.words import FAMILIES, Speaker, clean, mark
 
 #: How much even an appendix holds: of findings for each check, of rows for each table, of lines for each record.

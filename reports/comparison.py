@@ -9,7 +9,7 @@ from audit.result import Slice
 from audit.text import PARTS, speaks
 from reports.charts import REFERENCE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name
-from reports.view import capital
+from reports.sentences import capital
 from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, mark, number
 
 OUTCOMES = {

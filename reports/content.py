@@ -11,21 +11,11 @@ from audit.result import AuditResult, CheckResult, Evidence
 from reports.charts import Chart
 from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
+from reports.states import family_of, state_of
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
 from reports.tested import NAME, measured, planted
-from reports.view import (
-    CROSSED_OUT,
-    UNSTATED,
-    FirstScreen,
-    anchor,
-    context_of,
-    family_of,
-    first_screen,
-    source_text,
-    state_of,
-    words_of,
-)
+from reports.view import CROSSED_OUT, UNSTATED, FirstScreen, anchor, context_of, first_screen, source_text, words_of
 from reports.words import (
     CONTEXT,
     EXCLUDED,

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from audit.result import AuditResult, Finding, Question
 from reports.asked import ALONE, Asked, asked
+from reports.history import waiver_text
 from reports.obligations.attestations import NAME, Attestation
 from reports.obligations.catalogue import Framework
 from reports.obligations.dossier import attested_text
@@ -31,7 +32,8 @@ from reports.records import (
     pruned,
     spoken,
 )
-from reports.view import UNSTATED, answered_text, context_of, family_of, limits, not_run, source_text, waiver_text, words_of
+from reports.states import family_of
+from reports.view import UNSTATED, answered_text, context_of, limits, not_run, source_text, words_of
 from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
 
 VERSION = "1.7"

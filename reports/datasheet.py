@@ -13,8 +13,9 @@ from reports.content import about_digests
 from reports.markdown import edition_text, facts, grid, within
 from reports.marked import Page
 from reports.records import outcome
+from reports.sentences import capital
 from reports.tables import behind
-from reports.view import UNSTATED, capital, context_of, limits, source_text, words_of
+from reports.view import UNSTATED, context_of, limits, source_text, words_of
 from reports.words import CONTEXT, LABEL_SOURCES, SOURCES, Speaker, clean, mark
 
 MOST_BYTES = 480_000

@@ -102,7 +102,8 @@ def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[s
     """The page that says how, in one language; `apart` are files of the manifest that are left out."""
     import jinja2
 
-    from reports.view import answered_text, state_of_audit
+    from reports.states import state_of_audit
+    from reports.view import answered_text
     from reports.words import LOOKS, Speaker, clean
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")

@@ -12,8 +12,8 @@ from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.said import places
+from reports.sentences import capital, method_name
 from reports.tables import SMALL, limit_text, line_name, reference_of, rows_of
-from reports.view import capital, method_name
 from reports.words import COMPARE, Speaker, clean, number
 
 MOST_CELLS = 64  # along a side of a map that is drawn

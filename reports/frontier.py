@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from audit.result import Estimate
 from reports.charts import GRID, INK, OKABE_ITO, PAPER, REFERENCE, WIDTH, Chart, Spec, axis, domain, unique, whole
 from reports.metrics import kind_of, metric_name
-from reports.view import capital
+from reports.sentences import capital
 from reports.words import Speaker, number
 
 #: Metrics of performance that a frontier may show, the higher the better, in the order in which they are offered.

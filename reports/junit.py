@@ -15,8 +15,9 @@ from xml.etree import ElementTree
 from audit.compared import Comparison
 from audit.result import AuditResult, CheckResult
 from reports.comparison import GATES, STATES, answers, finding_text, held, metric_text, side_text, who_text
+from reports.history import waiver_text
 from reports.records import explained
-from reports.view import pair_text, sentence, waiver_text
+from reports.sentences import pair_text, sentence
 from reports.words import LOOKS, Speaker, clean
 
 Result = Literal["passed", "failure", "error", "skipped"]

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from audit.result import AuditResult, CheckResult
 from reports.content import EDITIONS, WHOLE, Caps, CheckView, Content, about, content
 from reports.marked import Page
+from reports.sentences import capital
 from reports.tables import Block, Grid, behind
-from reports.view import FirstScreen, capital
+from reports.view import FirstScreen
 from reports.words import Look, Speaker, mark
 
 #: Sites that show Markdown stop at about half a megabyte.

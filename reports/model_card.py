@@ -11,27 +11,15 @@ from typing import Any
 
 from audit.result import AuditResult, CheckResult, Finding
 from reports.content import WHOLE, about_data, about_digests, about_model
+from reports.history import waiver_text
 from reports.markdown import block, edition_text, facts, flag, within
 from reports.marked import Page
 from reports.metrics import metric_name
 from reports.records import Json, explained, judged, line, outcome, pruned
+from reports.sentences import capital, method_name
+from reports.states import family_of, state_of, state_of_audit, state_of_finding
 from reports.tables import blocks
-from reports.view import (
-    UNSTATED,
-    answered_text,
-    capital,
-    context_of,
-    family_of,
-    limits,
-    method_name,
-    not_run,
-    source_text,
-    state_of,
-    state_of_audit,
-    state_of_finding,
-    waiver_text,
-    words_of,
-)
+from reports.view import UNSTATED, answered_text, context_of, limits, not_run, source_text, words_of
 from reports.words import CONTEXT, LOOKS, SOURCES, Speaker, clean, mark, number
 
 MOST_BYTES = 480_000

@@ -38,7 +38,8 @@ from reports.records import (
     spoken,
     token,
 )
-from reports.view import answered_text, pair_text, source_text, what_intervals_say
+from reports.sentences import pair_text
+from reports.view import answered_text, source_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean, mark
 
 VERSION = "1.2.2"

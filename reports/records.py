@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from audit.errors import AuditError
 from audit.result import AuditResult, CheckResult, Finding, Waiver
-from reports.view import reason_text, sentence, state_of_finding
+from reports.sentences import reason_text, sentence
+from reports.states import state_of_finding
 from reports.words import Speaker, clean, mark
 
 if TYPE_CHECKING:

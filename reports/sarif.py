@@ -10,9 +10,10 @@ from uuid import NAMESPACE_URL, uuid5
 from audit.compared import Comparison
 from audit.result import AuditResult, CheckResult, Question
 from reports.comparison import GATES, STATES, finding_text, held, side_text
+from reports.history import waiver_text
 from reports.metrics import metric_name
 from reports.records import NAMESPACE, Json, Judged, dumps, explained, finished, identity, judged, line, moment, numbers, pruned
-from reports.view import answered_text, source_text, waiver_text, what_intervals_say
+from reports.view import answered_text, source_text, what_intervals_say
 from reports.words import LOOKS, Speaker, clean
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -10,7 +10,8 @@ from audit.text import LEVELS, PARTS
 from reports import trees
 from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
-from reports.view import capital, method_name, reason_text, state_of_finding
+from reports.sentences import capital, method_name, reason_text
+from reports.states import state_of_finding
 from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
 
 #: Rows below which a group is small: its dot is hollow.

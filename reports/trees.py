@@ -8,7 +8,7 @@ from audit.result import Tree, TreeNode
 from reports import charts
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
-from reports.view import capital, method_name
+from reports.sentences import capital, method_name
 from reports.words import Speaker, clean, number
 
 #: Levels of a column that are named, and letters of a row's name.

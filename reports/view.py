@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from audit.result import AuditResult, CheckResult, Commitment, Finding, Question, Waiver
-from audit.text import PARTS, speaks
-from reports.metrics import kind_of, metric_name
+from audit.result import AuditResult, CheckResult, Finding, Question
+from reports.history import accepted, looks, waiver_text
+from reports.metrics import metric_name
 from reports.said import Said, figure, places
+from reports.sentences import capital, pair_text, reason_text, sentence
+from reports.states import (
+    SIZE_OPEN,
+    TOO_SMALL,
+    decides,
+    family_of,
+    family_states,
+    state_of,
+    state_of_audit,
+    state_of_finding,
+    state_of_question,
+)
 from reports.words import (
-    COMPARE,
     CONTEXT,
     CONTEXT_ALIASES,
     FAMILIES,
     LOOKS,
-    METHODS,
     REASONS,
     SEVERITIES,
     SOURCES,
@@ -26,7 +34,6 @@ from reports.words import (
     Speaker,
     clean,
     mark,
-    number,
 )
 
 UNSTATED: tuple[object, ...] = (None, "", "not stated", [], {})
@@ -93,119 +100,6 @@ def words_of(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {words_of(v)}" for k, v in value.items())
     return clean(value, 400)
-
-
-def family_of(check: str) -> str:
-    return check.split(".", 1)[0]
-
-
-SIZE_OPEN = "difference_established_size_open"
-TOO_SMALL = ("too_few_rows", "too_few_clusters")
-#: Which findings a question rests on, where they were too few to be listed as its answer.
-RESTS_ON = {"fairness_selection": ("selection_rate",), "fairness_opportunity": ("true_positive_rate", "true_negative_rate")}
-
-
-def _open(verdict: str, findings: Iterable[Finding]) -> str:
-    """The key of the look of a verdict: one that is open although a difference is established never says that nobody can tell."""
-    established = verdict == "inconclusive" and any(f.verdict == "inconclusive" and f.reason == SIZE_OPEN for f in findings)
-    return "size_open" if established else verdict
-
-
-def state_of_finding(finding: Finding) -> str:
-    """The key of its look."""
-    return _open(finding.verdict, [finding])
-
-
-def standing(check: CheckResult) -> list[Finding]:
-    """Of a check that shows several methods beside each other, the findings of those that no gate rejects: one that fails is crossed out alone."""
-    if check.info.id != "explanation.ways":
-        return []
-    failed = {f.slice.get("(method)") for f in check.findings if f.verdict == "fail"}
-    return [f for f in check.findings if f.slice.get("(method)") not in failed]
-
-
-def state_of(check: CheckResult) -> str:
-    """The key of its look: the verdict where it ran, else what happened to it."""
-    if check.about == "evidence" and check.verdict == "fail" and not check.rejected and (stand := standing(check)):
-        return next(v for v in ("inconclusive", "pass", "not_judged") if v in {f.verdict for f in stand})
-    if check.rejected or (check.about == "evidence" and check.verdict == "fail"):
-        return "rejected"
-    return _open(check.verdict, check.findings) if check.status == "completed" else check.status
-
-
-def state_of_question(question: Question, document: AuditResult) -> str:
-    """The key of its look."""
-    rests = [
-        f
-        for c in document.checks
-        for f in c.findings
-        if f.key in question.findings
-        or (c.info.id == question.check and f.criterion and f.criterion.role == "decides" and f.metric in RESTS_ON.get(question.id, ()))
-    ]
-    return _open(question.verdict, rests)
-
-
-def state_of_audit(document: AuditResult) -> str:
-    """The key of its look."""
-    states = [state_of_question(q, document) for q in document.questions]
-    return "size_open" if document.verdict == "inconclusive" and "size_open" in states else document.verdict
-
-
-def reason_text(finding: Finding, say: Speaker) -> str:
-    """Why the verdict of a finding is what it is, in words."""
-    e, test = finding.estimate, finding.test
-    if (
-        finding.reason == SIZE_OPEN and e and test and test.null == "equality"
-    ):  # else its p is of the limit, and the stored reason has that of the difference
-        p = test.p_value if test.adjusted_p_value is None else test.adjusted_p_value
-        kind = kind_of(finding.metric, finding.compare)
-        return say.t(
-            "A difference is established (p {p:p}); whether it exceeds the limit is open: at least {low}, at most {high}.",
-            p=p,
-            low=number(e.low, kind),
-            high=number(e.high, kind),
-        )
-    if finding.reason == SIZE_OPEN and finding.reason_msg:
-        return say.t(finding.reason_msg.id, **finding.reason_msg.values)
-    if finding.reason in REASONS:
-        return say.t(REASONS[finding.reason])
-    return say.stored(finding.reason, finding.reason_msg)
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def pair_text(finding: Finding, say: Speaker) -> str:
-    """Who against whom; the column is named once where both are values of it."""
-    a, b = finding.slice, finding.against
-    if b is None:
-        return say.slice(a)
-    if len(a) == 1 and list(a) == list(b) and not PARTS.keys() & a.keys() and all(map(speaks, (*a.values(), *b.values()))):
-        column = next(iter(a))
-        return say.t("{who} against {against} ({column})", who=say.level(a[column]), against=say.level(b[column]), column=clean(column, 60))
-    return say.t("{who} against {against}", who=say.slice(a), against=say.slice(b))
-
-
-def sentence(finding: Finding, say: Speaker) -> str:
-    """A finding as a sentence: its own, else one made of its numbers."""
-    if finding.sentence:
-        return say.stored(finding.sentence, finding.sentence_msg)
-    kind, e = kind_of(finding.metric, finding.compare), finding.estimate
-    metric, who = capital(metric_name(finding.metric, say)), pair_text(finding, say)
-    if e is None:
-        why = reason_text(finding, say).rstrip(".。")  # the template closes the sentence
-        return say.t("{metric}, {who}: not measured, {reason}.", metric=metric, who=who, reason=why)
-    return say.t(
-        "{metric}, {who}: {value} ({level:percent} interval {low} to {high}).",
-        metric=metric,
-        who=who,
-        compare="" if finding.compare == "value" else say.t(COMPARE[finding.compare]),
-        value=number(e.value, kind),
-        level=e.level,
-        low=number(e.low, kind),
-        high=number(e.high, kind),
-    )
 
 
 def deciding(document: AuditResult, say: Speaker, most: int = 3, said: str = "") -> list[Flagged]:
@@ -278,23 +172,6 @@ def established(document: AuditResult, say: Speaker) -> Said:
         n=document.answered.decides,
     )
     return Said(text, "answered.decides")
-
-
-def decides(check: CheckResult) -> bool:
-    """Whether a finding of the check answers a deciding question."""
-    return any(f.criterion and f.criterion.role == "decides" for f in check.findings)
-
-
-def family_states(document: AuditResult) -> dict[str, str]:
-    """The key of each family's look: the worst of its checks, and never better than its open question."""
-    found: dict[str, str] = {}
-    for check in document.checks:
-        name, state = family_of(check.info.id), state_of(check)
-        found[name] = min(found.get(name, state), state, key=lambda s: LOOKS[s].rank)
-    for name, state in found.items():
-        if state == "pass" and (question := document.open_question(name)) is not None:
-            found[name] = state_of_question(question, document)
-    return found
 
 
 def families(document: AuditResult, say: Speaker) -> list[Flagged]:
@@ -405,90 +282,6 @@ def unstated(document: AuditResult, say: Speaker) -> list[str]:
     return [say.t(label) for key, label in CONTEXT.items() if context.get(key) in UNSTATED]
 
 
-def looks(document: AuditResult, say: Speaker) -> list[Said]:
-    """How often these data have judged, with the levels that followed from it, and whether the plan was fixed before."""
-    past, lines = document.history, []
-    if past.models_on_this_data is None and past.reason:
-        reason = say.stored(past.reason, past.reason_msg)
-        text = say.t("How many models these data have judged is not known: {reason}. The levels are not divided.", reason=reason)
-        lines.append(Said(text, "history.models_on_this_data"))
-    elif past.models_on_this_data is not None and past.models_on_this_data > 1:
-        text = say.t("These data have judged {n:count} models, this one included.", n=past.models_on_this_data)
-        if past.alpha_fail is not None and past.level_pass is not None:
-            text = say.t(
-                "{looks} The levels are divided by that number: the chance that the audit fails by mistake is held to {alpha:percent}, and a pass needs "
-                "one-sided {level:percent} bounds inside the limits ({both:percent} intervals).",
-                looks=text, alpha=past.alpha_fail, level=past.level_pass, both=2 * past.level_pass - 1,
-            )  # fmt: skip
-        lines.append(Said(text, "history.models_on_this_data"))
-    if past.plans_on_this_pair is not None and past.plans_on_this_pair > 1:
-        text = say.t("{n:count} different plans have judged this model on these data, this one included.", n=past.plans_on_this_pair)
-        lines.append(Said(text, "history.plans_on_this_pair"))
-    if past.commitment is not None:
-        lines.append(Said(commitment_text(past.commitment, say), "history.commitment"))
-    return lines
-
-
-def today() -> str:
-    """The date in UTC, for what is said live; nothing that is stored depends on it."""
-    return datetime.now(UTC).strftime("%Y-%m-%d")
-
-
-def validity(document: AuditResult, today: str, say: Speaker) -> str:
-    """Until when the audit holds, or that it no longer does."""
-    until = clean(document.valid_until, 10)
-    if document.valid_until < today:
-        return say.t("Expired on {date}: audit the model again.", date=until)
-    return say.t("Valid until {date}, or until the next version of the model.", date=until)
-
-
-def commitment_text(commitment: Commitment, say: Speaker) -> str:
-    """Whether the plan was fixed before the audit, and what that covers."""
-    date = clean((commitment.date or "")[:10], 10)
-    if commitment.state == "unknown":
-        return say.t("Whether the plan was fixed in advance is not known.")
-    if commitment.state == "other_data":
-        return say.t("Plan not fixed in advance: it was fixed on {date} for other data, not for these.", date=date)
-    if commitment.state == "not_fixed":
-        return say.t("Plan not fixed in advance.")
-    told = (
-        say.t("Plan fixed on {date}, before this audit, but after these data had first been audited.", date=date)
-        if commitment.after_first_look
-        else say.t("Plan fixed on {date}, before this audit.", date=date)
-    )
-    covered = {
-        "fixed": say.t("This covers criteria, limits and parameters, and the context file; not what was declared beside them, such as the decision rule."),
-        "changed": say.t("This covers criteria, limits and parameters; the context file is not the one that was fixed with them."),
-        "not_recorded": say.t("This covers criteria, limits and parameters; not what was declared beside them, such as the decision rule."),
-    }  # fmt: skip
-    return say.sentences([told, covered[commitment.context]])
-
-
-def waiver_text(waiver: Waiver, document: AuditResult, say: Speaker) -> str:
-    """What somebody accepted, and what it comes to."""
-    found = next((f for c in document.checks for f in c.findings if f.key == waiver.key), None)
-    what = say.pair(metric_name(found.metric, say), pair_text(found, say)) if found else ""
-    person, date, reason = clean(waiver.person, 120), clean(waiver.expires, 10), say.stored(waiver.reason, None)
-    said = {"what": what, "key": waiver.key, "person": person, "date": date, "reason": reason}
-    if waiver.state == "accepted":
-        return say.t("Accepted by {person} until {date}: {reason} ({what}; finding {key})", **said)
-    if waiver.state == "expired":
-        return say.t("Expired on {date} and counts as none: the waiver by {person}: {reason} ({what}; finding {key})", **said)
-    if waiver.state == "unknown":
-        return say.t("Accepts nothing, since no finding has the key {key}: the waiver by {person} until {date}: {reason}", **said)
-    return say.t(
-        "Not needed, since it neither fails nor is open: the waiver by {person} until {date}: {reason} ({what}; finding {key})", **said
-    )
-
-
-def accepted(document: AuditResult, key: str, say: Speaker) -> str:
-    """Who accepts this finding until when; empty where nobody does."""
-    found = [w for w in document.waivers if w.key == key and w.state == "accepted"]
-    return (
-        say.t("Accepted by {person} until {date}.", person=clean(found[0].person, 120), date=clean(found[0].expires, 10)) if found else ""
-    )
-
-
 def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
     """All of the first screen."""
     why = say.stored(document.why, document.why_msg)
@@ -507,7 +300,3 @@ def first_screen(document: AuditResult, say: Speaker) -> FirstScreen:
         families=families(document, say),
         not_shown=not_shown(document, say),
     )
-
-
-def method_name(method: str, say: Speaker) -> str:
-    return say.name(method, METHODS)

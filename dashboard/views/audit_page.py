@@ -8,7 +8,9 @@ from dashboard.checks import one_check
 from dashboard.picking import picked
 from dashboard.store import Entry
 from reports.figures import Palette
-from reports.view import FirstScreen, Flagged, families, family_of, first_screen, state_of, today, validity
+from reports.history import today, validity
+from reports.states import family_of, state_of
+from reports.view import FirstScreen, Flagged, families, first_screen
 from reports.words import FAMILIES, LOOKS, Speaker
 
 

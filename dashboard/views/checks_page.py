@@ -5,8 +5,8 @@ import streamlit as st
 from audit.result import CheckInfo
 from dashboard import show
 from dashboard.picking import picked
+from reports.states import family_of
 from reports.tested import NAME, measured, planted
-from reports.view import family_of
 from reports.words import FAMILIES, Speaker
 
 

@@ -26,7 +26,7 @@ from reports.comparison import (
 )
 from reports.frontier import written
 from reports.metrics import metric_name
-from reports.view import capital
+from reports.sentences import capital
 from reports.words import LOOKS, Speaker, clean, mark, number
 
 MOST_FINDINGS, MOST_CHANGED, MOST_MORE = 50, 200, 4

@@ -15,8 +15,8 @@ from dashboard.within import within
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
+from reports.states import family_of, state_of
 from reports.tables import blocks
-from reports.view import family_of, state_of
 from reports.words import LOOKS, Speaker, mark, number
 
 CHECK = "fairness.group"

@@ -5,7 +5,8 @@ import streamlit as st
 from dashboard import access
 from dashboard.show import SIGNED, UNSIGNED, Head, across, flag_text, found_audits, plain, problems, speaker
 from dashboard.store import Entry, Unaudited
-from reports.view import answered_text, source_text, today, validity
+from reports.history import today, validity
+from reports.view import answered_text, source_text
 from reports.words import FAMILIES, LOOKS, Speaker, clean, number
 
 #: The looks that a filter offers, worst first; two keys of one look are one choice.

@@ -15,7 +15,9 @@ from reports.obligations.layouts import Part
 from reports.obligations.statements import LOOKS, Statement, tally
 from reports.obligations.timing import Timing, timing_text
 from reports.said import Said, figure, quoted
-from reports.view import anchor, answered_text, capital, not_shown, sentence, state_of, state_of_audit, unstated
+from reports.sentences import capital, sentence
+from reports.states import state_of, state_of_audit
+from reports.view import anchor, answered_text, not_shown, unstated
 from reports.words import LOOKS as VERDICTS
 from reports.words import clean, mark
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from audit.result import AuditResult, CheckResult, Finding
 from reports.obligations.catalogue import Asks, EvidenceKind
-from reports.view import state_of
+from reports.states import state_of
 from reports.words import LOOKS
 
 Backed = Literal["supports", "does_not_support", "inconclusive", "gap"]

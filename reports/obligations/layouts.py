@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports.blocks import Block, Items, Note, Runs, Table, plain, runs
+from reports.history import accepted
 from reports.obligations.dossier import Dossier
 from reports.obligations.facts import FACTS, fact
 from reports.records import judged
 from reports.said import Said
+from reports.sentences import capital, sentence
+from reports.states import state_of_finding
 from reports.tables import row_of
-from reports.view import accepted, capital, sentence, state_of_finding
 from reports.words import LOOKS, SEVERITIES
 
 MOST_ROWS = 20

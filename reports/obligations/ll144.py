@@ -15,8 +15,8 @@ from reports.blocks import Block, Heading, Items, Note, Runs, Table, plain, runs
 from reports.obligations.dossier import Dossier
 from reports.obligations.facts import FACTS, fact
 from reports.said import Said, figure, quoted
+from reports.sentences import capital
 from reports.tables import grid
-from reports.view import capital
 
 CHECK = "fairness.ll144"
 METRICS = ("selection_rate", "scoring_rate")

@@ -33,7 +33,7 @@ from audit.screens import OTHERS
 from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
 from audit.text import render, who
-from reports.view import reason_text
+from reports.sentences import reason_text
 from reports.words import Speaker
 
 SELECTION, OPPORTUNITY, CALIBRATION = "fairness_selection", "fairness_opportunity", "calibration_large"

@@ -23,7 +23,8 @@ from audit.signing import canonical
 from audit.verify import verify
 from audit.waivers import read_waivers
 from reports.disclose import public
-from reports.view import first_screen, validity
+from reports.history import validity
+from reports.view import first_screen
 from reports.words import Speaker
 
 

@@ -15,7 +15,9 @@ from audit.result import Attribution, CheckResult, Finding
 from audit.text import catalogue
 from reports.figures import _moving
 from reports.metrics import kind_of
-from reports.view import SIZE_OPEN, deciding, first_screen, reason_text, sentence, state_of
+from reports.sentences import reason_text, sentence
+from reports.states import SIZE_OPEN, state_of
+from reports.view import deciding, first_screen
 from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
