@@ -3,7 +3,7 @@
 import streamlit as st
 
 from audit.result import AuditResult
-from dashboard import access, choosing, explaining, show
+from dashboard import access, choosing, explaining, one_row, show
 from dashboard.picking import picked
 from dashboard.store import Entry
 from dashboard.whatif import whatif
@@ -13,6 +13,7 @@ from reports.words import Speaker, clean, mark
 NAMES = {
     "explanation.global": mark("All rows"),
     "explanation.local": mark("Row by row"),
+    "rows": mark("Single rows"),
     "explanation.ways": mark("Other methods"),
     "explanation.reasons": mark("Reasons"),
     "explanation.recourse": mark("Ways to another decision"),
@@ -21,12 +22,13 @@ NAMES = {
 }
 
 
-def choice(document: AuditResult, say: Speaker) -> str | None:
+def choice(entry: Entry, document: AuditResult, say: Speaker) -> str | None:
     """What the address asks for, else what was chosen, else the first that there is; the choice goes into the address."""
     family = explaining.found(document)
     there = [id_ for id_ in explaining.SHOWN if id_ in family and family[id_].check.status != "skipped"]
     tested = any(id_ in family and family[id_].check.status != "skipped" for id_ in explaining.GATES)
-    views = [*there, *(["tests"] if tested else []), "what-if"]
+    views = [*there, *(["rows"] if one_row.has_rows(entry, document) else []), *(["tests"] if tested else []), "what-if"]
+    views.sort(key=list(NAMES).index)
     asked = st.query_params.get("check", "")
     asked = "tests" if asked in explaining.GATES else asked
     first = asked if asked in views else views[0]
@@ -52,11 +54,13 @@ def shown(entry: Entry, document: AuditResult, say: Speaker) -> None:
             )
         )
         explaining.left_out(family, say)
-    view = choice(document, say)
+    view = choice(entry, document, say)
     if view == "what-if":
         if access.may_see_rows(document):
             choosing.rows_to_take(document, say)
         whatif(entry, document, explaining.ranking(document), access.may_see_rows(document), say)
+    elif view == "rows":
+        one_row.one_row(entry, document, say)
     elif view == "tests":
         explaining.tests(family, say)
     elif view is not None:
