@@ -30,7 +30,8 @@ AGREE = {
 STATES = {True: "same", False: "other", None: "unknown"}
 #: A word whose part is smaller than this share of the largest is not marked.
 MARKED = 0.1
-MOST_WORD = 60
+MOST_WORD, MOST_EVENTS = 60, 10
+MOVED = mark("What each region moved: + for what is explained, − against it")
 
 
 def has_rows(entry: Entry, document: AuditResult) -> bool:
@@ -59,14 +60,16 @@ def one_row(entry: Entry, document: AuditResult, say: Speaker) -> None:
         show.plain(say.t("No row is like this."))
         return
     access.once("row", audit=entry.key, row=row.row)
+    kinds: dict[str, str] = {feature.name: feature.kind for feature in document.model.features}
     left, right = st.columns([3, 2], gap="large")
     with right:
         _answered(row, found, say)
         _believed(found, say)
         _inputs(row, say)
+        _events(row, kinds, say)
     with left:
         for k, account in enumerate(row.accounts):
-            _account(row, account, document, found, f"row-{k}", say)
+            _account(row, account, document, kinds, f"row-{k}", say, struck=found.rejected is not None)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -145,19 +148,28 @@ def _inputs(row: Row, say: Speaker) -> None:
         show.plain(say.t("{n:count} more inputs are not listed.", n=row.inputs_left_out))
 
 
-def _account(row: Row, account: Account, document: AuditResult, found: Rows, key: str, say: Speaker) -> None:
+def _events(row: Row, kinds: dict[str, str], say: Speaker) -> None:
+    """What happened in a sequence, the last first; the earlier ones stand among the parts."""
+    found = [part for account in row.accounts[:1] for part in account.parts if kinds.get(part.column) == "sequence" and part.holds]
+    for part in found[: -MOST_EVENTS - 1 : -1]:
+        show.title(_place(part))
+        show.plain(clean(part.holds, 600))
+    if len(found) > MOST_EVENTS:
+        show.plain(say.t("{n:count} earlier events are listed as parts.", n=len(found) - MOST_EVENTS))
+
+
+def _account(row: Row, account: Account, document: AuditResult, kinds: dict[str, str], key: str, say: Speaker, *, struck: bool) -> None:
     """One explanation: where it lies in a text or a picture, its largest parts as bars, and all of them as numbers."""
-    struck, unit = found.rejected is not None, say.name(account.unit, UNITS) if account.unit in UNITS else say.t(account.unit)
+    unit = say.name(account.unit, UNITS) if account.unit in UNITS else say.t(account.unit)
     if not account.parts:
         show.plain(say.t("This row has no parts that could be switched off."))
         return
-    kinds = {feature.name: feature.kind for feature in document.model.features}
     if not account.by_field:
         for column in [name for name, kind in kinds.items() if kind == "text"]:
             _words([part for part in account.parts if part.column == column], say)
         for k, shown in enumerate(row.pictures):
             _maps(shown, account, document, f"{key}-picture-{k}", say, struck=struck)
-    chart = _bars(account, document, say)
+    chart = _bars(account, document, kinds, say)
     if chart is not None:
         show.chart(chart, f"{key}-bars", struck=struck)
     for line in _told(account, unit, say):
@@ -179,7 +191,7 @@ def _account(row: Row, account: Account, document: AuditResult, found: Rows, key
 
 def _told(account: Account, unit: str, say: Speaker) -> list[str]:
     """How it was made, whether the parts add up, and whether the largest is settled."""
-    of = say.t("the answer {name}", name=clean(account.output, 80)) if account.output is not None else say.t("the quantity")
+    of = say.t("class {value}", value=clean(account.output, 80)) if account.output is not None else say.t("the quantity")
     lines = [say.t("{method}; explained: {of}; unit: {unit}.", method=say.name(account.method, METHODS), of=of, unit=unit)]
     sums = {"base": number(account.base, "number"), "answer": number(account.answer, "number")}
     if account.gap is not None:
@@ -209,17 +221,19 @@ def _place(part: Part) -> str:
 
 
 def _name(part: Part, kinds: dict[str, str]) -> str:
-    """A part beside its bar: a word by itself, a value with its column, an event with what happened."""
+    """A part beside its bar: a word by itself, an event by its place, a value with its column."""
     if kinds.get(part.column) == "text":
         return f"“{clean((part.holds or '').strip(), MOST_WORD)}”"
-    place = part.place if kinds.get(part.column) in ("sequence", "audio", "image") else _place(part)
-    return clean(place if part.holds is None else f"{place} = {part.holds}", MOST_WORD)
+    if kinds.get(part.column) in ("sequence", "audio"):
+        return clean(part.place, MOST_WORD)
+    return clean(_place(part) if part.holds is None else f"{_place(part)} = {part.holds}", MOST_WORD)
 
 
-def _bars(account: Account, document: AuditResult, say: Speaker) -> Chart | None:
-    """The largest parts in the report's own chart; events stay in their order."""
-    kinds: dict[str, str] = {feature.name: feature.kind for feature in document.model.features}
-    parts = sorted(account.parts, key=lambda part: -abs(part.value))[:15]
+def _bars(account: Account, document: AuditResult, kinds: dict[str, str], say: Speaker) -> Chart | None:
+    """The largest parts in the report's own chart, but for regions, which have a map; events stay in their order."""
+    parts = sorted((part for part in account.parts if kinds.get(part.column) != "image"), key=lambda part: -abs(part.value))[:15]
+    if not parts:
+        return None
     if all(kinds.get(part.column) in ("sequence", "audio") for part in parts) and not account.by_field:
         parts = [part for part in account.parts if part in parts]
     drawn = all(part.error is not None for part in parts)
@@ -252,29 +266,18 @@ def _words(parts: Sequence[Part], say: Speaker) -> None:
 
 
 def _maps(shown: Picture, account: Account, document: AuditResult, key: str, say: Speaker, *, struck: bool) -> None:
-    """The picture in cells, and beside it the regions that speak for the answer and those that speak against it."""
-    palette, own = Palette(document), {p.place: p.value for p in account.parts if p.column == shown.column}
-    drawn = [
-        Heatmap(
-            caption="The picture in cells",
-            row_label="",
-            column_label="",
-            rows=_counted(shown.cells),
-            columns=_counted(shown.cells[0]),
-            values=shown.cells,
-            unit="brightness",
-        )
-    ]
-    for sign, caption in ((1, "Regions that speak for what is explained"), (-1, "Regions that speak against it")):
-        cells = [[max(0.0, sign * own.get(f"({r + 1}, {c + 1})", 0.0)) for c in range(shown.across)] for r in range(shown.down)]
-        if any(map(any, cells)):
-            drawn.append(
-                Heatmap(caption=caption, row_label="", column_label="", rows=_counted(cells), columns=_counted(cells[0]), values=cells, unit=account.unit, rejected=struck)
-            )  # fmt: skip
+    """The picture in cells, and beside it what each region moved."""
+    own = {part.place: part.value for part in account.parts if part.column == shown.column}
+    moved = [[own.get(f"({r + 1}, {c + 1})", 0.0) for c in range(shown.across)] for r in range(shown.down)]
     show.title(clean(shown.column, 120))
-    for k, item in enumerate(drawn):
-        if (chart := picture(item, [], "", palette, say)) is not None:
-            show.chart(chart, f"{key}-{k}", struck=struck and k > 0)
+    maps = (("The picture in cells", shown.cells, "brightness"), (MOVED, moved, account.unit))
+    for k, (side, (caption, cells, unit)) in enumerate(zip(st.columns(2), maps, strict=True)):
+        item = Heatmap(
+            caption=caption, row_label="", column_label="", rows=_counted(cells), columns=_counted(cells[0]), values=cells, unit=unit
+        )
+        if (chart := picture(item, [], "", Palette(document), say)) is not None:
+            with side:
+                show.chart(chart, f"{key}-{k}", struck=struck and k > 0)
 
 
 def _counted(cells: Sequence[object]) -> list[str]:

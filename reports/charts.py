@@ -295,12 +295,15 @@ def attribution(evidence: Attribution, unit: str, most: int = 15) -> Spec:
 
 #: The shade on which white and ink are told apart equally well (about 4.1 : 1).
 EVEN = 0.67
+#: White on a deep shade, and not the page's paper, which is dark on a dark page.
+ON_DEEP = "#FFFFFF"
 
 
 def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
-    """Numbers in cells, shaded by their share of the row; of a map, by their share of its greatest."""
+    """Numbers in cells, shaded by their share of the row; of a map, by their share of its greatest. Below 0 a map has another hue, and signs everywhere."""
     whole_numbers = all(v == int(v) for line_ in evidence.values for v in line_)
-    greatest = max(v for line_ in evidence.values for v in line_)
+    greatest = max(abs(v) for line_ in evidence.values for v in line_)
+    sign = "+" if any(v < 0 for line_ in evidence.values for v in line_) else ""
     decimals = (
         max(0, 1 - math.floor(math.log10(greatest))) if greatest > 0 else 0
     )  # two digits of the greatest, as many places in all cells
@@ -309,15 +312,15 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
     for r, line_ in enumerate(evidence.values):
         total = (greatest if evidence.unit else sum(line_)) or 1
         for c, v in enumerate(line_):
-            share = max(0.0, min(1.0, v / total))
+            share = min(1.0, abs(v) / total)
             cells.append(
                 {
                     "row": rows[r],
                     "column": columns[c],
                     "share": share,
-                    "text": f"{v:.{decimals}f}" if evidence.unit else number(v, "count" if whole_numbers else "percent"),
-                    "ink": "#ffffff" if share > EVEN else "#10202e",
-                    "fill": shade(share),
+                    "text": signed(v, decimals, sign) if evidence.unit else number(v, "count" if whole_numbers else "percent"),
+                    "ink": ON_DEEP if share > EVEN else "#10202e",
+                    "fill": shade(share, below=round(v, decimals) < 0),
                 }
             )
     encode = {
@@ -347,6 +350,12 @@ def heatmap(evidence: Heatmap, titles: tuple[str, str]) -> Spec:
             ],
         }
     )
+
+
+def signed(value: float, decimals: int, sign: str) -> str:
+    """A cell of a map; `sign` is "+" where some are below 0, and what is 0 at these decimals has none."""
+    nothing = round(value, decimals) == 0
+    return f"{abs(value) if nothing else value:{'' if nothing else sign}.{decimals}f}".replace("-", "−")
 
 
 def pixels(evidence: Heatmap) -> Spec:
@@ -388,7 +397,7 @@ def pixels(evidence: Heatmap) -> Spec:
     return whole({"width": width, "height": height, "data": {"values": cells}, "layer": layers})
 
 
-def shade(share: float) -> str:
-    """From a pale to a deep blue; the number in the cell stays legible on both."""
-    pale, deep = (226, 236, 245), (0, 78, 130)
+def shade(share: float, *, below: bool = False) -> str:
+    """From a pale to a deep blue, or orange `below` 0; the number in the cell stays legible on both."""
+    pale, deep = ((250, 236, 224), (150, 52, 0)) if below else ((226, 236, 245), (0, 78, 130))
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(pale, deep, strict=True))

@@ -201,10 +201,14 @@ def written(column: Array | Categories, i: int) -> str | None:
 
 
 def _number(value: np.number) -> str | None:
-    """A number, the shortest text that is read as the same one; None where it is not known."""
+    """A number, the shortest text that is read as the same one, of single precision where it has no more; None where it is not known."""
     if not np.isfinite(value):
         return None
-    return label_text(value) if abs(value) < 1e15 and float(value).is_integer() else str(value)
+    if abs(value) < 1e15 and float(value).is_integer():
+        return label_text(value)
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return str(single if single == value else value)
 
 
 def cut(text: str) -> str:

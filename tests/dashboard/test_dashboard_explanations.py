@@ -334,3 +334,24 @@ def test_the_real_command_answers_as_the_audit_asked(page: Opened, granting: tup
     at.run()
     assert not at.exception
     assert at.selectbox(key=next(s.key for s in at.selectbox if s.label == "income")).value is not None
+
+
+def test_a_row_of_the_data_is_taken_by_its_number_where_the_plan_shows_rows(page: Opened, granting: tuple[Path, AuditResult]) -> None:
+    """With the real command: the fields hold what stands in the file, and who took which row is recorded."""
+    folder, document = granting
+    plan = document.plan | {"audit": document.plan["audit"] | {"rows": True}}
+    at = page(document.model_copy(update={"plan": plan}), check="what-if")
+    at.button[0].click().run()
+    conversation = at.session_state[f"talk-{at.query_params['audit']}"]
+    conversation.wait(100)
+    assert conversation.state == "ready", conversation.why
+    at.run()
+    assert conversation.ask("predict", {}, 7, wait=100) is not None  # a busy machine needs longer than a page waits
+    next(n for n in at.number_input if n.key and n.key.endswith("-row")).set_value(7).run()
+    next(b for b in at.button if b.label == "Take this row").click().run()
+    assert not at.exception
+    income, age, _ = (folder / "people.csv").read_text().splitlines()[1 + 7].split(",")
+    fields = {w.label: w.value for kind in ("selectbox", "number_input") for w in getattr(at, kind)}
+    assert (float(fields["income"]), float(fields["age"])) == (float(income), float(age))
+    lines = (Path.cwd() / "state" / "witnessmark" / "access.jsonl").read_text().splitlines()
+    assert [(e["row"], e["audit"]) for e in map(json.loads, lines) if e["did"] == "row"] == [(7, at.query_params["audit"])]

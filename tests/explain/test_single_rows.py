@@ -16,7 +16,7 @@ from audit import plan as plans
 from audit.context import Context, Sample
 from audit.errors import AuditError
 from audit.explain.rows_file import LONGEST, MOST, MOST_PARTS, Drawn, Row
-from audit.explain.single_rows import cut
+from audit.explain.single_rows import cut, written
 from audit.features import FeatureSpec
 from audit.plan import Plan
 from audit.probe import collect
@@ -242,6 +242,27 @@ def test_steps_of_a_sequence_stand_by_event_and_by_field() -> None:
         np.testing.assert_allclose([p.value for p in by_event.parts], own[:, 0], atol=1e-6)
         assert [p.place for p in by_field.parts] == ["amount", "place"]
         assert by_event.answer == by_field.answer == float(row.accounts[0].answer)
+
+
+def test_a_number_is_as_short_as_it_was_given() -> None:
+    given = {
+        np.float32(186.6): "186.6",
+        np.float64(np.float32(186.6)): "186.6",
+        np.float64(0.1): "0.1",
+        np.float64(12345678.9): "12345678.9",
+        np.float64(-3): "-3",
+    }
+    given |= {
+        np.float64(1e300): "1e+300",
+        np.float64("nan"): None,
+        np.float64("inf"): None,
+        np.float64(2.0**51 + 0.5): "2251799813685248.5",
+    }
+    for value, expected in given.items():
+        assert written(np.array([value]), 0) == expected
+    assert written(np.array(["2026-01-02T03:04:05", "NaT"], "datetime64[ns]"), 0) == "2026-01-02T03:04:05"
+    assert written(np.array(["2026-01-02", "NaT"], "datetime64[ns]"), 1) is None
+    assert written(np.array([True]), 0) == "true"
 
 
 def test_what_is_long_is_cut_and_what_is_many_is_summed(tmp_path: Path) -> None:

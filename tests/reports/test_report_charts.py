@@ -12,7 +12,7 @@ from pieces import check as piece
 from sample import sample
 
 from audit.result import Curve, Estimate, Finding, Heatmap, Series
-from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest
+from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
 from reports.figures import Palette, dumbbells, figures, picture
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
@@ -222,3 +222,25 @@ def test_what_an_accountant_counts_and_a_lower_bound_have_no_interval_around_the
     (block,) = blocks(piece("privacy.claim", "Claim", "…", told), "checks[0]", Speaker("en"), 10)
     assert [(str(row.estimate), str(row.low), str(row.high)) for row in block.rows] == [("2.98", "", ""), ("0.500", "", "")]
     assert [str(row.note)[:2] for row in block.rows] == ["pr", "99"]
+
+
+def test_a_map_of_both_signs_says_them_by_sign_and_hue_and_is_read_on_a_dark_page() -> None:
+    """What is 0 at the shown decimals has no sign; shades are shares of the greatest size, whichever its sign."""
+    cells = Heatmap(
+        caption="",
+        row_label="",
+        column_label="",
+        rows=["1"],
+        columns=["1", "2", "3", "4"],
+        unit="logit",
+        values=[[0.8, -0.8, 0.0004, -0.0004]],
+    )
+    drawn = heatmap(cells, ("", ""))["data"]["values"]
+    assert [c["text"] for c in drawn] == ["+0.80", "−0.80", "0.00", "0.00"]
+    assert [c["share"] for c in drawn] == [1.0, 1.0, 0.0005, 0.0005]
+    assert drawn[0]["fill"] != drawn[1]["fill"]
+    assert drawn[2]["fill"] == drawn[3]["fill"]
+    night = dark(heatmap(cells, ("", "")))["data"]["values"]
+    assert [c["ink"] for c in night] == [c["ink"] for c in drawn], "the cells keep their shades, and so their ink"
+    alone = cells.model_copy(update={"values": [[0.8, 0.2, 0.0, 0.1]]})
+    assert [c["text"] for c in heatmap(alone, ("", ""))["data"]["values"]] == ["0.80", "0.20", "0.00", "0.10"]
