@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from audit.errors import AuditError
+from audit.signing import key_id, read_private
 from dashboard import access, show
 from dashboard.store import Entry, document_at
 from reports.attest import put
@@ -14,6 +17,12 @@ from reports.obligations.attestations import read
 from reports.obligations.dossier import Dossier
 from reports.obligations.statements import LOOKS
 from reports.words import Speaker, clean
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+#: Names the private key with which this server signs what is said here (`python -m audit.keygen`).
+VARIABLE = "WITNESSMARK_SIGN_KEY"
 
 
 def attesting(entry: Entry, dossier: Dossier, say: Speaker) -> None:
@@ -35,8 +44,19 @@ def attesting(entry: Entry, dossier: Dossier, say: Speaker) -> None:
         _form(entry, dossier, say)
 
 
+def signing_key() -> Ed25519PrivateKey | None:
+    """The server's key; None where it was given none. AuditError where the file is no such key."""
+    named = os.environ.get(VARIABLE)
+    return read_private(Path(named)) if named else None
+
+
 def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
     """Who says what, of what; sending it appends one entry that nothing replaces."""
+    try:
+        key = signing_key()
+    except AuditError as error:
+        show.plain(say.t("Nothing can be attested: the key that signs entries cannot be used. {error}", error=clean(error, 300)))
+        return
     whole, person = dossier.framework.id, access.who()
     names = {whole: say.t("The whole document: sign-off")} | {
         s.control.id: f"{LOOKS[s.state].sign} {say.pair(s.control.section, s.control.called(say.lang))}" for s in dossier.statements
@@ -60,16 +80,20 @@ def _form(entry: Entry, dossier: Dossier, say: Speaker) -> None:
                 applies = str(st.radio(say.t("What you say"), list(told), horizontal=True, format_func=told.__getitem__))
             statement = st.text_area(say.t("Your statement"), max_chars=20_000, key="attest.statement")
             has_read = st.checkbox(say.t("I have read what this audit says of it."), key="attest.read")
+            if key is None:
+                show.plain(say.t("The entry will carry no signature, since this server was given no key: its hash alone shows a change."))
+            else:
+                show.plain(say.t("This server signs the entry with its key {id}.", id=key_id(key.public_key())[:16]))
             sent = st.form_submit_button(say.t("Sign off") if control == whole else say.t("Attest"))
     if not sent:
         return
     if not (has_read and name.strip() and role.strip() and statement.strip()):
         show.plain(say.t("Nothing was recorded: give name, office and statement, and say that you have read it."))
         return
-    _put(entry, dossier, str(control), {"name": name, "role": role, "says": applies, "statement": statement}, say)
+    _put(entry, dossier, str(control), {"name": name, "role": role, "says": applies, "statement": statement}, key, say)
 
 
-def _put(entry: Entry, dossier: Dossier, control: str, said: dict[str, str], say: Speaker) -> None:
+def _put(entry: Entry, dossier: Dossier, control: str, said: dict[str, str], key: Ed25519PrivateKey | None, say: Speaker) -> None:
     """Into the log first: what cannot be recorded is not done."""
     whole, folder = control == dossier.framework.id, Path(entry.where)
     access.require("sign" if whole else "attest", control)
@@ -86,6 +110,7 @@ def _put(entry: Entry, dossier: Dossier, control: str, said: dict[str, str], say
             name=said["name"],
             role=said["role"],
             says="not_applicable" if said["says"] == "not_applicable" else "attested",
+            key=key,
         )
     except (OSError, ValueError, AuditError) as error:
         access.once("not recorded", audit=entry.key, control=control, error=clean(error, 200))

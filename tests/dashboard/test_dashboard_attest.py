@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from streamlit.testing.v1 import AppTest
 from test_dashboard_access import log, read, visit
 from test_dashboard_access import roles as roles
 
-from dashboard import access_log
+from audit.signing import SignatureError, new_key, opened, read_public
+from dashboard import access_log, attesting
 from dashboard.access import log_file
 from reports.obligations.attestations import attestations
 
@@ -111,3 +113,36 @@ def test_alone_on_the_machine_a_person_gives_a_name(home: Path) -> None:
     assert attestations(path.parent)[0].name == "Ann Lee"
     (line,) = [line for line in log() if line["did"] == "signed"]
     assert (line["name"], line["who"].partition(":")[0]) == ("Ann Lee", "os")
+
+
+def test_what_is_said_here_is_signed_with_the_servers_key(roles: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private, public, id_ = new_key()
+    file = home / "server.key"
+    file.write_bytes(private)
+    file.chmod(0o600)
+    monkeypatch.setenv(attesting.VARIABLE, str(file))
+    at = compliance(visit("app@example.org"))
+    assert f"This server signs the entry with its key {id_[:16]}." in read(at)
+    say(at, "Read and approved.")
+    folder = next(f for f in (home / "audits").iterdir() if (f / "attestations.jsonl").exists())
+    (home / "server.pub").write_bytes(public)
+    (line,) = (folder / "attestations.jsonl").read_text("utf-8").splitlines()
+    assert opened(json.loads(line)["signature"], read_public(home / "server.pub"))
+    with pytest.raises(SignatureError):
+        opened(json.loads(line)["signature"], other_key(home))
+
+
+def other_key(home: Path) -> Ed25519PublicKey:
+    (home / "other.pub").write_bytes(new_key()[1])
+    return read_public(home / "other.pub")
+
+
+def test_a_key_that_cannot_be_used_lets_nobody_attest(roles: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(attesting.VARIABLE, str(home / "gone.key"))
+    at = compliance(visit("app@example.org"))
+    assert "Nothing can be attested: the key that signs entries cannot be used." in read(at)
+    assert not at.text_area
+
+
+def test_without_a_key_the_page_says_that_nothing_is_signed(roles: Path, home: Path) -> None:
+    assert "The entry will carry no signature" in read(compliance(visit("app@example.org")))
