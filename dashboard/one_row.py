@@ -41,6 +41,7 @@ def has_rows(entry: Entry, document: AuditResult) -> bool:
 
 def one_row(entry: Entry, document: AuditResult, say: Speaker) -> None:
     """The whole section; for who may see rows (`has_rows`), where the file is as it was written."""
+    access.require("rows", about=entry.key)
     folder = Path(entry.where)
     found = _read(entry.where, tuple((folder / name).stat().st_mtime_ns for name in (NAME, manifest.NAME) if (folder / name).exists()))
     if found is None or found.document_digest != document.digest:
@@ -61,9 +62,9 @@ def one_row(entry: Entry, document: AuditResult, say: Speaker) -> None:
         return
     access.once("row", audit=entry.key, row=row.row)
     kinds: dict[str, str] = {feature.name: feature.kind for feature in document.model.features}
+    _answered(row, found, say)
     left, right = st.columns([3, 2], gap="large")
     with right:
-        _answered(row, found, say)
         _believed(found, say)
         _inputs(row, say)
         _events(row, kinds, say)
