@@ -7,6 +7,7 @@ worker, ends when nobody asked for ten minutes, and ends when this process does,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from audit.result import AuditResult
@@ -28,8 +31,21 @@ Json = dict[str, Any]
 MOST = 3
 #: Seconds until a model must be ready, and until it must have answered; the command itself gives up a little earlier and goes on.
 START_LIMIT, ANSWER_LIMIT, COMMAND_LIMIT = 300.0, 75.0, 60.0
-#: Answers that are kept of one conversation.
-KEPT = 200
+#: Answers that are kept of one conversation, and bytes of them: those about pictures hold the picture.
+KEPT, KEPT_BYTES = 200, 32 << 20
+#: A value of so many letters stands in the name of a question by its digest.
+LONG = 1_000
+
+
+@lru_cache(maxsize=16)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(op: str, values: Json, row: int | None) -> str:
+    """The name of a question, the same for the same one."""
+    short = {name: {"sha256": _digest(v)} if isinstance(v, str) and len(v) > LONG else v for name, v in values.items()}
+    return f"{op} {_digest(json.dumps([row, short], sort_keys=True))}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class Conversation:
         self.took: dict[str, float] = {}  # seconds of the quickest answer of each kind
         self._pending: dict[str, float] = {}
         self._answers: dict[str, Answer] = {}
+        self._sizes: dict[str, int] = {}
+        self._questions: SimpleQueue[bytes | None] = SimpleQueue()
         self._said: deque[str] = deque(maxlen=20)
         self._news = threading.Condition()
         self._process = subprocess.Popen(
@@ -61,12 +79,13 @@ class Conversation:
         told = threading.Thread(target=self._listen_to_errors, daemon=True)
         told.start()
         threading.Thread(target=self._listen, args=(told,), daemon=True).start()
+        threading.Thread(target=self._write, daemon=True).start()
 
     # --- asking -----------------------------------------------------------------------------------------------------------------------
 
     def ask(self, op: str, values: Json, row: int | None = None, *, wait: float = 0.0) -> Answer | None:
         """The answer, from before or within `wait` seconds; None while it is being found. What was asked once is not asked again."""
-        key = json.dumps([op, row, values], sort_keys=True, ensure_ascii=False)
+        key = _key(op, values, row)
         with self._news:
             self.asked_last = time.monotonic()
             if key not in self._answers and key not in self._pending and self.state == "ready":
@@ -76,9 +95,9 @@ class Conversation:
         self.look()
         return self._answers.get(key)
 
-    def known(self, op: str, values: Json) -> Answer | None:
+    def known(self, op: str, values: Json, row: int | None = None) -> Answer | None:
         """The answer to typed-in values, where there is one already."""
-        return self._answers.get(json.dumps([op, None, values], sort_keys=True, ensure_ascii=False))
+        return self._answers.get(_key(op, values, row))
 
     @property
     def busy(self) -> bool:
@@ -113,10 +132,15 @@ class Conversation:
     # --- the process ------------------------------------------------------------------------------------------------------------------
 
     def _send(self, question: Json) -> None:
+        self._questions.put(json.dumps(question).encode() + b"\n")
+
+    def _write(self) -> None:
+        """Questions on their way, by a thread of their own: a picture is longer than a pipe, and who writes it must not keep answers from being read."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # it has ended, which the listener says
-            self._process.stdin.write(json.dumps(question, ensure_ascii=False).encode() + b"\n")
-            self._process.stdin.flush()
+            while (line := self._questions.get()) is not None:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
 
     def _listen(self, told: threading.Thread) -> None:
         assert self._process.stdout is not None
@@ -124,9 +148,10 @@ class Conversation:
         with self._process.stdout as lines:
             for line in lines:
                 with contextlib.suppress(ValueError), self._news:
-                    self._take(json.loads(line))
+                    self._take(json.loads(line), len(line))
                     self._news.notify_all()
         status = self._process.wait()
+        self._questions.put(None)
         told.join(2)
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -137,16 +162,18 @@ class Conversation:
                 self.state, self.why = "ended", (kind, errors[-1] if errors else str(status))
             self._news.notify_all()
 
-    def _take(self, record: Json) -> None:
+    def _take(self, record: Json, size: int) -> None:
         if record.get("ready"):
             self.ready, self.state = record, "ready" if self.state == "loading" else self.state
         elif (key := record.get("id")) in self._pending:
             seconds = time.monotonic() - self._pending.pop(key)
-            op = json.loads(key)[0]
+            op = key.partition(" ")[0]
             self.took[op] = min(seconds, self.took.get(op, seconds))  # the first answer waits for imports
             self._answers[key] = Answer(record.get("result"), str(record.get("error") or ""), str(record.get("mend") or ""), seconds)
-            while len(self._answers) > KEPT:
-                del self._answers[next(iter(self._answers))]
+            self._sizes[key] = size
+            while len(self._answers) > KEPT or (len(self._answers) > 1 and sum(self._sizes.values()) > KEPT_BYTES):
+                oldest = next(iter(self._answers))
+                del self._answers[oldest], self._sizes[oldest]
 
     def _listen_to_errors(self) -> None:
         assert self._process.stderr is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from audit.columns import ColumnRule
@@ -13,10 +15,12 @@ from dashboard import show
 from reports.person import plain as exact
 from reports.words import Speaker, clean, number
 
-Value = str | float | bool | None
+Value = str | float | bool | None | list[dict[str, Any]]  # the events of a sequence; a picture is its PNG or JPEG in base64
 Json = dict[str, Any]
 #: Fields that stand open; the others are one click away.
 OPEN = 10
+#: The largest picture in MiB, and letters of the longest text: what the command takes.
+MOST_MIB, MOST_TEXT = 6, 100_000
 
 
 def in_order(specs: Sequence[Json], ranking: Sequence[str]) -> list[int]:
@@ -33,6 +37,10 @@ class Form:
         self.start = {s["name"]: self._start(s) for s in specs}
         #: What was typed. The fields hold nothing of their own: Streamlit forgets those that a run did not reach before the next one began.
         self.typed: dict[str, Value] = st.session_state.setdefault(f"{key}-typed", dict(self.start))
+
+    def blank(self, values: Mapping[str, Value]) -> list[str]:
+        """Texts among these values in which nothing stands yet."""
+        return [s["name"] for s in self.specs if s["kind"] == "text" and s["name"] in values and not str(values[s["name"]] or "").strip()]
 
     def put(self, values: Mapping[str, Value]) -> None:
         """Fill the fields; called before they are drawn, or by a button."""
@@ -71,6 +79,9 @@ class Form:
         """Where a field begins: the middle of a number, the most frequent value of a category; None where neither may be told."""
         if spec["kind"] == "number":
             return self._fitted(spec, spec["middle"])
+        if spec["kind"] in ("image", "sequence"):
+            start: Value = spec["start"]
+            return start
         return spec["levels"][0] if spec["levels"] else None
 
     def _fitted(self, spec: Json, value: Value) -> Value:
@@ -84,7 +95,16 @@ class Form:
         rule, now = self._rule(spec), self.typed[spec["name"]]
         label, levels = show.escaped(clean(rule.called(spec["name"], self.say.lang), 80)), self._levels(spec)
         value: Value
-        if spec["kind"] == "datetime":
+        if spec["kind"] == "text":
+            value = st.text_area(label, value=str(now or ""), key=place, height=160, max_chars=MOST_TEXT) or None
+        elif spec["kind"] == "image":
+            value = self._uploaded(spec, label, place, now)
+        elif spec["kind"] == "sequence":
+            value = self._table(spec, label, place, now)
+        elif spec["kind"] == "audio":
+            show.plain(self.say.t("{name}: a recording comes from its row, and none can be given here.", name=clean(spec["name"], 80)))
+            value = now
+        elif spec["kind"] == "datetime":
             value = st.text_input(label, value=str(now or ""), key=place, placeholder="2026-01-31") or None
         elif spec["kind"] == "number" and not levels:
             value = self._typed_in(spec, label, place, now)
@@ -97,6 +117,48 @@ class Form:
                 format_func=lambda v: none if v is None else clean(self.written(rule, v), 80),
             )  # fmt: skip
         self.typed[spec["name"]] = value
+
+    def _uploaded(self, spec: Json, label: str, place: str, now: Value) -> Value:
+        """A picture of one's own, which is passed on as it is: it is decoded elsewhere."""
+        if not spec["given"]:
+            show.plain(self.say.t("The pictures of this model are no plain grey or coloured ones, so none can be given here."))
+            return now
+        down, across = spec["shape"][1:]
+        told = self.say.t(
+            "The model takes {width:count} × {height:count} pixels; another size is brought to that.", width=across, height=down
+        )
+        found = st.file_uploader(label, ["png", "jpg", "jpeg"], key=place, max_upload_size=MOST_MIB, help=show.escaped(told))
+        if found is None:
+            return self._kept(place, None, now)
+        if st.session_state.get(f"{place}-file") != found.file_id:
+            return self._kept(place, found.file_id, base64.b64encode(found.getvalue()).decode())
+        return now
+
+    @staticmethod
+    def _kept(place: str, file: str | None, value: Value) -> Value:
+        st.session_state[f"{place}-file"] = file
+        return value
+
+    def _table(self, spec: Json, label: str, place: str, now: Value) -> Value:
+        """Events, one a row, the latest last; what an editor changes is counted from what it was given first."""
+        begun = st.session_state.setdefault(f"{place}-events", now if isinstance(now, list) else [])
+        data = pd.DataFrame({
+            f["name"]: pd.Series([event.get(f["name"]) for event in begun], dtype="object" if f["kind"] == "category" else "float64")
+            for f in spec["fields"]
+        })  # fmt: skip
+        st.markdown(label)
+        told = st.data_editor(
+            data, num_rows="dynamic", key=place, hide_index=True, width="stretch",
+            column_config={field["name"]: self._column(field) for field in spec["fields"]},
+        )  # fmt: skip
+        show.plain(self.say.t("One event a row, the latest last; the model takes the latest {n:count}.", n=spec["shape"][0]))
+        return _events(told, spec["fields"])
+
+    def _column(self, field: Json) -> Any:
+        label = clean(field["name"], 60)  # a heading is drawn as it is
+        if field["kind"] == "category":
+            return st.column_config.SelectboxColumn(label, options=list(field["levels"]))
+        return st.column_config.NumberColumn(label, help=self._usual(field))
 
     def _typed_in(self, spec: Json, label: str, place: str, now: Value) -> Value:
         """A number, and beside it whether it is not known where rows lack it."""
@@ -120,6 +182,19 @@ class Form:
             return None
         low, high = number(spec["low"], "number"), number(spec["high"], "number")
         return show.escaped(self.say.t("98 of 100 rows lie between {low} and {high}.", low=low, high=high))
+
+
+def _events(told: Any, fields: Sequence[Json]) -> list[dict[str, Any]]:
+    """What stands in the editor; a row in which nothing stands is no event."""
+    columns = [list(told[field["name"]]) for field in fields]
+    events = [{f["name"]: _cell(f, v) for f, v in zip(fields, row, strict=True)} for row in zip(*columns, strict=True)]
+    return [event for event in events if any(v is not None for v in event.values())]
+
+
+def _cell(field: Json, value: Any) -> str | float | None:
+    if value is None or value != value:
+        return None
+    return str(value) if field["kind"] == "category" else float(value)
 
 
 def _read(text: str, spec: Json) -> Value:

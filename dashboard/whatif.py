@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
 from audit.columns import ColumnRule
-from audit.explain.document import Document, Explanation
+from audit.explain.document import Document, Explanation, Input
 from audit.result import AuditResult
 from dashboard import access, conversation, show
 from dashboard.conversation import Answer, Conversation
 from dashboard.inputs import Form, Json, Value
 from dashboard.store import Entry
-from reports.person import MEASURES, Page, Section, shares
+from reports.parted import drawings
+from reports.person import Page, Section, picture, shares
 from reports.words import LOOKS, Speaker, clean, mark, number
 
-SINGLE = ("number", "category", "datetime")  # kinds of inputs that can be typed in
+GIVEN = ("number", "category", "datetime", "text", "image", "sequence")  # kinds of inputs that can be given
 VALID = timedelta(days=365)  # as a page for a person
 #: Seconds that a page waits for the decision, and how often it looks for the rest.
 AT_ONCE, AGAIN = 0.35, 0.4
@@ -41,10 +42,14 @@ NO_ROWS = mark(
     "The plan of this audit shows no single rows, so none can be picked here: the fields begin in the middle of the data, and you type in the row that you ask about."
 )
 
+NOBODYS = mark(
+    "The picture that stands here first is nobody's: the mean of the sampled pictures where at least a hundred are known, else even grey. A model answers to it as to any other; put your own in its place."
+)
+
 
 def whatif(entry: Entry, document: AuditResult, ranking: Sequence[str], rows: bool, say: Speaker) -> None:
     """The whole section; `ranking` are the inputs that move answers most, first, and `rows` says whether single rows may be shown."""
-    if (why := _impossible(document, say)) is not None:
+    if (why := _impossible(document, rows, say)) is not None:
         show.plain(why)
         return
     place = f"talk-{entry.key}"
@@ -64,15 +69,17 @@ def whatif(entry: Entry, document: AuditResult, ranking: Sequence[str], rows: bo
         _asked(talk, entry, document, ranking, rows, say)
 
 
-def _impossible(document: AuditResult, say: Speaker) -> str | None:
+def _impossible(document: AuditResult, rows: bool, say: Speaker) -> str | None:
     """Why no question can be asked of this audit's model."""
     if document.model.uri == "predictions":
         return say.t("This audit judged predictions without a model, so there is nothing to ask.")
-    other = [f.name for f in document.model.features if f.kind not in SINGLE]
-    if other or not document.model.features:
+    other = [f.name for f in document.model.features if f.kind not in GIVEN]
+    if not document.model.features:
+        return say.t("This audit knows of no inputs of the model, so there is nothing to ask about.")
+    if other and not rows:
         return say.t(
-            "An input of this model is no single number or category ({names}), and only such inputs can be typed in here. What was found over many rows stands under the other headings.",
-            names=[clean(n, 60) for n in other[:5]] or ["–"],
+            "An input of this model is a recording ({names}), which comes from a row of the data, and this audit shows no single rows. What was found over many rows stands under the other headings.",
+            names=[clean(n, 60) for n in other[:5]],
         )
     return None
 
@@ -136,22 +143,47 @@ def _asked(talk: Conversation, entry: Entry, document: AuditResult, ranking: Seq
         _pick(talk, form, entry.key, say)
     else:
         show.plain(say.t(NO_ROWS))
+    if any(f["kind"] == "image" and f["given"] for f in talk.ready["inputs"]):
+        show.plain(say.t(NOBODYS))
     above = st.container(border=True)
     left, right = st.columns([2, 3], gap="large")
     with left:
         st.subheader(say.t("The row"))
         st.button(say.t("Back to the start"), on_click=form.put, args=(_start(form),), key=f"{form.key}-back")
         values = form.draw(ranking)
-    answer = talk.ask("predict", values, wait=AT_ONCE)
+    asked = _question(form, values)
     with above:
-        _decision(talk, form, answer, values, say)
+        if blank := form.blank(asked.values):
+            show.plain(say.t("Write a text to see what the model answers: {names}.", names=[clean(n, 60) for n in blank]))
+            return
+        _decision(talk, form, asked, say)
     with right:
-        _parts(talk, values, say)
+        _parts(talk, asked, say)
 
 
 def _rules(talk: Conversation) -> dict[str, ColumnRule]:
     """What is declared of the columns."""
     return {name: ColumnRule.model_validate(rule) for name, rule in talk.ready["columns"].items()}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked about: all values, or a row of the data and what is changed of it, so that an untouched row is asked about as it is."""
+
+    values: dict[str, Value]
+    row: int | None = None
+
+    def ask(self, talk: Conversation, op: str, wait: float = 0.0) -> Answer | None:
+        return talk.ask(op, self.values, self.row, wait=wait)
+
+    def known(self, talk: Conversation, op: str) -> Answer | None:
+        return talk.known(op, self.values, self.row)
+
+
+def _question(form: Form, values: dict[str, Value]) -> Question:
+    row: int | None = st.session_state.get(f"{form.key}-of")
+    begun = _start(form)
+    return Question(values) if row is None else Question({n: v for n, v in values.items() if v != begun.get(n)}, row)
 
 
 def _start(form: Form) -> dict[str, Value]:
@@ -174,7 +206,7 @@ def _pick(talk: Conversation, form: Form, audit: str, say: Speaker) -> None:
             show.plain(say.t("This row could not be read."))
             return
         values: dict[str, Value] = {i["column"]: i["value"] for i in found.result["inputs"]}
-        st.session_state[f"{form.key}-from"] = values
+        st.session_state[f"{form.key}-from"], st.session_state[f"{form.key}-of"] = values, int(row)
         form.put(values)
 
 
@@ -198,8 +230,9 @@ def _refused(answer: Answer, say: Speaker) -> None:
     show.plain(say.t("The model gave no answer to these values: {error}", error=clean(f"{answer.error} — {answer.mend}", 400)))
 
 
-def _decision(talk: Conversation, form: Form, answer: Answer | None, values: dict[str, Value], say: Speaker) -> None:
+def _decision(talk: Conversation, form: Form, asked: Question, say: Speaker) -> None:
     """Decision and score, beside those of the start."""
+    answer = asked.ask(talk, "predict", AT_ONCE)
     if answer is None:
         show.plain(say.t("Asking the model …"))
         return
@@ -210,30 +243,39 @@ def _decision(talk: Conversation, form: Form, answer: Answer | None, values: dic
     show.title(page.title(), 2)
     for line in page.lead():
         show.plain(line)
-    before = talk.ask("predict", _start(form), wait=AT_ONCE) if values != _start(form) else None
+    start = _question(form, _start(form))
+    changed = [name for name, value in asked.values.items() if value != _start(form).get(name)]
+    before = start.ask(talk, "predict", AT_ONCE) if changed and not form.blank(start.values) else None
     if before is not None and before.result is not None:
         old = Page(explained(talk, before.result), say.lang)
         score = old.d.decision.score
         told = old.label(old.d.decision.label) + ("" if score is None else f" · {shares(score, least=2)[0]}")
         show.plain(say.t("Before your changes: {told}", told=told))
-        show.plain(say.t("Changed: {names}", names=[old.called(n) for n, v in values.items() if v != _start(form).get(n)]))
+        show.plain(say.t("Changed: {names}", names=[old.called(n) for n in changed]))
     for line in page.notes():
         show.plain(line)
+    _pictures([i for i in page.d.inputs if picture(i)], page, say.t("as the model gets it"), say)
 
 
-def _parts(talk: Conversation, values: dict[str, Value], say: Speaker) -> None:
+def _pictures(inputs: Sequence[Input], page: Page, how: str, say: Speaker) -> None:
+    """Pictures as the command wrote them: none is decoded here that came from elsewhere."""
+    for own in inputs:
+        st.image(picture(own), caption=show.escaped(say.pair(page.called(own.column), how)), width=220)
+
+
+def _parts(talk: Conversation, asked: Question, say: Speaker) -> None:
     """What stands behind the decision; looked for again and again until everything wanted is there."""
-    if _complete(talk, values):
-        _behind(talk, values, say)
+    if _complete(talk, asked):
+        _behind(talk, asked, say)
     else:
-        _coming(talk, values, say)
+        _coming(talk, asked, say)
 
 
 @st.fragment(run_every=AGAIN)
-def _coming(talk: Conversation, values: dict[str, Value], say: Speaker) -> None:
+def _coming(talk: Conversation, asked: Question, say: Speaker) -> None:
     if talk.look() == "ready":
-        _behind(talk, values, say)
-    if talk.state != "ready" or _complete(talk, values):
+        _behind(talk, asked, say)
+    if talk.state != "ready" or _complete(talk, asked):
         st.rerun()
 
 
@@ -242,23 +284,23 @@ def _wanted(talk: Conversation) -> list[str]:
     return [op for op in PARTS if talk.took.get(op, 0.0) <= SLOW or op == st.session_state.get("whatif-bidden")]
 
 
-def _complete(talk: Conversation, values: dict[str, Value]) -> bool:
+def _complete(talk: Conversation, asked: Question) -> bool:
     """Whether nothing more is expected for these values."""
-    decided = talk.known("predict", values)
-    return decided is not None and (decided.result is None or all(talk.known(op, values) for op in _wanted(talk)))
+    decided = asked.known(talk, "predict")
+    return decided is not None and (decided.result is None or all(asked.known(talk, op) for op in _wanted(talk)))
 
 
-def _behind(talk: Conversation, values: dict[str, Value], say: Speaker) -> None:
+def _behind(talk: Conversation, asked: Question, say: Speaker) -> None:
     """Each part that has come; the next one is asked when the one before it is there, so that a changed value never waits for many."""
-    decided = talk.ask("predict", values)
+    decided = asked.ask(talk, "predict")
     if decided is None or decided.result is None:
         return
     wanted = _wanted(talk)
     for op, title in PARTS.items():
         st.subheader(say.t(title))
-        found = talk.known(op, values)
+        found = asked.known(talk, op)
         if found is None and op in wanted and not talk.busy:
-            talk.ask(op, values)
+            asked.ask(talk, op)
         if found is not None:
             _part(op, talk, found, say)
         elif op in wanted:
@@ -274,31 +316,30 @@ def _part(op: str, talk: Conversation, answer: Answer, say: Speaker) -> None:
         return
     page = Page(explained(talk, answer.result), say.lang)
     if op == "explain":
-        _made(page, say)
+        for place, e in enumerate([page.d.explanation, *page.d.also]):
+            _made(page, e, f"whatif-chart-{place}", say)
         return
-    section = page.ways() if op == "recourse" else page.why()
+    section = page.why() if op == "reasons" else page.ways() or page.without()
     if section is not None:
         _section(section, f"whatif-{op}", say)
+    if op == "recourse" and page.d.removal is not None:
+        _pictures([i for i in page.d.removal.after if picture(i)], page, say.t("without what was taken away"), say)
 
 
-def _made(page: Page, say: Speaker) -> None:
+def _made(page: Page, e: Explanation | None, key: str, say: Speaker) -> None:
     """What each input added, with the tests that this passed or failed beside it."""
-    made, e = page.made(), page.d.explanation
+    made = page.made() if e is None else page.counted(e)
     if made.alert:
         show.plain(made.alert)
     if e is not None:
-        show.chart(replace(page.chart(e), title=say.t("What each input added to the answer")), "whatif-chart", struck=e.rejected)
-        _gates(e, say)
+        for place, chart in enumerate(drawings(page, e)):
+            show.chart(chart, f"{key}-{place}", struck=e.rejected)
+        for gate in e.gates:
+            measured, allowed = number(gate.value, "percent"), number(gate.limit, "percent")
+            what = say.t("{what}: {value} (at most {limit})", what=page.measured(e, gate), value=measured, limit=allowed)
+            show.flagged(LOOKS["pass" if gate.passed else "rejected"], what, say)
     for line in made.notes:
         show.plain(line)
-
-
-def _gates(e: Explanation, say: Speaker) -> None:
-    """Each test in words: sign, word, what was measured and how much is allowed."""
-    for gate in e.gates:
-        measured, allowed = number(gate.value, "percent"), number(gate.limit, "percent")
-        what = say.t("{what}: {value} (at most {limit})", what=say.t(MEASURES[gate.name]), value=measured, limit=allowed)
-        show.flagged(LOOKS["pass" if gate.passed else "rejected"], what, say)
 
 
 def _section(section: Section, key: str, say: Speaker) -> None:
@@ -315,6 +356,9 @@ def _section(section: Section, key: str, say: Speaker) -> None:
             show.plain(item["detail"])
     for line in section.lines:
         show.plain(line)
+    for item in (i for i in section.after if not i["picture"]):
+        show.title(item["label"])
+        show.plain(item["detail"])
     for i, table in enumerate(section.tables):
         show.title(table["caption"])
         heads = [show.Head(say.t("What")), show.Head(say.t("Now"), True), show.Head(say.t("Would have to be"), True)]

@@ -4,37 +4,44 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from audit.columns import ColumnRule
-from audit.explain.document import Document, Explanation, Method, Reason, Value, Way
-from audit.result import Attribution
+from audit.explain.document import Decision, Document, Explanation, Gate, Input, Method, Reason, Value, Way
 from audit.text import render
-from reports import charts
-from reports.charts import Chart
 from reports.html import TEMPLATES, style
+from reports.parted import drawings, places
 from reports.said import Said, quoted
 from reports.svg import svg
 from reports.words import Speaker, clean, mark, number, together
 
 METHODS = {
     "tree_shap": mark("SHAP values of trees"), "integrated_gradients": mark("Integrated Gradients"), "exact_shap": mark("Shapley values of all combinations"),
-    "deep_shap": mark("DeepLIFT-SHAP"), "kernel_shap": mark("Kernel SHAP"), "leverage_shap": mark("Leverage SHAP"),
+    "deep_shap": mark("DeepLIFT-SHAP"), "kernel_shap": mark("Kernel SHAP"), "leverage_shap": mark("Leverage SHAP"), "gradient_shap": mark("GradientSHAP"),
+    "lrp": mark("layer-wise relevance propagation (LRP)"), "grad_cam": mark("Grad-CAM"), "gradient_x_input": mark("gradient × input"), "lime": mark("LIME"),
 }  # fmt: skip
 GATES = {
     "completeness": mark("The parts do not add up to the answer: {value} of it is left, and {limit} is allowed."),
     "deletion": mark(
         "Taking the inputs away in this order lowers the answer no better than chance: {value} of random orders do better, and {limit} are allowed."
     ),
+    "drawn": mark("The parts depend too much on which combinations were drawn: {value} of their size, and {limit} is allowed."),
+    "infidelity": mark("The parts do not foretell what happens when some are taken away: {value} of it is missed, and {limit} is allowed."),
+    "randomisation": mark("A model that learned nothing has much the same parts: {value} alike, and {limit} is allowed."),
     "stability": mark("The parts depend too much on whom the row is compared with: {value} of their size, and {limit} is allowed."),
 }
 #: What each test of an explanation measures.
 MEASURES = {
     "completeness": mark("Left unexplained"), "stability": mark("Owed to the draw of applicants"), "deletion": mark("Random orders that do better"),
+    "drawn": mark("Owed to the draw of combinations"), "infidelity": mark("Missed of what taking parts away does"), "randomisation": mark("Alike with a model that learned nothing"),
 }  # fmt: skip
-MOST_PARTS = 12
+#: Letters of a text that are shown.
+MOST_TEXT = 20_000
+#: What a picture may be written as.
+PNG = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 #: The scale of an answer, in plain words first.
 UNITS = {
     "logit": mark("the model's own scale, from which the score is made (logit)"),
@@ -53,8 +60,8 @@ class Section:
     lines: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tables: list[dict[str, Any]] = field(default_factory=list)
-    figure: str = ""
-    alt: str = ""
+    figures: list[dict[str, str]] = field(default_factory=list)
+    after: list[dict[str, str]] = field(default_factory=list)
 
 
 def file_name(lang: str) -> str:
@@ -108,9 +115,13 @@ class Page:
         return [say.pair(say.t("Model"), clean(named, 120)), where, self.d.made[:10]]
 
     def lead(self) -> list[str]:
-        d, say, out = self.d.decision, self.say, []
-        if d.score is not None and d.wanted is not None:
-            wanted = self.label(d.wanted)
+        return self.lead_of(self.d.decision)
+
+    def lead_of(self, d: Decision) -> list[str]:
+        """The score of a decision: of the wanted one, else of what was decided."""
+        say, out = self.say, []
+        if d.score is not None:
+            wanted = self.label(d.label if d.wanted is None else d.wanted)
             if d.cutoff is None:
                 out.append(say.t("The model's score for {wanted} is {score}.", wanted=wanted, score=shares(d.score, least=2)[0]))
             else:
@@ -171,7 +182,7 @@ class Page:
         if reason.factor not in inputs:
             return {"label": self.called(reason.factor), "detail": ""}
         own = inputs[reason.factor]
-        here = self.written(reason.factor, own.value)
+        here = self._shown(own)
         coded = own.kind != "number" or bool(self.rule(reason.factor).values)
         if coded and reason.same is not None:
             detail = self.say.t(
@@ -280,46 +291,126 @@ class Page:
 
     def made(self) -> Section:
         """How the answer comes about: a chart of the largest parts."""
-        e, say = self.d.explanation, self.say
-        title = say.t("How much each input counted")
-        if e is None:
-            return Section(title, notes=[clean(render(self.d.explanation_why, self.lang))] if self.d.explanation_why else [])
-        chart = self.chart(e)
-        alert = say.sentences(
-            say.t(GATES[g.name], value=number(g.value, "percent"), limit=number(g.limit, "percent")) for g in e.gates if not g.passed
+        if self.d.explanation is not None:
+            return self.counted(self.d.explanation)
+        why = self.d.explanation_why
+        return Section(self.say.t("How much each input counted"), notes=[clean(render(why, self.lang))] if why else [])
+
+    def also(self) -> list[Section]:
+        """The same answer divided otherwise."""
+        return [self.counted(e) for e in self.d.also]
+
+    def counted(self, e: Explanation) -> Section:
+        """The drawings of one way to divide the answer, and what it may be used for."""
+        say = self.say
+        fields = any(p.kind == "field" for p in e.parts)
+        title = (
+            say.t("The same, by the fields of all events")
+            if fields
+            else say.t("How much each part counted")
+            if e.start
+            else say.t("How much each input counted")
         )
-        notes = [
-            say.t("Right of the line an input raised the score for {wanted}, left of it it lowered it; the whiskers are 95 % intervals. It says what this model used, not what causes anything.", wanted=self.label(self._towards(e))),
-            say.t("{method}, against {n:count} applicants; unit: {unit}.", method=say.name(e.method, METHODS), n=e.background, unit=say.name(e.unit, UNITS) if e.unit in UNITS else say.t(e.unit)),
-        ]  # fmt: skip
+        alert = say.sentences(
+            say.t(GATES["drawn" if g.name == "stability" and e.start else g.name], value=number(g.value, "percent"), limit=number(g.limit, "percent"))
+            for g in e.gates if not g.passed
+        )  # fmt: skip
         if alert:
             alert = say.sentences([say.t("This explanation failed a test and must not be used."), alert])
-        return Section(title, alert=alert, figure=svg(chart, 1), alt=chart.alt, notes=notes)
+        figures = [{"svg": svg(c, 1 + i), "alt": c.alt, "title": c.title if e.start else ""} for i, c in enumerate(drawings(self, e))]
+        return Section(title, alert=alert, figures=figures, notes=self._how(e))
+
+    def _how(self, e: Explanation) -> list[str]:
+        """How the drawings of an answer are read, and how it was divided."""
+        say, towards = self.say, self.label(self._towards(e))
+        if e.start is None:
+            return [
+                say.t("Right of the line an input raised the score for {wanted}, left of it it lowered it; the whiskers are 95 % intervals. It says what this model used, not what causes anything.", wanted=towards),
+                say.t("{method}, against {n:count} applicants; unit: {unit}.", method=say.name(e.method, METHODS), n=e.background, unit=self.unit(e)),
+            ]  # fmt: skip
+        drawn = any(p.low < p.high for p in e.parts)
+        return [
+            say.t("What has + raised the score for {wanted}, what has − lowered it. It says what this model used, not what causes anything.", wanted=towards),
+            say.t("{method}, against {start}; unit: {unit}.", method=say.name(e.method, METHODS), start=render(e.start, self.lang), unit=self.unit(e)),
+            *([say.t("The whiskers are 95 % intervals of the draw of combinations.")] if drawn else []),
+            *([render(e.instead, self.lang)] if e.instead else []),
+        ]  # fmt: skip
+
+    def without(self) -> Section | None:
+        """The least that changes the decision when it is taken away, or that nothing was found."""
+        found, say = self.d.removal, self.say
+        if found is None:
+            return None
+        title = say.t("The least that changes the decision")
+        if found.state == "impossible":
+            return Section(title, notes=[clean(render(found.why, self.lang))] if found.why else [])
+        if found.state == "none" or found.decision is None:
+            told = say.t(
+                "Nothing that was taken away changed the decision: {n:count} parts, {asked:count} rows asked about.",
+                n=found.of,
+                asked=found.asked,
+            )
+            return Section(title, lines=[told])
+        lines = [
+            say.t("Taken away: {what}.", what=places(self, found.parts)),
+            say.t("The decision would then be: {label}.", label=self.label(found.decision.label)),
+            *self.lead_of(found.decision),
+        ]
+        notes = [
+            say.t("It was asked again with exactly this."),
+            *([say.t("No smaller set of the {n:count} parts does so: every one was tried.", n=found.of) if found.proven
+            else say.t("Found by taking away one part after the other; none of these can be put back, but a smaller set of the {n:count} parts may do so too.", n=found.of)] if len(found.parts) > 1 else []),
+            *([say.t("In its place stands: {start}.", start=render(found.start, self.lang))] if found.start and any(p.kind != "word" for p in found.parts) else []),
+            *([say.t("The other inputs stayed as they are.")] if len(found.after) < len(self.d.inputs) else []),
+        ]  # fmt: skip
+        after = [
+            {"label": say.t("{name}, then", name=self.called(i.column)), "detail": self._shown(i), "picture": picture(i)}
+            for i in found.after
+        ]
+        return Section(title, lines=lines, after=after, notes=notes)
 
     def _towards(self, e: Explanation) -> str:
-        return self.d.decision.wanted or e.output
+        """Of two classes the wanted one; else what was explained, which no other is the opposite of."""
+        wanted = self.d.decision.wanted
+        return wanted if wanted is not None and self.d.decision.cutoff is not None else e.output
 
-    def chart(self, e: Explanation) -> Chart:
-        """The largest parts of an answer as bars with whiskers."""
-        sign = -1 if self._towards(e) != e.output else 1
-        parts = e.parts[:MOST_PARTS]
-        ends = [sorted((sign * p.low, sign * p.high)) for p in parts]
-        labels = charts.unique([self.called(p.factor)[:60] for p in parts])
-        values = [sign * p.value for p in parts]
-        shown = Attribution(caption="", unit=e.unit, features=labels, values=values, low=[a for a, _ in ends], high=[b for _, b in ends])
-        alt = self.say.join([f"{name} {number(v, 'signed')}" for name, v in zip(labels, values, strict=True)])
-        return Chart(
-            "",
-            "",
-            alt,
-            charts.attribution(shown, self.say.name(e.unit, UNITS) if e.unit in UNITS else self.say.t(e.unit), MOST_PARTS),
-            "explanation.parts",
-        )
+    def sign(self, e: Explanation) -> int:
+        """−1 where what lowers the explained answer raises the score that the page speaks of."""
+        return -1 if self._towards(e) != e.output else 1
 
-    def values(self) -> list[dict[str, str]]:
+    def unit(self, e: Explanation) -> str:
+        """The scale of an answer in words."""
+        return self.say.name(e.unit, UNITS) if e.unit in UNITS else self.say.t(e.unit)
+
+    def measured(self, e: Explanation, gate: Gate) -> str:
+        """What a test of an explanation measures."""
+        return self.say.t(MEASURES["drawn" if gate.name == "stability" and e.start else gate.name])
+
+    def values(self) -> list[dict[str, Any]]:
+        """What every input was, and what is usual of single values; of a picture what shows it."""
         return [
-            {"what": self.called(i.column), "value": self.written(i.column, i.value), "usual": self._usual(i.column)} for i in self.d.inputs
+            {
+                "what": self.called(i.column),
+                "value": self._shown(i),
+                "usual": self._usual(i.column),
+                "picture": picture(i),
+                "text": i.kind == "text",
+            }
+            for i in self.d.inputs
         ]
+
+    def _shown(self, own: Input) -> str:
+        if isinstance(own.value, list):
+            return self.say.t("events: {n:count}", n=len(own.value))
+        if own.kind == "sequence":
+            return self.say.t("no events")
+        return clean(str(own.value), MOST_TEXT) if own.kind == "text" and own.value is not None else self.written(own.column, own.value)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events of every sequence: one a row, or one a column where they have more fields than there are events."""
+        return [
+            {"caption": self.called(i.column), "lines": events(i.value, self.say)} for i in self.d.inputs if isinstance(i.value, list) and i.value
+        ]  # fmt: skip
 
     def rights(self) -> list[str]:
         """What the person can do; what the sender has not stated is said to be missing."""
@@ -371,13 +462,37 @@ class Page:
                         Said(number(d.reasons.agreement, "percent"), "reasons.agreement", numeric=True),
                     )
                 )
-        for i, gate in enumerate(d.explanation.gates if d.explanation else []):
-            rows.append((say.t(MEASURES[gate.name]), Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True)))
+        if d.explanation is not None:
+            for i, gate in enumerate(d.explanation.gates):
+                rows.append(
+                    (self.measured(d.explanation, gate), Said(number(gate.value, "percent"), f"explanation.gates[{i}]", numeric=True))
+                )
+        if d.removal is not None:
+            rows.append((say.t("Rows that the search asked about"), Said(number(d.removal.asked, "count"), "removal.asked", numeric=True)))
         if d.recourse is not None:
             rows.append(
                 (say.t("Rows that the search asked about"), Said(number(d.recourse.asked, "count"), "recourse.asked", numeric=True))
             )
         return rows
+
+
+def picture(own: Input) -> str:
+    """The address that shows a picture, which holds it; empty for anything else."""
+    return f"data:image/png;base64,{own.value}" if own.kind == "image" and isinstance(own.value, str) and PNG.fullmatch(own.value) else ""
+
+
+def events(value: list[dict[str, Value]], say: Speaker) -> list[list[str]]:
+    """Events with their fields as the lines of a table, its heads first; they are counted from the last."""
+    names = [f"t − {k}" if k else "t" for k in range(len(value) - 1, -1, -1)]
+    lines = [
+        [say.t("event"), *value[0]],
+        *([name, *(_field(v, say) for v in event.values())] for name, event in zip(names, value, strict=True)),
+    ]
+    return [list(column) for column in zip(*lines, strict=True)] if len(value[0]) > len(value) else lines
+
+
+def _field(value: Value, say: Speaker) -> str:
+    return say.t("not known") if value is None else plain(value) if isinstance(value, float) else clean(str(value), 80)
 
 
 def plain(value: float) -> str:
@@ -407,5 +522,5 @@ def page(document: Document, lang: str = "en") -> str:
     return env.get_template("person.html").render(
         t=p.say.t, lang="zh-Hans" if lang == "zh" else "en", css=css, style_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         sender=clean(owner, 120) if owner and owner != "not stated" else "Witnessmark", draft=not document.attested, title=p.title(), about=p.about(), lead=p.lead(), notes=p.notes(), why=p.why(),
-        ways=p.ways(), made=p.made(), values=p.values(), rights=p.rights(), record=p.record(),
+        ways=p.ways(), without=p.without(), made=p.made(), also=p.also(), values=p.values(), events=p.events(), rights=p.rights(), record=p.record(),
     )  # fmt: skip

@@ -38,7 +38,11 @@ def parser() -> argparse.ArgumentParser:
     what = p.add_argument_group("what is asked")
     what.add_argument("--row", type=int, metavar="N", help="the row, counted from 0")
     what.add_argument("--reasons", action="store_true", help="the principal reasons of an adverse decision (needs --favourable)")
-    what.add_argument("--recourse", action="store_true", help="what would change an adverse decision (needs --favourable)")
+    what.add_argument(
+        "--recourse",
+        action="store_true",
+        help="what would change an adverse decision (needs --favourable, but for texts, pictures and sequences: the least whose removal changes any)",
+    )
     what.add_argument(
         "--serve", action="store_true", help="answer questions on stdin, one JSON object a line, until ten minutes pass without one"
     )
@@ -156,12 +160,20 @@ def _run(request: Request, options: argparse.Namespace) -> int:
 
 def _refuse(audit: Audit, options: argparse.Namespace) -> None:
     """What the data and their roles tell before the model is loaded."""
+    from audit.registry import SINGLE
+
     facts = audit.facts
     if options.row is not None and options.row >= facts["rows"]:
         raise AuditError(
             f"there is no row {options.row}: the data have {facts['rows']} rows, counted from 0", f"give --row 0 to {facts['rows'] - 1}"
         )
-    wanted = [f"--{name}" for name in ("reasons", "recourse") if getattr(options, name)]
+    table = all(f["kind"] in SINGLE for f in facts["features"])
+    if options.reasons and not table:
+        raise AuditError(
+            "an input of the model is no single number or category, and a word, a region or an event is no principal reason",
+            "leave out --reasons: what counted is shown, and with --recourse the least that changes the decision",
+        )
+    wanted = [f"--{name}" for name in ("reasons", "recourse") if getattr(options, name) and table]
     if wanted and not facts["roles"]["favourable"]:
         raise AuditError(f"{wanted[0]} needs the decision that a person wants, and nobody declared it", "name it with --favourable LABEL")
 

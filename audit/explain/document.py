@@ -14,6 +14,8 @@ from audit.columns import ColumnRule
 from audit.result import Frozen, Message, Real
 
 Value = str | Real | bool | None
+#: Parts of an input that is more than one value: a word, a region of a picture, a stretch of a recording, an event or a field of a sequence.
+Kind = Literal["word", "region", "stretch", "event", "field"]
 
 
 class Subject(Frozen):
@@ -31,18 +33,21 @@ class Subject(Frozen):
 
 
 class Input(Frozen):
-    """One input as the model got it; `typical` is the middle half of the data (numbers) or the commonest value (categories)."""
+    """One input as the model got it; `low` to `high` is the middle half of the data (numbers), `most` the commonest value (categories).
+
+    The value of a picture is a PNG of it in base64, that of a sequence its events, that of a recording its length in words.
+    """
 
     column: str
-    value: Value
-    kind: Literal["number", "category", "datetime"]
+    value: Value | list[dict[str, Value]]
+    kind: Literal["number", "category", "datetime", "text", "image", "sequence", "audio"]
     low: Real | None = None
     high: Real | None = None
     most: str | None = None
 
 
 class Decision(Frozen):
-    """What was decided: the class, or the value of a regression; `score` is that of the favourable decision where one is declared."""
+    """What was decided: the class, or the value of a regression; `score` is that of the favourable decision where one is declared, else that of `label`."""
 
     label: str
     favourable: bool | None
@@ -53,10 +58,19 @@ class Decision(Frozen):
     declared: bool
 
 
-class Part(Frozen):
-    """What one factor adds to the answer, with its interval."""
+class Place(Frozen):
+    """A factor of a table; or a part of the input `column`, at its `place` there: the words of a text in the order of their places are the text, regions
+    count from the top left by row, events and fields as they are written."""
 
     factor: str
+    column: str | None = None
+    kind: Kind | None = None
+    place: int = 0
+
+
+class Part(Place):
+    """What one factor adds to the answer, with its interval."""
+
     value: Real
     low: Real
     high: Real
@@ -65,14 +79,18 @@ class Part(Frozen):
 class Gate(Frozen):
     """A test that the explanation had to pass: `value` against `limit`."""
 
-    name: Literal["completeness", "stability", "deletion"]
+    name: Literal["completeness", "stability", "deletion", "infidelity", "randomisation"]
     value: Real
     limit: Real
     passed: bool
 
 
 class Explanation(Frozen):
-    """How the answer comes about: base + Σ parts = answer, in `unit`, against `background` applicants by `method`; towards `output`."""
+    """How the answer comes about: base + Σ parts = answer, in `unit`, against `background` applicants by `method`; towards `output`.
+
+    Of inputs that are more than one value: `start` is what stands in for a part that is switched off, `grids` are rows and columns of regions by picture,
+    and `instead` says why another method stands in.
+    """
 
     method: str
     unit: str
@@ -82,6 +100,9 @@ class Explanation(Frozen):
     answer: Real
     parts: list[Part]
     gates: list[Gate]
+    start: Message | None = None
+    grids: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    instead: Message | None = None
 
     @property
     def rejected(self) -> bool:
@@ -163,8 +184,29 @@ class Recourse(Frozen):
     asked: int = 0
 
 
+class Removal(Frozen):
+    """The fewest parts found whose removal changes the decision; the model was asked again about the row without them.
+
+    `state`: found, none, impossible (`why`). None of `parts` can be put back; `proven`: every smaller set was tried. `after` are the inputs that change, as
+    they are then, and `decision` what the model makes of them; `of` counts all parts, `asked` the rows that the search asked about.
+    """
+
+    state: Literal["found", "none", "impossible"]
+    why: Message | None = None
+    parts: tuple[Place, ...] = ()
+    decision: Decision | None = None
+    after: tuple[Input, ...] = ()
+    start: Message | None = None
+    proven: bool = False
+    of: int = 0
+    asked: int = 0
+
+
 class Document(Frozen):
-    """One decision. `attested` is False until a named person has looked at it: until then every rendering is a draft."""
+    """One decision. `attested` is False until a named person has looked at it: until then every rendering is a draft.
+
+    Where an input is more than one value: `also` divides the same answer otherwise (a sequence by its fields), and `removal` stands in the place of `recourse`.
+    """
 
     schema_version: Literal[1] = 1
     kind: Literal["explanation"] = "explanation"
@@ -178,8 +220,10 @@ class Document(Frozen):
     notes: list[Message]
     explanation: Explanation | None
     explanation_why: Message | None = None
+    also: tuple[Explanation, ...] = ()
     reasons: Reasons | None = None
     recourse: Recourse | None = None
+    removal: Removal | None = None
     target: str | None
     glossary: dict[str, ColumnRule]
     context: dict[str, str]

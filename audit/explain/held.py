@@ -10,9 +10,12 @@ import numpy as np
 
 from audit import columns
 from audit.context import Context
-from audit.errors import AuditError
+from audit.explain.attribute import draw
 from audit.explain.decisions import Decider, Everybody, decider
 from audit.explain.descent import descent
+from audit.explain.given import brightness
+from audit.explain.kept import MAKER, as_maker
+from audit.explain.of_pieces import Way, by_fields, chosen
 from audit.explain.offered import Offered, offered
 from audit.explain.proxies import flagged
 from audit.explain.reasons import Band, band
@@ -42,9 +45,8 @@ class Held:
     """One model and its applicants, ready for questions about any row."""
 
     def __init__(self, ctx: Context) -> None:
-        if any(f.kind not in SINGLE for f in ctx.facts.features):
-            raise AuditError("an input of the model is no single number or category", "single decisions are explained for tables only")
         self.ctx = ctx
+        self.singles = [f for f in ctx.facts.features if f.kind in SINGLE]
         found = decider(ctx) if ctx.settled.favourable else message(NOT_DECLARED)
         self.judge: Decider | None = found if isinstance(found, Decider) else None
         self.why: Message | None = found if isinstance(found, Message) else None
@@ -54,8 +56,15 @@ class Held:
     def prepare(self) -> None:
         """Find now what questions will need, so that the first one is answered as fast as any other."""
         _ = self.usual, self.known
-        if self.judge is not None:
+        if not self.table:
+            _ = self.ways, self.brightest
+        elif self.judge is not None:
             _ = self.passing, self.stand_ins
+
+    @property
+    def table(self) -> bool:
+        """Whether every input is one value a row."""
+        return len(self.singles) == len(self.ctx.facts.features)
 
     @cached_property
     def frame(self) -> Frame:
@@ -70,7 +79,7 @@ class Held:
     @cached_property
     def usual(self) -> dict[str, Usual]:
         """What is usual of each input."""
-        return {f.name: self._usual(f.name, self.frame[f.name]) for f in self.ctx.facts.features}
+        return {f.name: self._usual(f.name, self.frame[f.name]) for f in self.singles}
 
     @property
     def offered(self) -> dict[str, Offered]:
@@ -91,6 +100,21 @@ class Held:
             return Usual(most=label_text(values[counts.argmax()]))
         low, high = np.quantile(known, (0.25, 0.75), method="inverted_cdf")
         return Usual(float(low), float(high))
+
+    # --- of inputs that are more than one value ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def brightest(self) -> dict[str, float | None]:
+        """What white is in the pictures of each input."""
+        return {f.name: brightness(np.asarray(self.frame[f.name])) for f in self.ctx.facts.features if f.kind == "image"}
+
+    @cached_property
+    def ways(self) -> list[tuple[Way, Message | None]]:
+        """The method that `explanation.global` shows, beside the same background rows, and why another stands in; of sequences also by field."""
+        params = parameters(self.ctx.plan, checks()[MAKER])
+        ctx = as_maker(self.ctx)
+        background = draw(ctx, params["rows"], params["background"])[1]
+        return [chosen(ctx, background, by_field=by_field, method=params["method"]) for by_field in by_fields(ctx)]
 
     # --- with a decision that a person wants --------------------------------------------------------------------------------------------
 

@@ -2,11 +2,18 @@
 
 The first line says that the model is loaded, and what can be asked about:
     {"ok": true, "ready": true, "model": URI, "model_sha256", "name", "version", "data", "data_sha256", "rows": n, "target", "favourable": [label],
-     "inputs": [{"name", "kind", "low", "middle", "high", "whole", "levels", "missing"}], "columns": {NAME: declared}, "context": {…}, "seed"}
-where of an input `low`, `middle` and `high` are percentiles, and `levels` values that enough rows have (`audit.explain.offered`).
-A question is one JSON object on a line of at most 1 MiB, in UTF-8:
+     "inputs": [{"name", "kind", "low", "middle", "high", "whole", "levels", "missing", "shape", "start", "given", "fields"}], "columns": {NAME: declared},
+     "context": {…}, "seed"}
+where of an input `low`, `middle` and `high` are percentiles, `levels` values that enough rows have, `start` a picture or events to begin from, and `given` says
+whether others than those of the data can be given (`audit.explain.offered`).
+A question is one JSON object on a line of at most 9 MiB, in UTF-8:
     {"op": OP, "row": N, "values": {INPUT: VALUE}, "id": ANYTHING}
 `row` is counted from 0. `values` replace inputs of that row, or are all inputs where no row is given; null is "not known". `id` comes back as it is.
+A value is a number, a string or a boolean; by the `kind` of its input also
+    text        a string with a word in it, of at most 100 000 characters
+    image       a PNG or JPEG of at most 6 MiB in base64; it is brought to the size that the model takes, which a note says
+    sequence    a list of events, the latest last, each an object of its fields: {FIELD: number, string or null}; the model takes the latest
+A recording comes from its row: none can be given.
 OP is what is wanted beside the decision and the values:
     predict     nothing more
     explain     what each input adds to the answer, and the tests that this passed or failed
@@ -15,6 +22,8 @@ OP is what is wanted beside the decision and the values:
 An answer is one line, in the order of the questions, whose `result` is the part of explanation.json that depends on the row:
     {"ok": true, "op": OP, "result": {"decision", "inputs", "notes", "explanation", "reasons", "recourse", …}, "id": …}
     {"ok": false, "error": WHAT, "mend": HOW TO MEND IT, "id": …}
+Where an input is a text, a picture, a sequence or a recording, `explanation` is by its words, regions, events or stretches, `also` has a sequence by its
+fields, there are no `reasons` and no `recourse`, and `removal` stands in its place: the fewest of these parts without which the decision is another.
 No question ends the session: what is wrong with one is its answer, and a model that dies over one is loaded again for the next. It ends, with status 0,
 at the end of stdin or where ten minutes pass without a question. One process answers all questions beside one loaded model, so that a question costs
 what the model and the search cost, and nothing of the start. The answers are those of the page for the same row: no question moves another's.
@@ -36,15 +45,15 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 #: What answers, in a process of its own.
-SESSION = "audit.explain.single:answering"
+SESSION = "audit.explain.answering:answering"
 OPERATIONS = ("predict", "explain", "reasons", "recourse")
 KEYS = ("op", "row", "values", "id")
 #: A session in which nobody asks ends after so many seconds.
 IDLE = 600.0
 #: Of the context, what the person concerned must know.
 CONTEXT = ("owner", "contact", "address", "agency", "intended_use", "human_role", "domain", "period", "population")
-#: A question is longer than this many bytes only by mistake.
-LONGEST = 1 << 20
+#: A question is longer than this many bytes only by mistake: a picture of `given.MOST_BYTES` in base64 has 8 MiB.
+LONGEST = 9 << 20
 
 
 def serve(audit: Audit, scoring: Json, *, idle: float = IDLE) -> int:
@@ -86,27 +95,28 @@ def _say(record: Json) -> None:
 
 def lines(descriptor: int, idle: float) -> Iterator[bytes | None]:
     """Whole lines as they come; None for one that is too long, whose rest is thrown away."""
-    data, dropping = b"", False
+    data, dropping = bytearray(), False
     while True:
         ready, _, _ = select.select([descriptor], [], [], idle)
         part = os.read(descriptor, 65_536) if ready else b""
         if not part:
             if data.strip() and not dropping:
-                yield data
+                yield bytes(data)
             return
-        data += part
-        while b"\n" in data:
-            line, data = data.split(b"\n", 1)
+        *whole, rest = part.split(b"\n")
+        for end in whole:
+            line, data = bytes(data + end), bytearray()
             if dropping:
                 dropping = False
             elif len(line) > LONGEST:
                 yield None
             elif line.strip():
                 yield line
+        data += rest
         if len(data) > LONGEST:
             if not dropping:
                 yield None
-            data, dropping = b"", True
+            data, dropping = bytearray(), True
 
 
 def answer(audit: Audit, scoring: Json, line: bytes | None) -> Json:
@@ -133,6 +143,7 @@ def question(line: bytes | None) -> Json:
         raise AuditError(f"a question has at most {LONGEST:,} bytes", "ask for less at once")
     try:
         asked = json.loads(line, parse_constant=_no_number)
+        json.dumps(asked, ensure_ascii=False).encode()  # half of a pair of surrogates is no text, and nothing could be answered about it
     except (ValueError, RecursionError):
         raise AuditError("the question is no JSON", 'ask for example {"op": "explain", "row": 0}') from None
     if not isinstance(asked, dict):

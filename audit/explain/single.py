@@ -1,10 +1,9 @@
-"""One decision: what was decided, how the answer comes about, the reasons, and what would change it. Runs as a job beside the model."""
+"""One decision: what was decided, how the answer comes about, the reasons, and what would change it. Asked beside the model."""
 
 from __future__ import annotations
 
 import hashlib
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,6 @@ import rfc8785
 from numpy.typing import NDArray
 
 from audit.asking import complete
-from audit.context import Context
 from audit.errors import AuditError
 from audit.explain.decisions import Decided, nobody_passes
 from audit.explain.document import Change, Decision, Explanation, Gate, Input, Method, Part, Reason, Reasons, Recourse, Way
@@ -20,13 +18,10 @@ from audit.explain.held import Held
 from audit.explain.reasons import Shortfalls, barred, beaten_by_chance, named, overlap, shortfalls
 from audit.explain.recourse import Search
 from audit.explain.recourse import Way as Found
-from audit.explain.values import changed, kind, plain, strange
-from audit.outputs import Settled
-from audit.plan import Plan
-from audit.prepare import Facts
+from audit.explain.values import changed, plain, strange
 from audit.result import Message
 from audit.rows import single_row
-from audit.scored import Scoring, decided_by
+from audit.scored import decided_by
 from audit.subject.client import WorkerError
 from audit.subject.frame import Categories, Frame
 from audit.text import message
@@ -46,25 +41,6 @@ NOT_THIS_VARIANT = "The model gives no answer for some variants of this row, so 
 GRANTED = "The favourable decision was given already."
 
 
-def answering(arguments: Json, worker: socket.socket | None) -> Callable[[Json], Json]:
-    """Session: each question is what is wanted of one row, `row`, `values`, `explain`, `reasons` and `recourse` (booleans); or {"prepare": true}."""
-    plan = Plan.model_validate(arguments["plan"])
-    plan = plan.model_copy(update={"audit": plan.audit.model_copy(update={"sample": arguments["sample"]})})
-    context = Context(
-        check="explain", facts=Facts.model_validate(arguments["facts"]), settled=Settled.model_validate(arguments["settled"]),
-        scoring=Scoring.model_validate(arguments["scoring"]), plan=plan, seed=arguments["seed"], model_files=arguments["files"], socket=worker,
-    )  # fmt: skip
-    held = Held(context)
-
-    def answer(question: Json) -> Json:
-        if question.get("prepare"):
-            held.prepare()
-            return {"offered": {name: found._asdict() for name, found in held.offered.items()}}
-        return Single(held, question["row"], question["values"]).told(question)
-
-    return answer
-
-
 class Single:
     """One row of one audit: `row` is its place in the data, `values` replace some of its inputs, or are all of them."""
 
@@ -73,7 +49,13 @@ class Single:
         facts = self.ctx.facts
         if row is not None and not 0 <= row < facts.rows:
             raise AuditError(f"there is no row {row}: the data have {facts.rows} rows, counted from 0", f"give --row 0 to {facts.rows - 1}")
-        self.frame = changed(single_row(self.ctx, row) if row is not None else {}, facts.features, values)
+        self.frame, self.done = changed(
+            single_row(self.ctx, row) if row is not None else {}, facts.features, values, {} if held.table else held.brightest
+        )
+        self.look()
+
+    def look(self) -> None:
+        """Ask the model about the row as it is."""
         codes, scores = self._asked()
         self.code, self.scores = codes[0], None if scores is None else scores[0]
         self.decided: Decided | None = self.judge.decided(codes, scores) if self.judge else None
@@ -88,7 +70,7 @@ class Single:
             "reasons": self.reasons() if asked["reasons"] else None,
             "recourse": self.recourse() if asked["recourse"] else None,
         }  # fmt: skip
-        return {key: _plain(value) for key, value in out.items()}
+        return {key: as_json(value) for key, value in out.items()}
 
     def _asked(self) -> tuple[Any, Any]:
         """The model's answer; none where it refuses a row that has gaps."""
@@ -120,15 +102,24 @@ class Single:
         ctx, settled = self.ctx, self.ctx.settled
         rule = decided_by(ctx.facts, settled)
         cutoff = self.judge.cutoff if self.judge else None
-        score = (
-            float(self.decided.score[0]) if self.decided is not None and np.isfinite(self.decided.score[0]) and settled.has_scores else None
-        )
+        score = self._score() if settled.has_scores else None
         favourable = bool(self.decided.favourable[0]) if self.decided is not None and self.answered else None
         return Decision(
             label=self._label() if self.answered else "", favourable=favourable, wanted=settled.favourable[0] if len(settled.favourable) == 1 else None,
             score=score, cutoff=cutoff if settled.has_scores else None, rule=ctx.facts.roles.decision or "predict",
             declared=rule.kind != "predict" or ctx.facts.roles.decision is not None,
         )  # fmt: skip
+
+    def _score(self) -> float | None:
+        """The score of the favourable decision; where nobody declared one, of what was decided."""
+        own = (
+            self.decided.score[0]
+            if self.decided is not None
+            else self.scores[int(self.code)]
+            if self.scores is not None and self.answered
+            else np.nan
+        )
+        return float(own) if np.isfinite(own) else None
 
     def _label(self) -> str:
         settled = self.ctx.settled
@@ -142,19 +133,19 @@ class Single:
     def inputs(self) -> list[Input]:
         """Every input beside what is usual in the data."""
         return [
-            Input(column=f.name, value=self.value(f.name), kind=kind(f), **self.held.usual[f.name]._asdict())
+            Input(column=f.name, value=self.value(f.name), kind=f.kind, **self.held.usual[f.name]._asdict())
             for f in self.ctx.facts.features
         ]
 
     def notes(self) -> list[Message]:
         """What is unusual about the row, and what was not declared."""
-        notes = [] if self.answered else [message(NO_ANSWER)]
+        notes = [*([] if self.answered else [no_answer()]), *self.done]
         missing = [name for name in self.frame if self.value(name) is None]
         if missing:
             notes.append(message("Not known for this row: {names}.", names=missing))
         known = self.held.known
-        for name, column in self.frame.items():
-            notes += strange(name, column, known[name], self.ctx.facts.training is not None) if self.value(name) is not None else []
+        for name in (f.name for f in self.held.singles if self.value(f.name) is not None):
+            notes += strange(name, self.frame[name], known[name], self.ctx.facts.training is not None)
         if self.ctx.facts.roles.decision is None:
             notes.append(message("Nobody declared how scores become decisions: the model's own cutoff was used."))
         return notes
@@ -164,12 +155,12 @@ class Single:
     def explained(self) -> tuple[Explanation | None, Message | None]:
         """What each factor adds to the answer against all applicants, and the tests that this had to pass."""
         if not self.answered:
-            return None, message(NO_ANSWER)
+            return None, no_answer()
         settled = self.ctx.settled
         output = 0 if settled.positive is not None or settled.task == "regression" else int(self.code)
         found = self._attributed("everybody", output=output)
         if not np.isfinite(found.mean).all():
-            return None, message(NOT_THIS_VARIANT)
+            return None, no_variant()
         name = settled.positive or (settled.classes[int(self.code)] if settled.classes else self.ctx.facts.roles.target or "")
         parts = [Part(factor=f, value=-m, low=-high, high=-low) for f, (m, low, high) in self._intervals(found)]
         return Explanation(
@@ -198,7 +189,7 @@ class Single:
         if self.judge is None or self.decided is None:
             return "impossible", self.held.why
         if not self.answered:
-            return "impossible", message(NO_ANSWER)
+            return "impossible", no_answer()
         return ("not_needed", message(GRANTED)) if self.decided.favourable[0] else None
 
     def reasons(self) -> Reasons:
@@ -217,7 +208,7 @@ class Single:
         order = [first, *(name for name in pools if name != first)]
         found = {name: self._attributed(name, pools[name][0], output=judge.output, sign=judge.sign) for name in order}
         if not all(np.isfinite(f.mean).all() for f in found.values()):
-            return Reasons(state="impossible", why=message(NOT_THIS_VARIANT))
+            return Reasons(state="impossible", why=no_variant())
         methods = [
             Method(against=name, applicants=found[name].background, score_low=low, score_high=high, reasons=self._named(found[name], frame))
             for name, (frame, low, high) in ((name, pools[name]) for name in order)
@@ -311,7 +302,18 @@ def unlike(search: Search, own: NDArray[np.float64], ways: list[Found]) -> list[
     return [way for way, _ in kept]
 
 
-def _plain(value: Any) -> Any:
+def no_answer() -> Message:
+    """Why nothing is explained of a row that the model refuses."""
+    return message(NO_ANSWER)
+
+
+def no_variant() -> Message:
+    """Why nothing is explained of a row whose variants the model refuses."""
+    return message(NOT_THIS_VARIANT)
+
+
+def as_json(value: Any) -> Any:
+    """Records as plain JSON."""
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [as_json(v) for v in value]
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value

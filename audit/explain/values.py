@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from audit.errors import AuditError
+from audit.explain.given import Given, column_of
 from audit.features import FeatureSpec
+from audit.registry import SINGLE
 from audit.result import Message
 from audit.subject.frame import Categories, Frame, label_text
 from audit.text import message
@@ -25,8 +27,13 @@ def plain(column: Any) -> str | float | bool | None:
     return float(column[0]) if np.isfinite(column[0]) else None
 
 
-def changed(frame: Frame, features: list[FeatureSpec], values: Mapping[str, Any]) -> Frame:
-    """A frame of one row with some inputs replaced; AuditError where a value is not what the input holds, or an input has none."""
+def changed(
+    frame: Frame, features: list[FeatureSpec], values: Mapping[str, Any], brightest: Mapping[str, float | None]
+) -> tuple[Frame, list[Message]]:
+    """A frame of one row with some inputs replaced, and what was done to them; AuditError where a value is not what the input holds, or an input has none.
+
+    `brightest` says of each picture input what white is.
+    """
     names = [f.name for f in features]
     for name in values:
         if name not in names:
@@ -34,11 +41,19 @@ def changed(frame: Frame, features: list[FeatureSpec], values: Mapping[str, Any]
     without = [name for name in names if name not in values and name not in frame]
     if without:
         raise AuditError(f"no value was given for {', '.join(without[:10])}", "give every input, or a row to start from")
-    return {f.name: _column(f, values[f.name]) if f.name in values else frame[f.name] for f in features}
+    given = {f.name: _given(f, values[f.name], brightest.get(f.name)) for f in features if f.name in values}
+    notes = [note for one in given.values() for note in one.notes]
+    return {f.name: given[f.name].column if f.name in given else frame[f.name] for f in features}, notes
+
+
+def _given(spec: FeatureSpec, value: Any, brightest: float | None) -> Given:
+    return Given(_column(spec, value), []) if spec.kind in SINGLE else column_of(spec, value, brightest)
 
 
 def _column(spec: FeatureSpec, value: Any) -> Any:
-    wrong = AuditError(f"{value!r} is no value for the input {spec.name!r}", f"it holds a {spec.kind}, or null where it is not known")
+    wrong = AuditError(
+        f"{str(value)[:60]!r} is no value for the input {spec.name!r}", f"it holds a {spec.kind}, or null where it is not known"
+    )
     if spec.read == "text":
         if value is None:
             return Categories(np.array([-1], np.int32), ())
@@ -60,11 +75,6 @@ def _column(spec: FeatureSpec, value: Any) -> Any:
     if spec.read in ("int64", "bool") and np.isfinite(number):
         return np.array([number]).astype(spec.read)
     return np.array([number])
-
-
-def kind(spec: FeatureSpec) -> Literal["number", "category", "datetime"]:
-    """What a page calls the values of an input."""
-    return "number" if spec.kind == "number" else "datetime" if spec.kind == "datetime" else "category"
 
 
 def strange(name: str, column: Any, known: Any, training: bool) -> list[Message]:

@@ -33,7 +33,7 @@ def test_a_line_without_end_is_dropped_and_the_next_one_read() -> None:
     out, into = os.pipe()
 
     def write() -> None:
-        for _ in range(40):
+        for _ in range(LONGEST // 65_536 + 2):
             os.write(into, b"x" * 65_536)
         os.write(into, b"x\n{}\n")
         os.close(into)
@@ -43,7 +43,6 @@ def test_a_line_without_end_is_dropped_and_the_next_one_read() -> None:
     found = list(lines(out, 10.0))
     writer.join()
     os.close(out)
-    assert LONGEST < 40 * 65_536
     assert found == [None, b"{}"]
 
 
@@ -66,6 +65,7 @@ def test_a_session_in_which_nobody_asks_ends() -> None:
         (b'{"op": "predict", "row": 0, "values": []}', "values are an object"),
         (b'{"op": ["predict"], "row": 0}', "is not known"),
         (b'{"op": "predict", "row": 0, "values": {"a": Infinity}}', "no JSON"),
+        (b'{"op": "predict", "row": 0, "values": {"a": "\\ud800"}}', "no JSON"),
     ],
 )
 def test_what_is_no_question_is_said_in_one_sentence(line: bytes | None, said: str) -> None:

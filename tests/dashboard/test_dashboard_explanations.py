@@ -22,6 +22,7 @@ from dashboard.index import Index
 
 APP = str(Path(__file__).parent.parent.parent / "dashboard" / "app.py")
 TALKING = str(Path(__file__).parent / "talking.py")
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 Opened = Callable[..., AppTest]
 
 
@@ -118,7 +119,12 @@ def test_pictures_texts_and_sequences_are_drawn_as_in_the_report(page: Opened) -
         "how often each is the reason is drawn"
     )
     at.segmented_control[0].set_value("what-if").run()
-    assert "no single number or category (x)" in read(at)
+    assert [b.label for b in at.button] == ["Load the model"], "events can be given"
+    at = page(
+        with_checks(check("explanation.local", "Row by row", "It is the last.", once, about="evidence"), kind="audio"), check="what-if"
+    )
+    assert "is a recording (x)" in read(at)
+    assert not at.button
 
 
 def test_an_address_opens_a_check_and_a_language_keeps_the_place(page: Opened) -> None:
@@ -212,6 +218,63 @@ def test_a_row_is_picked_only_where_the_plan_shows_rows(page: Opened, monkeypatc
     assert [n.value for n in at.number_input if n.label == "income"] == [7]
     assert "70.00\xa0%" in read(at)
     assert "Before your changes" not in read(at), "changes are counted from the picked row"
+
+
+def test_a_picked_row_is_asked_about_as_it_is_and_then_with_what_is_changed(page: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = sample()
+    document = base.model_copy(update={"plan": base.plan | {"audit": base.plan.get("audit", {}) | {"rows": True}}})
+    at = page(document, check="what-if")
+    conversation = loaded(at, monkeypatch, "answers")
+    next(n for n in at.number_input if n.key and n.key.endswith("-row")).set_value(2).run()
+    next(b for b in at.button if b.label == "Take this row").click().run()
+    assert conversation.known("predict", {}, 2) is not None, "the row itself, not a copy of its values"
+    at.number_input(key=next(n.key for n in at.number_input if n.label == "income")).set_value(3).run()
+    asked = conversation.ask("predict", {"income": 3}, 2, wait=10)
+    assert asked is not None
+    assert "30.00\xa0%" in read(at.run())
+    assert "Before your changes: yes · 70.00\xa0%" in read(at)
+
+
+def test_a_text_is_written_and_its_words_are_marked(page: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = page(check="what-if")
+    conversation = loaded(at, monkeypatch, "reads")
+    text = read(at)
+    assert "Write a text to see what the model answers: review" in text, "nothing is asked about an empty text"
+    assert "is nobody's" in text, "the picture to begin with is explained"
+    assert not conversation.took
+    written = f"a good {IMG} film"
+    values = {"review": written, "photo": PNG, "visits": [{"days": 2.0, "ward": "a"}]}
+    at.text_area[0].set_value(written).run()
+    settled(at, conversation, values)
+    text = read(at)
+    assert "The model's score for yes is 70.00\xa0%." in text
+    assert "~~What each word added to the answer~~" in text.replace("\\", ""), "it failed a test, and is crossed out"
+    assert "Missed of what taking parts away does\\: 70\xa0\\% \\(at most 60" in text.replace("\u2060", "")
+    assert "Taken away: the words “good”." in text
+    assert "The decision would then be: no." in text
+    assert f"a {IMG} film" in text
+    assert not [m.value for m in at.markdown if "<img" in m.value or m.allow_html]
+    at.text_area[0].set_value("  ").run()
+    assert "Write a text to see" in read(at)
+    at.text_area[0].set_value(written).run()
+    at.radio(key="lang").set_value("zh").run()
+    assert at.text_area[0].value == written, "what was written outlives a change of language"
+    settled(at, conversation, values)
+    assert "去掉：词语“good”。" in read(at)
+
+
+def test_many_long_questions_and_answers_are_kept_within_bounds_and_do_not_stand_in_each_others_way() -> None:
+    """Texts longer than a pipe: they are written while answers are read, their digests name them, and old answers go."""
+    conversation = talk("reads")
+    conversation.wait(20)
+    for k in range(24):
+        long = f"{k} " + "good " * 400_000
+        assert conversation.ask("predict", {"review": long}, wait=0) is None
+        assert conversation.ask("predict", {"review": long}, wait=30) is not None
+    assert all(len(key) < 100 for key in conversation._answers)
+    assert sum(conversation._sizes.values()) <= talks.KEPT_BYTES
+    assert conversation.known("predict", {"review": "0 " + "good " * 400_000}) is None, "the oldest is gone"
+    conversation.end()
 
 
 @pytest.mark.parametrize(

@@ -92,21 +92,20 @@ class PiecesBench:
         return played(self.way, self.seen.pieces, row, int(self.own[row]))
 
     def gaps(self) -> Floats:
-        """The relative miss of completeness per row, (n,); NaN for methods that do not claim to add up.
-
-        The base is asked for apart from the explanation, but where a text starts from itself without its words: that row is the worker's own.
-        """
-        found = self.seen.explained
+        """The relative miss of completeness per row, (n,); NaN for methods that do not claim to add up."""
         if self.method in PARTIAL:
             return np.full(self.n, np.nan)
+        return gaps(self.seen.explained.values.sum(axis=1), self.way.of(self.seen.frame, self.own), self.bases())
+
+    def bases(self) -> Floats:
+        """What each row's attributions start from, (n,): asked for apart from the explanation, but where a text starts from itself without its words,
+        for that row is the worker's own."""
         if not self.beside:
-            base = np.array([float(self.play(i)(np.zeros((1, len(v)), bool))[0, 0]) for i, v in enumerate(self.values)])
-        elif any(isinstance(piece, Words) for piece in self.seen.pieces.inputs):
-            base = found.base
-        else:
-            mean = self.way.answers(self.way.start).mean(axis=0)
-            base = picked(np.tile(mean, (self.n, 1)), self.own)
-        return gaps(found.values.sum(axis=1), self.way.of(self.seen.frame, self.own), base)
+            return np.array([float(self.play(i)(np.zeros((1, len(v)), bool))[0, 0]) for i, v in enumerate(self.values)])
+        if any(isinstance(piece, Words) for piece in self.seen.pieces.inputs):
+            return self.seen.explained.base
+        mean = self.way.answers(self.way.start).mean(axis=0)
+        return picked(np.tile(mean, (self.n, 1)), self.own)
 
     def gradient(self) -> dict[str, PerRow]:
         """The gradient times the input, by part, under its name; nothing for models without one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,15 +82,22 @@ class RandomFunction:
         """The sum over the words of a text, (WIDTH,), of about unit size for a text of a dozen words."""
         total = np.zeros(WIDTH)
         for word in pieces(text):
-            total += self._drawn(name, word.strip().lower()).normal(size=WIDTH)
+            total += _moved(self.seed, name, word.strip().lower())
         return np.asarray(total / np.sqrt(12))
 
     def _word(self, name: str, word: str) -> float:
-        return float(self._drawn(name, word).normal())
+        return float(_drawn(self.seed, name, word).normal())
 
-    def _drawn(self, name: str, word: str) -> np.random.Generator:
-        digest = hashlib.sha256(f"{self.seed}/{name}/{word}".encode()).digest()
-        return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+@lru_cache(maxsize=4_096)
+def _moved(seed: int, name: str, word: str) -> Floats:
+    """What a word of a text moves, (WIDTH,): kept, as the variants of a text hold the same words thousands of times."""
+    return _drawn(seed, name, word).normal(size=WIDTH)
+
+
+def _drawn(seed: int, name: str, word: str) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}/{name}/{word}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
 @dataclass(frozen=True)
