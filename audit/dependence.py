@@ -8,12 +8,13 @@ A column is taken for an identifier in two cases, and repeats where some value s
   the rows: names, addresses, hashes. Diagnoses and job titles have a few frequent values.
 
 A number column whose name does not say so is never taken for an identifier: an income, an age or a survey weight repeats as well. The target,
-the decision and sensitive columns are none. A row key that was logged with the model is one whatever its name.
+the decision, sensitive columns and texts that the model reads are none. A row key that was logged with the model is one whatever its name.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from audit.dataset import BATCH, MISSING_LIST, Dataset
@@ -68,8 +69,8 @@ def says_identifier(name: str) -> bool:
     return bool(ENTITIES & set(parts)) and set(parts) <= ENTITIES | BESIDE
 
 
-def repeating(dataset: Dataset, roles: Roles, decision: Decision) -> list[Repeats]:
-    """The columns that look like identifiers and repeat."""
+def repeating(dataset: Dataset, roles: Roles, decision: Decision, read: Collection[str] = ()) -> list[Repeats]:
+    """The columns that look like identifiers and repeat; texts that the model reads (`read`) are none unless their name says so."""
     out = []
     others = {roles.target, decision.column, *roles.sensitive}
     for name in dataset.columns:
@@ -82,7 +83,7 @@ def repeating(dataset: Dataset, roles: Roles, decision: Decision) -> list[Repeat
             found = _counted(dataset, name)
             if found.values < FEW or found.largest > LARGEST * dataset.rows:
                 continue
-        elif kind in ("VARCHAR", "UUID") and _mostly_different(dataset, name, BATCH):
+        elif kind in ("VARCHAR", "UUID") and name not in read and _mostly_different(dataset, name, BATCH):
             found = _counted(dataset, name)
             if found.values < max(FEW, DENSE * dataset.rows) or found.largest > max(2, RARE * dataset.rows):
                 continue

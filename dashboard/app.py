@@ -13,7 +13,10 @@ from dashboard.show import choose_language
 
 st.set_page_config(page_title="Witnessmark", page_icon="🔎", layout="wide")
 # A chart has the size at which its words are readable; on a narrow screen the whole is drawn smaller, not cut.
-st.html("<style>[data-testid='stVegaLiteChart'] :is(canvas, svg) { max-width: 100%; height: auto !important; }</style>")
+st.html(
+    "<style>[data-testid='stVegaLiteChart'] :is(canvas, svg) { max-width: 100%; height: auto !important; }"
+    " [data-testid='stPageLink'] :is(a, a *) { white-space: normal; }</style>"  # so are names of links broken into lines
+)
 say = choose_language()
 # The folder is not called pages: Streamlit would run its files on a deep link before this navigation is known.
 page = st.navigation(

@@ -82,8 +82,15 @@ def _flat(where: str, old: Mapping[str, Any], new: Mapping[str, Any], say: Speak
     """Leaves of two nested tables that differ, each by its path."""
     before, now = dict(_leaves(old)), dict(_leaves(new))
     for path in dict.fromkeys([*before, *now]):
-        if before.get(path) != now.get(path):
-            yield Changed(where, clean(path, 120), _value(before.get(path), say), _value(now.get(path), say))
+        a, b = before.get(path), now.get(path)
+        if a == b:
+            continue
+        if isinstance(a, list) and isinstance(b, list):  # of long lists, what only one has
+            gone, came = [v for v in a if v not in b], [v for v in b if v not in a]
+            if (gone or came) and a and b:
+                yield Changed(where, say.t("{what}, in one only", what=clean(path, 120)), _value(gone, say), _value(came, say))
+                continue
+        yield Changed(where, clean(path, 120), _value(a, say), _value(b, say))
 
 
 def _leaves(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -100,6 +107,8 @@ def _value(value: object, say: Speaker) -> str:
         return "–"
     if isinstance(value, Mapping):
         return clean(say.list(f"{k} = {v}" for k, v in value.items()), MOST)
+    if isinstance(value, bool):
+        return say.t("yes") if value else say.t("no")
     if isinstance(value, list):
         return clean(say.list(str(v) for v in value), MOST)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else clean(value, MOST)
+    return f"{value:,}" if isinstance(value, int) else clean(value, MOST)

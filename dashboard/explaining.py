@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import cycle
 
 import streamlit as st
 
@@ -16,7 +15,7 @@ from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
 from reports.states import state_of, state_of_finding
 from reports.tables import blocks, limit_text, rows_of
-from reports.words import COMPARE, LOOKS, Speaker, clean, mark
+from reports.words import COMPARE, LOOKS, Look, Speaker, clean, mark
 
 #: What an audit says of inputs, of decisions and of ways to another one; each may be absent.
 SHOWN = ("explanation.global", "explanation.local", "explanation.ways", "explanation.reasons", "explanation.recourse")
@@ -33,8 +32,9 @@ RESTS = ("explanation.global", "explanation.local", "explanation.reasons")
 #: Shares of rows in which an input, a word or an event is a reason.
 REASON_SHARES = ("top_reason_share", "reason_share")
 MOST_REASONS = 15
-MANY_TESTS = 6  # judged numbers beside which all charts find room
+MANY_TESTS = 6  # judged numbers beyond which each method has one line
 MOST_CHARTS, MOST_FINDINGS, MOST_ROWS = 12, 60, 100
+BESIDE = 2  # charts that stand beside what was judged
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,15 @@ def explanation(document: AuditResult, one: Placed, family: dict[str, Placed], s
     with right, st.container(border=True):
         _believed(check, family if check.info.id in RESTS else {}, say)
     drawn = [*_shares(one, Palette(document), say), *figures(check, path, Palette(document), say)][:MOST_CHARTS]
-    beside = len(drawn) if sum(f.criterion is not None for f in check.findings) > MANY_TESTS else 2  # of the charts
     pictures = any(isinstance(e, Heatmap) for f in check.findings for e in f.evidence)  # a map stands beside its picture
     with left:
-        sides = st.columns(2) if pictures else [st.container()]
-        for k, (side, chart) in enumerate(zip(cycle(sides), drawn[:beside], strict=False)):
+        sides = st.columns(2) if pictures else [st.container(), st.container()]
+        for k, (side, chart) in enumerate(zip(sides, drawn, strict=False)):
             with side:
                 show.chart(chart, f"{path}-chart-{k}", struck=check.rejected is not None)
         if not drawn:
             show.plain(say.t("This check has no drawing; its numbers stand below."))
-    for start in range(beside, len(drawn), 2):
+    for start in range(BESIDE, len(drawn), 2):
         for k, column in enumerate(st.columns(2), start):
             if k < len(drawn):
                 with column:
@@ -116,20 +115,35 @@ def _believed(check: CheckResult, family: dict[str, Placed], say: Speaker) -> No
     elif not about_model or others:
         st.markdown(f"**{say.t('How far this can be believed')}**")
     with st.container(gap="small"):
-        told += [_tested(finding, say) for finding in own]
+        if len(own) > MANY_TESTS:  # of several methods: one line each, and every number in the fold
+            for name, look in _worst(own, say).items():
+                show.flagged(look, name, say)
+        else:
+            told += [_tested(finding, say) for finding in own]
         if own and others and about_model:
             st.markdown(f"**{say.t('How far this can be believed')}**")
         for gate in others:
             question = say.t(GATES[gate.info.id])
             show.flagged(LOOKS[state_of(gate)], question, say)
             told.append((question, _sentence(gate, say)))
-    if not told:
+    if not (told or own):
         show.plain(say.t("Nothing was judged here.") if about_model else say.t("Nothing in this audit tests this explanation."))
         return
     with st.expander(say.t("What each test found")):
+        for finding in own if len(own) > MANY_TESTS else []:
+            show.plain(_tested(finding, say)[1])
         for name, sentence in told:
             show.title(name)
             show.plain(sentence)
+
+
+def _worst(findings: list[Finding], say: Speaker) -> dict[str, Look]:
+    """What stands worst of each method's judged numbers."""
+    found: dict[str, Look] = {}
+    for finding in findings:
+        name, look = say.slice(finding.slice), LOOKS[state_of_finding(finding)]
+        found[name] = min(found.get(name, look), look, key=lambda one: one.rank)
+    return found
 
 
 def _sentence(check: CheckResult, say: Speaker) -> str:

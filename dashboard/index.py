@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 
 from audit.result import AuditResult
-from dashboard.store import Entry, Problem, Source, Unaudited, local, read, stored, unaudited
+from dashboard.store import Entry, Problem, Source, Unaudited, local, missing_file, read, stored, unaudited
 
 FRESH = 30.0  # seconds until the sources are looked at again
 FORM = "1"  # of a record
@@ -89,12 +89,16 @@ class Index:
                 recalled = self._recall(table)
                 with self._lock:
                     self._known = recalled
-            for source in chain(local(self.root), stored(self.uri, problems.append)):
+            silent: list[Problem] = []  # why the store could not be asked: what is known of it stays known
+            for source in chain(local(self.root), stored(self.uri, silent.append)):
                 if not threading.main_thread().is_alive():
                     return  # the server ends
                 seen.add(source.name)
                 problem = self._take(source, table)
                 problems += [problem] if problem else []
+            problems += silent
+            if silent and missing_file(self.uri) is None:
+                seen |= {name for name in self._known if name.startswith(f"{self.uri} ")}
             with self._lock:
                 gone = self._known.keys() - seen
                 for name in gone:

@@ -1,4 +1,4 @@
-"""Which audit a page is about: the one that the address names, else the newest."""
+"""Which audit a page is about: the one that the address names, else the one of the page before, else the newest."""
 
 from __future__ import annotations
 
@@ -38,9 +38,19 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
         return None
     by_key = {e.key: e for e in found.entries}
     called = names(found.entries)
-    keys, asked = list(by_key), st.query_params.get("audit", st.session_state.get("audit", ""))
+    keys, sent = list(by_key), st.query_params.get("audit", "")
+    if sent and sent not in by_key:  # another audit in its place would be taken for the one that was meant
+        show.problems(found, say)
+        if not found.looking:
+            show.plain(say.t("The audit that this address names is not known here. Choose another one."))
+        place = None
+    else:
+        asked = sent or st.session_state.get("audit", "")
+        place = keys.index(asked) if asked in by_key else 0
     with st.container(width=420):
-        key = st.selectbox(say.t("Audit"), keys, index=keys.index(asked) if asked in by_key else 0, format_func=called.__getitem__)
+        key = st.selectbox(say.t("Audit"), keys, index=place, format_func=called.__getitem__, placeholder=say.t("Choose"))
+    if key is None:
+        return None
     st.query_params["audit"] = st.session_state.audit = key  # another page is about the same one
     access.opened(audit=key, document=by_key[key].head.digest)
     try:

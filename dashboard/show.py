@@ -154,9 +154,10 @@ class Head:
     more: str = ""
 
 
-LETTER, LINE, EDGES = 7.4, 20, 20  # pixels of a Latin letter in a cell, of a line, and of what stands beside a text, about
+LETTER, LINE, EDGES = 6.8, 20, 20  # pixels of a Latin letter in a cell, of a line, and of what stands beside a text, about
 WIDEST = {False: 340, True: 280}  # of a column of texts, of numbers
 MOST_LINES = 4
+HEADS, HIGHEST = 40, 560  # pixels of the heads, and of the rows that are seen without scrolling
 BROKEN = 65  # pixels from which on Streamlit breaks the text of a row's cells into lines
 
 
@@ -183,13 +184,15 @@ def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str, small:
     data = {str(i): [row[i] for row in rows] for i in range(len(heads))}
     needed = max((pixels(cell) / width for row in rows for cell, width in zip(row, widths, strict=True)), default=1)
     lines = min(math.ceil(needed), MOST_LINES)  # a cell is broken into as many as its row has room for
+    high = max(BROKEN, LINE * lines + EDGES) if lines > 1 else None
     st.dataframe(
         greyed(data, small) if any(small) else data,
         column_config=columns,
         hide_index=True,
         key=key,
         width="stretch",
-        row_height=max(BROKEN, LINE * lines + EDGES) if lines > 1 else None,
+        row_height=high,
+        height=HEADS + min(high * len(rows), HIGHEST) if high else "auto",
     )
 
 

@@ -17,8 +17,13 @@ from audit.result import Attribution, Heatmap
 from reports.words import clean, number
 
 INK, MUTED, GRID, PAPER, REFERENCE = "#1b2430", "#5b6676", "#dfe3e8", "#ffffff", "#6b7280"
-DARK = {INK: "#e7ebf0", MUTED: "#a3adba", GRID: "#333c48", PAPER: "#12161c", REFERENCE: "#9aa3b0"}
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+WORSE, BETTER, CHANGED = "#B3261E", "#1B6E3C", "#4A5568"
+#: What a colour is on dark paper, where it would have too little contrast.
+DARK = {
+    INK: "#e7ebf0", MUTED: "#a3adba", GRID: "#333c48", PAPER: "#12161c", REFERENCE: "#9aa3b0",
+    OKABE_ITO[0]: "#3A86E0", WORSE: "#FF8A80", BETTER: "#7FD99B", CHANGED: "#A0AEC0",
+}  # fmt: skip
 FONT = "Inter, 'Noto Sans SC', 'Noto Sans CJK SC', system-ui, -apple-system, 'Segoe UI', sans-serif"
 WIDTH = 330
 Spec = dict[str, Any]

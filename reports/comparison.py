@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from audit.compared import Change, Comparison, FindingChange, Requirement, Side
 from audit.result import Slice
 from audit.text import PARTS, speaks
-from reports.charts import REFERENCE, Chart, Dot, forest
+from reports.charts import BETTER, CHANGED, REFERENCE, WORSE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
 from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, mark, number
@@ -43,7 +43,7 @@ BOUNDS = {
     ("gap", True): mark("grew by at least {value} points, margin {margin}"),
 }
 #: An outcome's colour in a chart; the sign of the outcome stands in the label beside it.
-COLOURS = {"worse": "#B3261E", "better": "#1B6E3C", "changed": "#4A5568", "undecided": REFERENCE}
+COLOURS = {"worse": WORSE, "better": BETTER, "changed": CHANGED, "undecided": REFERENCE}
 #: Metrics of at most 1 that are no rates: a hundredth is called a point.
 UNIT_SCALE = {"roc_auc", "roc_auc_ovr_macro", "average_precision", "f1", "r2", "informedness"}
 GATE_NOTE = mark(

@@ -176,15 +176,15 @@ def established(document: AuditResult, say: Speaker) -> Said:
 
 def families(document: AuditResult, say: Speaker) -> list[Flagged]:
     """One cell per family: what its worst check found, and what stays open."""
-    states = family_states(document)
+    states, asked = family_states(document), {q.check for q in document.questions}
     cells: dict[str, list[tuple[int, CheckResult]]] = {}
     for i, check in enumerate(document.checks):
         cells.setdefault(family_of(check.info.id), []).append((i, check))
     shown = []
     for name, members in cells.items():
-        why = Counter(c.reason for _, c in members if c.status == "skipped")  # where nothing ran, the reason of most of them is told
         i, worst = min(
-            members, key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1]), -why[m[1].reason])
+            members,
+            key=lambda m: (m[1].status != "completed", LOOKS[state_of(m[1])].rank, not decides(m[1]), m[1].info.id not in asked),
         )
         open_ = [
             Said(

@@ -71,7 +71,7 @@ def told(found: Comparison, say: Speaker) -> None:
         show.plain(say.stored(text, message))
     st.subheader(say.t("Findings that fail"))
     for title, both in answers(found, say):
-        show.plain(f"{title} {both}")
+        show.plain(f"{title} · {both}")
     if not found.findings:
         show.plain(say.t("No deciding or warning finding fails in either audit."))
     for finding in found.findings[:MOST_FINDINGS]:

@@ -13,6 +13,11 @@ from reports.words import FAMILIES, LOOKS, Speaker, clean, number
 VERDICTS = ("fail", "error", "inconclusive", "size_open", "pass")
 
 
+def looked_at(entries: list[Entry]) -> list[str]:
+    """The families of which a check ran in one of these audits."""
+    return [f for f in FAMILIES if any(e.families.get(f, "skipped") != "skipped" for e in entries)]
+
+
 def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
     """The entries that the filters leave; the filters stand in the address."""
     text, verdict, family = st.columns([2, 3, 3])
@@ -31,7 +36,7 @@ def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
     with family:
         open_ = st.pills(
             say.t("Fails or is open in"),
-            list(FAMILIES),
+            looked_at(entries),
             selection_mode="multi",
             format_func=lambda f: say.t(FAMILIES[f]),
             key="in",
@@ -53,7 +58,7 @@ def chosen(entries: list[Entry], say: Speaker) -> list[Entry]:
 def audited(entries: list[Entry], say: Speaker) -> None:
     """The table of audits; choosing a row opens its audit."""
     heads = [e.head for e in entries]
-    families = [f for f in FAMILIES if any(e.families.get(f, "skipped") != "skipped" for e in entries)]
+    families = looked_at(entries)
     text = st.column_config.TextColumn
     data = {
         "model": [clean(d.model.name or d.model.uri, 120) for d in heads],

@@ -76,6 +76,13 @@ def test_texts_that_are_nearly_all_different_are_identifiers_and_frequent_ones_a
     assert [r.name for r in repeating(dataset, Roles(), PREDICT)] == ["who"]
 
 
+def test_texts_that_the_model_reads_are_no_identifier(tmp_path: Path) -> None:
+    """Two equal reviews are two opinions: of 100 texts 99 differ, and no interval hangs on that."""
+    dataset = data(tmp_path, review=[f"a film of {min(i, 98)} minutes" for i in range(100)])
+    assert [r.name for r in repeating(dataset, Roles(), PREDICT)] == ["review"]
+    assert not repeating(dataset, Roles(), PREDICT, ["review"])
+
+
 def test_the_target_and_sensitive_columns_are_none_and_a_logged_row_key_is_one(tmp_path: Path) -> None:
     dataset = data(tmp_path, school=list(range(100)) * 2, q=[1, 2, 3, 4] * 50)
     assert not repeating(dataset, Roles(sensitive=["school"]), PREDICT)

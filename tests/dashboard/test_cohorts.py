@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,17 @@ def test_saved_replaced_removed_and_no_row_in_it(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "audits").iterdir()] == ["cohorts.json"]
     shelf.remove("a")
     assert [c.name for c in shelf.cohorts()] == ["b"]
+
+
+def test_two_who_save_at_once_lose_nothing(tmp_path: Path) -> None:
+    shelves = [Shelf(tmp_path), Shelf(tmp_path)]
+
+    def save(n: int) -> None:
+        shelves[n % 2].save(Cohort(name=f"cohort {n}", conditions=[Condition(column="town", values=["a"])]))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(save, range(40)))
+    assert len(shelves[0].cohorts()) == 40
 
 
 def test_each_person_has_a_file_whose_name_does_not_tell_who(tmp_path: Path) -> None:

@@ -212,6 +212,25 @@ def test_a_log_that_cannot_be_written_closes_what_needs_it(roles: Path) -> None:
         access_log.append(access.log_file(), {})
 
 
+def test_a_download_is_recorded_before_it_is_given_and_refused_to_who_lost_the_role(roles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vera = access.Person("vera@example.org", "vera", "viewer", False)
+    monkeypatch.setattr(access, "who", lambda: vera)
+    before: list[int] = []
+    make = access.recorded(lambda: bytes(before.append(len(log())) or b"report"), audit="a1", file="report.pdf")
+    assert log() == [], "no line for a button"
+    assert make() == b"report"
+    (line,) = log()
+    assert before == [1]
+    assert (line["did"], line["who"], line["role"], line["audit"], line["file"]) == ("downloaded", vera.id, "viewer", "a1", "report.pdf")
+    roles.write_text('[roles]\n"ann@example.org" = "viewer"\n', "utf-8")
+    with pytest.raises(PermissionError, match="taken away"):
+        make()
+    roles.write_text('[roles]\n"vera@example.org" = "viewer"\n', "utf-8")
+    monkeypatch.setattr(access, "log_file", lambda: roles.parent)  # a folder: no line can be written
+    with pytest.raises(OSError, match=str(roles.parent)):
+        make()
+
+
 def test_a_viewer_sees_no_group_of_few_people_and_an_auditor_does(roles: Path, home: Path) -> None:
     from dashboard.documents import NAMES
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,44 @@ def test_the_list_names_every_audit_with_its_verdict(app: AppTest) -> None:
     assert "There is no MLflow store at" in read(at)
 
 
+def test_a_folder_without_audits_says_how_to_make_one(app: AppTest, home: Path) -> None:
+    shutil.rmtree(home / "audits")
+    at = app.run()
+    for page in (
+        "models",
+        "audit_page",
+        "fairness_page",
+        "explanations_page",
+        "errors_page",
+        "compliance_page",
+        "checks_page",
+        "compare_page",
+    ):
+        at = at.switch_page(f"views/{page}.py").run()
+        assert not at.exception, page
+        assert "python -m audit.run MODEL_URI" in read(at), page
+
+
+def test_five_hundred_audits_are_listed_and_filtered(app: AppTest, home: Path) -> None:
+    from sample import sample
+
+    for n in range(498):
+        folder = home / "audits" / f"more-{n}"
+        folder.mkdir()
+        few = sample(id=f"more-{n}", started=f"2026-09-{1 + n % 28:02d}T00:00:00Z").model_copy(update={"checks": []})
+        (folder / "audit.json").write_text(few.model_dump_json(by_alias=True), "utf-8")
+    at = app.run()
+    assert not at.exception
+    deadline = time.monotonic() + 300
+    while "500 of 500 audits" not in read(at):
+        assert time.monotonic() < deadline, read(at)
+        at.run()
+    assert len(at.dataframe[0].value) == 500
+    at.session_state["verdict"] = ["pass"]
+    at.run()
+    assert "1 of 500 audits" in read(at)
+
+
 def test_no_store_is_made(app: AppTest, home: Path) -> None:
     app.run()
     assert sorted(p.name for p in home.iterdir()) == ["audits", "state"], "its own memory apart from what it reads"
@@ -64,6 +104,10 @@ def test_the_address_names_the_audit(app: AppTest, home: Path) -> None:
     assert "✓ Passes" in at.markdown[0].value
     at.query_params["audit"] = "../../etc"
     assert not at.run().exception
+    assert "The audit that this address names is not known here" in read(at)
+    assert "✓ Passes" not in read(at), "no other audit in its place"
+    at.selectbox[0].select_index(0).run()
+    assert "✕ Fails" in read(at)
 
 
 @pytest.mark.parametrize("family", ["data", "performance", "calibration", "fairness", "explanation", "efficiency"])

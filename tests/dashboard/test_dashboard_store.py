@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from dashboard import index, store
 from dashboard.index import Found, Index
-from dashboard.store import document_of, missing_file
+from dashboard.store import Entry, Source, document_at, document_of, entry_of, missing_file
 from reports.view import families
 from reports.words import LOOKS, Speaker
 
@@ -105,6 +110,58 @@ def test_a_slow_source_does_not_hold_up_what_is_known(home: Path, monkeypatch: p
     assert len(found.entries) == 2
     go_on.set()
     assert not one.look(30).looking
+
+
+def remembered(home: Path, uri: str) -> Entry:
+    """An audit of a store that this folder's memory has from an earlier look."""
+    one, document = Index(home, uri), document_at(home / "audits" / "one")
+    source = Source(f"{uri} r1", "FINISHED 1", run=(uri, "r1"))
+    entry = entry_of(document.model_copy(update={"id": "stored"}), source, signed=False)
+    with closing(one._open()) as table:
+        table.execute("INSERT INTO heads VALUES (?, ?, ?, ?)", (one._place, source.name, source.stamp, index._record(entry)))
+        table.commit()
+    return entry
+
+
+def test_a_store_that_is_silent_for_a_while_loses_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "http://127.0.0.1:1"
+    entry = remembered(home, uri)
+
+    def silent(uri: str, tell: store.Tell) -> Iterator[Source]:
+        tell(("The MLflow store {uri} could not be read: {error}", {"uri": uri, "error": "no answer"}))
+        return iter(())
+
+    monkeypatch.setattr(index, "stored", silent)
+    monkeypatch.setattr(index, "unaudited", lambda uri: [])
+    for _ in range(2):  # neither in this look nor in what is kept for the next
+        found = Index(home, uri).look(60)
+        assert entry.key in {e.key for e in found.entries}
+        assert len(found.problems) == 1
+    monkeypatch.setattr(index, "stored", lambda uri, tell: iter(()))
+    assert entry.key not in {e.key for e in Index(home, uri).look(60).entries}, "gone where the store says so"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_link_to_an_audit_of_a_server_that_hangs_says_so_in_bounded_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes calls and never answers
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        entry = remembered(home, uri)
+        for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT"):
+            monkeypatch.setenv(name, "unset")  # so that they are as before when this ends
+            monkeypatch.delenv(name)
+        store._client(uri)
+        assert int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) * (1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])) <= 20
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        st.cache_resource.clear()
+        at = AppTest.from_file(str(Path(index.__file__).with_name("app.py")), default_timeout=60).run().switch_page("views/audit_page.py")
+        at.query_params["audit"] = entry.key
+        started = time.monotonic()
+        at.run()
+        assert time.monotonic() - started < 30
+    assert not at.exception
+    assert at.query_params["audit"] == entry.key, "and no other audit in its place"
+    assert any("This audit is known and cannot be read now" in t.value for t in at.text)
 
 
 @pytest.mark.slow

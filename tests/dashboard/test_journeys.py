@@ -177,6 +177,7 @@ def test_a_data_scientist_looks_for_what_is_wrong_and_audits_the_next_version(br
     dana.picture("audit")
     dana.go("Errors")
     dana.sees("slices by up to")
+    dana.page.get_by_text("Make a cohort").click()
     dana.write("Its name", "where it errs")
     dana.page.get_by_label("Its name", exact=True).press("Enter")
     dana.page.get_by_role("button", name="Save the cohort").click()
@@ -234,6 +235,8 @@ def test_a_risk_officer_decides_on_a_link_that_was_sent(browser: Browser, place:
     rita.page.get_by_role("button", name="Sign off").click()
     rita.sees("Recorded. Nothing that was said before is replaced.")
     rita.picture("signed-off")
+    (given,) = [line for line in log(place) if line["did"] == "downloaded"]
+    assert (given["who"], given["audit"], given["file"].endswith(".pdf")) == ("rita@example.org", place.key, True)
     (signed,) = [line for line in log(place) if line["did"] == "signed"]
     assert (signed["who"], signed["office"], signed["audit"]) == ("rita@example.org", "Head of model risk", place.key)
 

@@ -12,7 +12,7 @@ from pieces import check as piece
 from sample import sample
 
 from audit.result import Curve, Estimate, Finding, Heatmap, Series
-from reports.charts import DARK, OKABE_ITO, REFERENCE, Dot, dark, forest, heatmap
+from reports.charts import BETTER, CHANGED, DARK, OKABE_ITO, PAPER, REFERENCE, WORSE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
 from reports.figures import Palette, dumbbells, figures, picture
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
@@ -88,6 +88,18 @@ def test_what_could_reach_out_is_taken_out_of_a_drawing() -> None:
 def test_a_dark_page_has_its_own_ink() -> None:
     spec = charts("fairness.group")[0].spec
     assert not [colour for colour in DARK if f'"{colour}"' in json.dumps(dark(spec))]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2's relative luminance of #RRGGBB."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("colour", [*OKABE_ITO, WORSE, BETTER, CHANGED, REFERENCE])
+def test_colours_stand_out_on_dark_paper(colour: str) -> None:
+    assert (luminance(DARK.get(colour, colour)) + 0.05) / (luminance(DARK[PAPER]) + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize("id_", ["data.profile", "calibration.groups"])
