@@ -23,7 +23,8 @@ mlflow.sklearn.save_model(
     model, "encounters", signature=infer_signature(inputs, model.predict(inputs)), pip_requirements=[], serialization_format="skops",
     skops_trusted_types=["numpy.dtype"],
 )
-kept = ["encounter_id", "patient_nbr", "gender", "early", *x]
+d["weight"] = 1 / d["age"].map(d["age"].value_counts(normalize=True))  # as if every decade of age had as many people
+kept = ["weight", "encounter_id", "patient_nbr", "gender", "early", *x]
 d.loc[~mine & d["gender"].isin(["Male", "Female"]), kept].to_parquet("encounters.parquet")
 """
 AUDIT = (
@@ -67,3 +68,33 @@ def test_patients_that_come_again(user: User) -> None:
     assert wide["clusters"]["design_effect"] > 1.5
     assert wide["estimate"]["high"] - wide["estimate"]["low"] > 1.2 * (narrow["estimate"]["high"] - narrow["estimate"]["low"])
     assert any("--independent" in note for note in stated["notes"])
+
+
+@pytest.mark.usefixtures("encounters")
+def test_patients_that_come_again_and_stand_for_others(user: User) -> None:
+    given = [*AUDIT.split(), "--checks", "data,performance,calibration,fairness", "--weight", "weight"]
+    both, alone = user.audit(*given, "--cluster", "patient_nbr", "--out", "both"), user.audit(*given, "--independent", "--out", "weighted")
+    assert [d.status for d in (both, alone)] == [0, 0], (both.err, alone.err)
+    checks = {c["info"]["id"]: c for c in both.document["checks"]}
+    asked = [c for id_, c in checks.items() if id_.partition(".")[0] in ("data", "performance", "calibration", "fairness")]
+    assert {c["status"] for c in asked} == {"completed", "skipped"}
+    assert all(c["reason"] for c in asked if c["status"] == "skipped")
+    for c in asked:
+        if c["status"] == "completed" and c["info"]["id"] != "fairness.inputs":
+            assert c["summary"].endswith(("Weighted by weight.", "not of the people whom they stand for.")), c["info"]["id"]
+    rates = [
+        {
+            f["slice"]["gender"]: f
+            for c in d["checks"]
+            for f in c["findings"]
+            if (f["metric"], f["compare"]) == ("selection_rate", "value") and "gender" in f["slice"]
+        }
+        for d in (both.document, alone.document)
+    ]
+    for gender in ("Male", "Female"):
+        wide, narrow = (r[gender] for r in rates)
+        assert wide["estimate"]["value"] == pytest.approx(narrow["estimate"]["value"])
+        assert wide["weights"]["n"] == pytest.approx(narrow["weights"]["n"])
+        assert wide["clusters"]["effective"][0] < narrow["weights"]["effective"][0], "patients come again"
+    judged = {q["id"]: q["verdict"] for q in both.document["questions"]}
+    assert judged["performance_baseline"] == "pass"
