@@ -9,13 +9,14 @@ what they weigh: rates by `audit.clustered`, functions of sums by `audit.stats.w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from audit.clustered import GroupRates
+from audit.clustered import NO_INTERVAL, GroupRates
 from audit.clustered import Rates as ClusterRates
-from audit.result import Estimate, Measurement, Message, Slice, Test, Weights
+from audit.result import Measurement, Message, Slice, Test, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from audit.context import Coding, Context, Grouping
     from audit.stats.weighted import Share
     from audit.stats.weighted_clusters import Drawn
-    from audit.stats.weighted_sums import Found, Linearised
+    from audit.stats.weighted_sums import Linearised
     from audit.table import Block
 
     #: Weighted sums by slice, and statistics of them: of independent rows, or of rows that belong together.
@@ -150,20 +151,29 @@ def over_groups(ctx: Context, coding: Coding, size: int, names: Sequence[str], r
     return {g.columns if g else (): cells.rates(read) for g, cells in counted(ctx, coding, size, names)}
 
 
-def measured(metric: str, found: Found | None, *, slice_: Slice | None = None, reason: Message | None = None) -> Measurement:
-    """A statistic of sums as a measurement, with what its rows are worth; undefined for `reason`, which is that of a mean where none is given."""
-    from audit.measure import value
+def measured(
+    ctx: Context, metric: str, sums: Summed, i: int, statistic: Statistic, slice_: Slice, *, reason: Message | None = None,
+    low: float = -math.inf, high: float = math.inf, pick: Sequence[int] | None = None, ends: bool = False,
+) -> Measurement:  # fmt: skip
+    """A statistic of the sums of slice i, with what its rows are worth; undefined for `reason`, which is that of a mean where none is given.
+
+    For the others see `Linearised.estimate`.
+    """
+    from audit.measure import undefined, value
+    from audit.stats.weighted_clusters import Drawn
     from audit.text import message
 
-    without = reason or message("Fewer than two rows count here, or all have one value.")
-    made = value(metric, found.estimate if found else None, slice_=slice_, reason=without)
-    return made.model_copy(update={"weights": found.weights, "clusters": found.clusters}) if found else made
+    found = sums.estimate(i, statistic, level=ctx.level(metric), low=low, high=high, pick=pick, ends=ends)
+    if found is not None:
+        return value(metric, found.estimate, slice_=slice_).model_copy(update={"weights": found.weights, "clusters": found.clusters})
+    if isinstance(sums, Drawn) and sums.undrawn(i, statistic, pick):
+        return undefined(metric, NO_INTERVAL, slice_=slice_)
+    return undefined(metric, reason or message("Fewer than two rows count here, or all have one value."), slice_=slice_)
 
 
 def differences(
-    ctx: Context, metric: str, grouping: Grouping, sums: Summed, statistic: Statistic, found: Sequence[Estimate | None], i: int,
-    pick: Sequence[int] | None = None,
-) -> Iterator[Measurement]:  # fmt: skip
+    ctx: Context, metric: str, grouping: Grouping, sums: Summed, statistic: Statistic, found: Sequence[Measurement], i: int
+) -> Iterator[Measurement]:
     """A known group's statistic less the reference's: of rows that have nothing in common, or over the same draws of clusters."""
     from audit.measure import independent_difference
     from audit.stats.weighted_sums import Linearised
@@ -173,8 +183,12 @@ def differences(
         return
     slice_, against = grouping.slices[i], grouping.slices[other]
     if isinstance(sums, Linearised):
-        yield from independent_difference(ctx, metric, (slice_, found[i]), (against, found[other]))
-    elif found[i] and found[other] and (apart := sums.difference(i, other, statistic, level=ctx.level(metric, "difference"), pick=pick)):
+        yield from independent_difference(ctx, metric, (slice_, found[i].estimate), (against, found[other].estimate))
+    elif (
+        found[i].estimate
+        and found[other].estimate
+        and (apart := sums.difference(i, other, statistic, level=ctx.level(metric, "difference")))
+    ):
         test = Test(null="equality", method="cluster_bootstrap", p_value=apart[1])
         yield Measurement(metric=metric, compare="difference", slice=slice_, against=against, estimate=apart[0], test=test)
 
@@ -189,13 +203,12 @@ def means(
         mean = ratio_of_sums(sums)
         return mean**0.5 if root else mean
 
-    slices, level = grouping.slices if grouping else [{}], ctx.level(metric)
     sums = summed(ctx, grouping, lambda rows: [of(rows)], outcome=outcome)
-    found = [sums.estimate(i, statistic, level=level) for i in range(len(slices))]
-    for i, slice_ in enumerate(slices):
-        yield measured(metric, found[i], slice_=slice_)
+    found = [measured(ctx, metric, sums, i, statistic, s) for i, s in enumerate(grouping.slices if grouping else [{}])]
+    for i, m in enumerate(found):
+        yield m
         if grouping is not None:
-            yield from differences(ctx, metric, grouping, sums, statistic, [f and f.estimate for f in found], i)
+            yield from differences(ctx, metric, grouping, sums, statistic, found, i)
 
 
 def summed(

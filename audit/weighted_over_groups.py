@@ -117,8 +117,7 @@ def _means(
         if metric == "mean_absolute_error":
             continue  # `performance.groups` reports it
         for i, slice_ in enumerate(grouping.slices):
-            estimated = totals.estimate(i, ratio_of_sums, level=ctx.level(metric), pick=[0, place])
-            yield measured(metric, estimated, slice_=slice_)
+            yield measured(ctx, metric, totals, i, ratio_of_sums, slice_, pick=[0, place])
 
 
 def _errors(ctx: Context, grouping: Grouping, known: list[int], found: Found, rows: dict[str, int]) -> Iterator[Measurement]:

@@ -70,11 +70,9 @@ def of_cells(ctx: Context, cells: Cells, i: int, slice_: Slice, metrics: Sequenc
         "precision": lambda t: confusion.precision(t, event), "recall": lambda t: confusion.recall(t, event),
     }  # fmt: skip
     for metric in metrics:
-        found = cells.codes.estimate(
-            i, partial(_read, ways[metric]), level=ctx.level(metric), low=-1.0 if metric == "informedness" else 0.0, high=1.0, ends=True
-        )
         reason = message("The class that it speaks of was never predicted, or never happened, on these rows.")
-        yield measured(metric, found, slice_=slice_, reason=reason)
+        low = -1.0 if metric == "informedness" else 0.0
+        yield measured(ctx, metric, cells.codes, i, partial(_read, ways[metric]), slice_, reason=reason, low=low, high=1.0, ends=True)
 
 
 def _read(of: Callable[[confusion.Tallies], NDArray[np.float64]], sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,8 +123,7 @@ def mean_losses(ctx: Context, sums: Summed, i: int, slice_: Slice) -> Iterator[M
 
 def mean(ctx: Context, metric: str, sums: Summed, i: int, place: int, slice_: Slice, *, low: float = 0.0) -> Measurement:
     """The weighted mean of one column of the sums, which is never below `low`."""
-    found = sums.estimate(i, ratio_of_sums, level=ctx.level(metric), low=low, pick=[0, place])
-    return measured(metric, found, slice_=slice_)
+    return measured(ctx, metric, sums, i, ratio_of_sums, slice_, low=low, pick=[0, place])
 
 
 def skills(ctx: Context, sums: Summed, i: int, slice_: Slice) -> Iterator[Measurement]:
@@ -138,9 +135,8 @@ def skills(ctx: Context, sums: Summed, i: int, slice_: Slice) -> Iterator[Measur
                 trivial = trivially(np.maximum(sums[:, 3:], 0) / sums[:, :1], kind)
                 return np.asarray(np.where(trivial > 1e-15, 1 - sums[:, place] / sums[:, 0] / trivial, np.nan))
 
-        found = sums.estimate(i, skill, level=ctx.level(metric), high=1.0)
         reason = message("All outcomes are the same on these rows, or all forecasts are equally wrong.")
-        yield measured(metric, found, slice_=slice_, reason=reason)
+        yield measured(ctx, metric, sums, i, skill, slice_, reason=reason, high=1.0)
 
 
 def explained(ctx: Context, grouping: Grouping | None, *, compared: bool = False) -> Iterator[Measurement]:
@@ -156,10 +152,9 @@ def explained(ctx: Context, grouping: Grouping | None, *, compared: bool = False
             return np.asarray(np.where(spread > 1e-18 * np.abs(sums[:, 2]), 1 - sums[:, 3] / spread, np.nan))
 
     slices = grouping.slices if grouping else [{}]
-    found = [sums.estimate(i, share, level=ctx.level("r2"), high=1.0) for i in range(len(slices))]
     reason = message("All outcomes are the same on these rows, or every prediction is exact.")
-    for f, slice_ in zip(found, slices, strict=True):
-        yield measured("r2", f, slice_=slice_, reason=reason)
-    for i in range(len(slices) if grouping and compared else 0):
-        assert grouping is not None
-        yield from differences(ctx, "r2", grouping, sums, share, [f and f.estimate for f in found], i)
+    found = [measured(ctx, "r2", sums, i, share, slice_, reason=reason, high=1.0) for i, slice_ in enumerate(slices)]
+    yield from found
+    if grouping is not None and compared:
+        for i in range(len(slices)):
+            yield from differences(ctx, "r2", grouping, sums, share, found, i)

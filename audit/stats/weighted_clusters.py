@@ -17,11 +17,13 @@ from numpy.typing import ArrayLike
 
 from audit.result import Clusters, Estimate, Weights
 from audit.stats._inputs import Floats, Ints
-from audit.stats.clusters import Draws, at_least, interval
+from audit.stats.clusters import UNDEFINED, Draws, at_least, interval
 from audit.stats.weighted_sums import Found, at_an_end, error_of
 
 #: Draws that differ by less than this share of their size differ by rounding.
 ROUNDING = 1e-12
+#: Slices whose replicates are kept for the next statistic of them.
+KEPT = 16
 
 
 class Pile(NamedTuple):
@@ -96,12 +98,25 @@ class Drawn:
 
     def replicates(self, i: int, statistic: Callable[[Floats], Floats], pick: Sequence[int] | None = None) -> tuple[float, Floats]:
         """A statistic of the sums (R, C) → (R,): its value, and that in each replicate."""
-        if i not in self._kept:
+        drawn = self._kept.pop(i, None)
+        if drawn is None:
             pile = self._by_cluster(i)
-            self._kept[i] = self._draws.of(pile.sums[:, 2:], pile.units)
-        chosen = list(range(self.sums.shape[1])) if pick is None else list(pick)
+            drawn = self._draws.of(pile.sums[:, 2:], pile.units)
+        self._kept[i] = drawn  # now the last: the slice that was not asked for the longest is the first
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        chosen = self._chosen(pick)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(statistic(self.sums[i][None, chosen])[0]), statistic(self._kept[i][:, chosen])
+            return float(statistic(self.sums[i][None, chosen])[0]), statistic(drawn[:, chosen])
+
+    def _chosen(self, pick: Sequence[int] | None) -> list[int]:
+        return list(range(self.sums.shape[1]) if pick is None else pick)
+
+    def undrawn(self, i: int, statistic: Callable[[Floats], Floats], pick: Sequence[int] | None = None) -> bool:
+        """Whether a statistic has a value and no interval because there are too few clusters."""
+        value, drawn = self.replicates(i, statistic, pick)
+        few = self.clusters(i) < 2 or np.count_nonzero(np.isfinite(drawn)) < (1 - UNDEFINED) * len(drawn)
+        return bool(self.rows[i] > 1 and math.isfinite(value) and few)
 
     def estimate(
         self, i: int, statistic: Callable[[Floats], Floats], *, level: float, low: float = -math.inf, high: float = math.inf,
@@ -121,20 +136,18 @@ class Drawn:
             found = at_an_end(value, low, high, least, level=level, n=rows, method="wilson_clusters") if ends else None
             return None if found is None else _worth(found, clusters, rows / least)
         found = interval(value, drawn, clusters=clusters, level=level, n=rows)
-        chosen = list(range(self.sums.shape[1])) if pick is None else list(pick)
+        chosen = self._chosen(pick)
         alone = error_of(statistic, self.sums[i][chosen], self._naive(i)[np.ix_(chosen, chosen)])
         if found is None or alone <= 0:
             return None
         return _worth(found, clusters, float(np.var(defined)) / alone**2)
 
-    def difference(
-        self, i: int, other: int, statistic: Callable[[Floats], Floats], *, level: float, pick: Sequence[int] | None = None
-    ) -> tuple[Estimate, float] | None:
+    def difference(self, i: int, other: int, statistic: Callable[[Floats], Floats], *, level: float) -> tuple[Estimate, float] | None:
         """A statistic of slice i less that of another over the same draws, and p of no difference: Student's, one degree of freedom less than the
         clusters of the side that has fewer."""
         from scipy.special import stdtr
 
-        (ours, drawn), (theirs, against) = self.replicates(i, statistic, pick), self.replicates(other, statistic, pick)
+        (ours, drawn), (theirs, against) = self.replicates(i, statistic), self.replicates(other, statistic)
         clusters, apart = min(self.clusters(i), self.clusters(other)), drawn - against
         found = interval(ours - theirs, apart, clusters=clusters, level=level, n=int(self.rows[i] + self.rows[other]))
         error = float(np.std(apart[np.isfinite(apart)])) if found else 0.0

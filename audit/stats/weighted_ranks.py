@@ -20,6 +20,8 @@ from audit.stats.auc import auc_estimate, difference_of, normal_difference, prec
 from audit.stats.clusters import at_least, students, variance_of
 
 POINTS = 100
+#: A value nearer than this to an end is at it, and a standard error below it is none.
+ROUNDING = 1e-12
 
 
 class WeightedRanking:
@@ -56,9 +58,8 @@ class WeightedRanking:
 
     def _variance(self, moves: Floats, shares: Floats) -> float:
         """Variance of the sum of what each row adds, (n,), each row of weight being `shares` (n,) of all that it is held against."""
-        if self._units is None:
-            return float(np.sum(moves**2 * (1 + 2 * shares)))
-        return variance_of(self.by_cluster(moves))
+        found = float(np.sum(moves**2 * (1 + 2 * shares))) if self._units is None else variance_of(self.by_cluster(moves))
+        return found if found > ROUNDING**2 else 0.0
 
     def by_cluster(self, moves: Floats) -> Floats:
         """Sums of values of rows by cluster, (size,)."""
@@ -72,7 +73,7 @@ class WeightedRanking:
             return None
         beaten = (np.cumsum(self._neg) - self._neg / 2)[self._place] / self.below
         beating = 1 - (np.cumsum(self._pos) - self._pos / 2)[self._place] / self.above
-        auc = float(np.dot(self._w[self._one], beaten[self._one])) / self.above
+        auc = _at_end(float(np.dot(self._w[self._one], beaten[self._one])) / self.above)
         own = self._w / np.where(self._one, self.above, self.below)
         return auc, own * (np.where(self._one, beaten, beating) - auc), own
 
@@ -107,7 +108,7 @@ class WeightedRanking:
                 return None
             apart = variance_of(self.by_cluster(self.moves[1]) - reference.by_cluster(reference.moves[1]))
             value = self.moves[0] - reference.moves[0]
-            found = normal_difference(value, students(apart, clusters, level=level), rows, level=level) if apart > 0 else None
+            found = normal_difference(value, students(apart, clusters, level=level), rows, level=level) if apart > ROUNDING**2 else None
         return found and found.model_copy(update={"method": self._method(found.method)})
 
     def average_precision(self, *, level: float) -> Estimate | None:
@@ -117,7 +118,7 @@ class WeightedRanking:
         pos, both = self._pos, self._pos + self._neg
         at_least_ = np.cumsum(both[::-1])[::-1]  # weight at or above each score
         precision = np.cumsum(pos[::-1])[::-1] / at_least_
-        value = float(np.dot(pos, precision)) / self.above
+        value = _at_end(float(np.dot(pos, precision)) / self.above)
         lift, shared = np.cumsum(pos / at_least_), np.cumsum(pos / at_least_ * precision)
         moves = np.where(self._one, (precision + lift)[self._place] - value, 0.0) - shared[self._place]
         variance = self._variance(self._w * moves / self.above, self._w / (self.above + self.below))
@@ -136,6 +137,10 @@ class WeightedRanking:
         false, true = np.cumsum(self._neg[::-1]) / self.below, np.cumsum(self._pos[::-1]) / self.above
         chosen = np.unique(np.searchsorted(false + true, np.linspace(0, 2 - 1e-12, POINTS)).clip(max=len(false) - 1))
         return [(min(1.0, float(x)), min(1.0, float(y))) for x, y in zip(false[chosen], true[chosen], strict=True)]
+
+
+def _at_end(value: float) -> float:
+    return float(round(value)) if min(value, 1 - value) < ROUNDING else value
 
 
 def trivially(shares: Floats, kind: str) -> Floats:

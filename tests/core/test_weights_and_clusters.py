@@ -199,3 +199,11 @@ def test_two_columns_are_taken_together(tmp_path: Path) -> None:
     assert found is not None
     assert found.effective == pytest.approx(49 / 15)
     assert "survey weights" in render(note)
+
+
+def test_one_cluster_is_said_to_be_too_few(tmp_path: Path) -> None:
+    given = schools("quantity", rows=200)
+    found = Pick(scene(tmp_path, given, weight=given["w"], cluster=np.zeros(200, int)).measure("performance.overall"))
+    for metric in ("mean_absolute_error", "r2"):
+        assert found(metric).estimate is None
+        assert "too few clusters" in found(metric).reason

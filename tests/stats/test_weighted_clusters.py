@@ -180,6 +180,23 @@ def test_one_cluster_tells_nothing() -> None:
     assert found.high - found.low > 0.8, "a score interval of one row of each class"
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_perfect_separation_and_scores_that_say_nothing_keep_a_width(together: bool) -> None:
+    """Sums of weights have digits that do not add up: an AUC of 1 − 1e-16 is one of 1."""
+    rng = np.random.default_rng(9)
+    y, w, units = rng.random(300) < 0.4, rng.uniform(0.1, 3, 300), rng.integers(0, 30, 300) if together else None
+    apart, flat = WeightedRanking(y + rng.random(300) / 2, y, w, units, 30), WeightedRanking(np.full(300, 0.3), y, w, units, 30)
+    for found in (apart.roc_auc(level=LEVEL), apart.average_precision(level=LEVEL)):
+        assert found is not None
+        assert found.value == found.high == 1.0
+        assert found.low < 0.99
+    nothing = flat.roc_auc(level=LEVEL)
+    assert nothing is not None
+    assert nothing.value == pytest.approx(0.5)
+    assert nothing.high - nothing.low > 0.1
+    assert apart.difference(flat, level=LEVEL) is None, "neither shows a spread"
+
+
 # --- planted truth ---------------------------------------------------------------------------------------------------------------------
 
 
