@@ -98,6 +98,13 @@ def moved(document: AuditResult, stored_scores: list[Scores], say: Speaker) -> N
                 cutoff=number(one.current, "ratio"),
             )
         )
+        if number(one.edges[start], "ratio") != number(one.current, "ratio"):
+            show.plain(
+                say.t(
+                    "None lies at the cutoff in force: the slider starts at the nearest, {cutoff}.",
+                    cutoff=number(one.edges[start], "ratio"),
+                )
+            )
     price, level = costs(document) if one.by_outcome else None, float(document.plan.get("audit", {}).get("level", 0.95))
     now, before = one.at(edge, level, price), one.at(start, level, price)
     colours = Palette(document).named([g.group for g in now])
