@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,45 +153,46 @@ class Head:
     more: str = ""
 
 
-LETTER, LINE, EDGES = 6.8, 20, 20  # pixels of a Latin letter in a cell, of a line, and of what stands beside a text, about
-WIDEST = {False: 340, True: 280}  # of a column of texts, of numbers
-MOST_LINES = 4
-HEADS, HIGHEST = 40, 560  # pixels of the heads, and of the rows that are seen without scrolling
-BROKEN = 65  # pixels from which on Streamlit breaks the text of a row's cells into lines
+LETTER, EDGES = 7.6, 26  # pixels of a Latin letter in a cell, and of what stands beside a text, about
+NARROW = frozenset(" .,:;'!|()[]ijlftr")  # half a letter
+WIDEST = 350  # pixels of a column
+TALL, HEADS, HIGHEST = (
+    65,
+    40,
+    560,
+)  # pixels of a row whose texts Streamlit breaks into lines, of the heads, and of all rows seen without scrolling
 
 
 def pixels(text: str) -> int:
     """How wide a text stands in a cell, about: a Chinese character takes two letters."""
-    return int(sum(2 if east_asian_width(c) in "WF" else 1 for c in text) * LETTER) + EDGES
+    return int(sum(0.5 if c in NARROW else 2 if east_asian_width(c) in "WF" else 1 for c in text) * LETTER) + EDGES
 
 
-def across(head: Head, cells: Iterable[str]) -> int:
+def across(label: str, cells: Iterable[str]) -> int:
     """The width of a column that cuts neither its label nor a cell, where they are not very long."""
-    return min(max(map(pixels, (head.label, *cells))), WIDEST[head.numeric])
+    return min(max(map(pixels, (label, *cells))), WIDEST)
 
 
 def table(heads: Sequence[Head], rows: Sequence[Sequence[str]], key: str, small: Sequence[bool] = ()) -> None:
     """Cells as written in the report: texts left, numbers right; rows of few people (`small`) in grey, which a cell of theirs must say too."""
-    widths = [across(h, (row[i] for row in rows)) for i, h in enumerate(heads)]
+    widths = [across(h.label, (row[i] for row in rows)) for i, h in enumerate(heads)]
     columns = {
         # A label that is cut all the same is said in full where somebody points at it.
         str(i): st.column_config.TextColumn(
-            h.label, alignment="right" if h.numeric else "left", width=width, help=escaped(h.more or h.label) if h.more or width == WIDEST[h.numeric] else None
+            h.label, alignment="right" if h.numeric else "left", width=width, help=escaped(h.more or h.label) if h.more or width == WIDEST else None
         )
         for i, (h, width) in enumerate(zip(heads, widths, strict=True))
     }  # fmt: skip
     data = {str(i): [row[i] for row in rows] for i in range(len(heads))}
-    needed = max((pixels(cell) / width for row in rows for cell, width in zip(row, widths, strict=True)), default=1)
-    lines = min(math.ceil(needed), MOST_LINES)  # a cell is broken into as many as its row has room for
-    high = max(BROKEN, LINE * lines + EDGES) if lines > 1 else None
+    tall = any(pixels(cell) > WIDEST for row in rows for cell in row)
     st.dataframe(
         greyed(data, small) if any(small) else data,
         column_config=columns,
         hide_index=True,
         key=key,
         width="stretch",
-        row_height=high,
-        height=HEADS + min(high * len(rows), HIGHEST) if high else "auto",
+        row_height=TALL if tall else None,
+        height=HEADS + min(TALL * len(rows), HIGHEST) if tall else "auto",
     )
 
 

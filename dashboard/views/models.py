@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import access
-from dashboard.show import SIGNED, UNSIGNED, Head, across, flag_text, found_audits, plain, problems, speaker
+from dashboard.show import SIGNED, UNSIGNED, across, flag_text, found_audits, plain, problems, speaker
 from dashboard.store import Entry, Unaudited
 from reports.history import today, validity
 from reports.view import answered_text, source_text
@@ -75,8 +75,8 @@ def audited(entries: list[Entry], say: Speaker) -> None:
     columns = {
         "model": text(say.t("Model"), pinned=True),
         "version": text(say.t("Version"), width="small"),
-        "verdict": text(say.t("Verdict"), width=across(Head(say.t("Verdict")), data["verdict"])),
-        **{f"family-{f}": text(say.t(FAMILIES[f]), width=across(Head(say.t(FAMILIES[f])), ()), alignment="center") for f in families},
+        "verdict": text(say.t("Verdict"), width=across(say.t("Verdict"), data["verdict"])),
+        **{f"family-{f}": text(say.t(FAMILIES[f]), width=across(say.t(FAMILIES[f]), ()), alignment="center") for f in families},
         "answered": text(say.t("Answered"), width="medium"),
         "rows": text(say.t("Rows"), alignment="right", width="small"),
         "data": text(say.t("Data")),

@@ -118,6 +118,19 @@ def test_costs_that_cannot_be_meant_are_refused(table: dict[str, Any], said: str
     assert "\n" not in str(error.value)
 
 
+# --- size ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_sentence_has_the_size_that_was_measured(tmp_path: Path) -> None:
+    from audit.registry import checks
+    from audit.text import render
+
+    ctx = scored(tmp_path, n=400).context("efficiency.cost")
+    ctx.__dict__["model_files"] = {"weights": 200_000, "MLmodel": 7_731}
+    *_, told = checks()["efficiency.cost"].run(ctx)
+    assert "takes 208 kB on disk" in render(told, "en")
+
+
 # --- latency ---------------------------------------------------------------------------------------------------------------------------
 
 

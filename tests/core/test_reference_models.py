@@ -128,6 +128,18 @@ def test_an_attack_that_breaks_its_own_rate_is_not_chosen() -> None:
     assert not Attack("quantile", empty, empty, clopper_pearson(100, 5000, level=0.95)).sound
 
 
+def test_an_input_that_no_fitted_row_has_tells_nothing_and_ends_nothing() -> None:
+    """Earlier events of people of whom the fitted half has none: scikit-learn's bins of a column without values end in a ValueError."""
+    from audit.stats.privacy.regression import expected, quantile
+
+    rng = np.random.default_rng(0)
+    x, s = rng.normal(size=(2000, 2)), rng.normal(size=2000)
+    empty = np.column_stack([x, np.full(2000, np.nan)])
+    later = np.column_stack([x, rng.normal(size=2000)])
+    for fit, more in ((expected, {}), (quantile, {"fpr": 0.01})):
+        assert np.array_equal(fit(empty, s, seed=0, **more).predict(later), fit(x, s, seed=0, **more).predict(x))
+
+
 def test_the_record_is_read_by_place(tmp_path: Path) -> None:
     planted = Planted(tmp_path, heart=0.0, count=4, n=100)
     found = planted.scene.facts.references

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -169,8 +170,6 @@ def test_escaped_text_is_only_text() -> None:
 
 def with_scores(home: Path) -> None:
     """The first audit, with scores by outcome beside the selection rate of its reference group."""
-    import json
-
     path = home / "audits" / "one" / "audit.json"
     document = json.loads(path.read_text("utf-8"))
     check = next(c for c in document["checks"] if c["info"]["id"] == "fairness.group")
@@ -201,6 +200,29 @@ def test_a_moved_cutoff_changes_every_rate(app: AppTest, home: Path) -> None:
     assert after.iloc[0, 3].startswith("85\xa0%"), "of 100 with the event, 85 have scores from 0.6 up"
     assert after.iloc[0, 4].startswith("10\xa0%")
     assert before.iloc[0, 3] != after.iloc[0, 3]
+
+
+def test_a_column_has_room_for_its_head_and_its_cells() -> None:
+    from dashboard.show import WIDEST, across, pixels
+
+    assert across("n", ["1", "12,345"]) == pixels("12,345") > pixels("n")
+    assert across("获得有利决定的比例", ["1"]) > 9 * 14, "a Chinese character is as wide as it is high"
+    assert across("reason", ["a long reason " * 20]) == WIDEST < pixels("a long reason " * 20), "and is broken into lines"
+
+
+def test_where_nobody_said_what_is_favourable_the_fairness_page_says_so_and_leads_on(app: AppTest, home: Path) -> None:
+    path = home / "audits" / "one" / "audit.json"
+    document = json.loads(path.read_text("utf-8"))
+    document["data"]["favourable"] = []
+    for finding in (f for c in document["checks"] for f in c["findings"]):
+        finding["evidence"] = [e for e in finding["evidence"] if e["kind"] != "histogram"]
+    path.write_text(json.dumps(document), "utf-8")
+    at = app.run().switch_page("views/fairness_page.py").run()
+    assert "Audit the model again with --favourable" in read(at)
+    others = [c["info"]["id"] for c in document["checks"] if c["info"]["id"].startswith("fairness.") and c["status"] != "skipped"]
+    links = [p.proto.query_string for p in at.get("page_link")]
+    assert others
+    assert sorted(link.rpartition("check=")[2] for link in links) == sorted(id_ for id_ in others if id_ != "fairness.group")
 
 
 def test_fairness_by_metric_and_without_outcomes(app: AppTest) -> None:

@@ -11,6 +11,7 @@ from audit.result import Estimate
 from dashboard.changed import changed
 from dashboard.store import Source, entry_of
 from dashboard.versions import of_document, siblings
+from reports.comparison import who_text
 from reports.frontier import Version, beaten, distance, frontier_chart
 from reports.words import Speaker
 
@@ -97,3 +98,9 @@ def test_what_is_not_the_same_in_two_audits(lang: str) -> None:
     assert "12,345" in {v[1] for v in found.values()}
     assert old.data.columns[0] in {v[0] for v in found.values()}
     assert found[say.t("version")] == (old.model.version, "9")
+
+
+def test_an_input_stands_without_our_name_for_its_column() -> None:
+    say = Speaker("en")
+    assert who_text({"(feature)": "race"}, {"(feature)": "(asked again)"}, say) == "race against asking again unchanged"
+    assert who_text({"race": "black"}, {"race": "white"}, say) == "black against white (race)"
