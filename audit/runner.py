@@ -435,9 +435,11 @@ class Audit:
         """The rows scored for a command that keeps no audit; None, with `failure`, where the model does not answer."""
         return self._scored(self.scratch / "scored.parquet", self.scratch / "sample.parquet")
 
-    def ask(self, target: str, question: Json, scoring: Json) -> tuple[Json | None, str]:
-        """A question to a session beside the model that sees what a check sees and stays for the next one; (None, reason) where it gave no result."""
-        limit = self.request.check_timeout
+    def ask(self, target: str, question: Json, scoring: Json, *, limit: float = 0.0) -> tuple[Json | None, str]:
+        """A question to a session beside the model that sees what a check sees and stays for the next one; (None, reason) where it gave no result.
+
+        It may take as long as a check, or up to `limit` seconds where that is longer."""
+        limit = max(limit, self.request.check_timeout)
 
         def asked(worker: socket.socket | None) -> Json:
             if self.session is None or self.session.closed:

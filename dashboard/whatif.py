@@ -143,7 +143,7 @@ def _asked(talk: Conversation, entry: Entry, document: AuditResult, ranking: Seq
         _pick(talk, form, entry.key, say)
     else:
         show.plain(say.t(NO_ROWS))
-    if any(f["kind"] == "image" and f["given"] for f in talk.ready["inputs"]):
+    if f"{form.key}-of" not in st.session_state and any(f["kind"] == "image" and f["given"] for f in talk.ready["inputs"]):
         show.plain(say.t(NOBODYS))
     above = st.container(border=True)
     left, right = st.columns([2, 3], gap="large")

@@ -63,17 +63,16 @@ def value_of(spec: FeatureSpec, column: Any, brightest: float | None) -> Any:
 
 def brightness(pictures: Array) -> float | None:
     """What white is in these pictures (n, numbers): 255 or 1; None where they hold other numbers than brightness."""
-    known = pictures[np.isfinite(pictures)]
-    low, high = float(known.min(initial=0.0)), float(known.max(initial=0.0))
+    low, high = float(np.fmin.reduce(pictures, axis=None, initial=0.0)), float(np.fmax.reduce(pictures, axis=None, initial=0.0))
     return None if low < 0 or high > 255 else 255.0 if high > 1 else 1.0
 
 
 def neutral(spec: FeatureSpec, pictures: Array, enough: int) -> str:
     """A picture that is nobody's, to begin from: the mean of the pictures where there are `enough`, else even grey."""
-    known = pictures[~np.isnan(pictures).any(axis=1)]
+    known = ~np.isnan(pictures).any(axis=1, keepdims=True)
     white = brightness(pictures)
     grey = np.full(math.prod(spec.shape), 0.5 * (white or 255.0), dtype=np.float32)
-    return _png(spec, known.mean(axis=0) if len(known) >= enough else grey, white)
+    return _png(spec, pictures.mean(axis=0, where=known) if known.sum() >= enough else grey, white)
 
 
 # --- texts and pictures ---------------------------------------------------------------------------------------------------------------------

@@ -50,6 +50,8 @@ OPERATIONS = ("predict", "explain", "reasons", "recourse")
 KEYS = ("op", "row", "values", "id")
 #: A session in which nobody asks ends after so many seconds.
 IDLE = 600.0
+#: Seconds for what all questions share, such as which method does for this model: it is found once and may take longer than an answer.
+PREPARING = 240.0
 #: Of the context, what the person concerned must know.
 CONTEXT = ("owner", "contact", "address", "agency", "intended_use", "human_role", "domain", "period", "population")
 #: A question is longer than this many bytes only by mistake: a picture of `given.MOST_BYTES` in base64 has 8 MiB.
@@ -59,7 +61,7 @@ LONGEST = 9 << 20
 def serve(audit: Audit, scoring: Json, *, idle: float = IDLE) -> int:
     """Answer until stdin ends or nobody asked for `idle` seconds; the exit status."""
     facts = audit.facts
-    found, reason = audit.ask(SESSION, {"prepare": True}, scoring)
+    found, reason = audit.ask(SESSION, {"prepare": True}, scoring, limit=PREPARING)
     if found is None:
         raise AuditError(f"the model could not be asked: {reason}", "look at the model, or try again")
     _say(

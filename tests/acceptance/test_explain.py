@@ -261,10 +261,10 @@ def test_what_the_options_cannot_mean_is_refused_before_anything_is_looked_for(
     assert said in err
 
 
-def session(user: User, questions: list[str]) -> list[dict[str, Any]]:
+def session(user: User, questions: list[str], asked: tuple[str, ...] = ("granting", *ROLES, "--plan", "plan.toml")) -> list[dict[str, Any]]:
     """The answers to these lines, one session."""
     done = subprocess.run(
-        [sys.executable, "-m", "audit.explain", "granting", *ROLES, "--plan", "plan.toml", "--serve"], cwd=user.folder, env=user.environment,
+        [sys.executable, "-m", "audit.explain", *asked, "--serve"], cwd=user.folder, env=user.environment,
         input="\n".join(questions) + "\n", capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -303,3 +303,77 @@ def test_a_session_answers_every_line_and_dies_of_none(granting: User) -> None:
     assert typed["subject"]["row"] is None
     assert typed["reasons"]["state"] == "given"
     assert typed["decision"]["score"] == answers[0]["result"]["decision"]["score"]
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------------------------------
+
+LIKE = """
+import mlflow, numpy as np, pandas as pd
+from mlflow.models import infer_signature
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+rows = pd.read_csv("reviews.csv")
+model = make_pipeline(make_column_transformer((CountVectorizer(), "review")), LogisticRegression()).fit(rows[["review"]], rows.liked)
+told = {"signature": infer_signature(rows[["review"]], model.predict(rows[["review"]])), "metadata": {"columns": [{"name": "review", "kind": "text"}]}}
+mlflow.sklearn.save_model(model, "liking", pip_requirements=[], serialization_format="skops", skops_trusted_types=["numpy.dtype"], **told)
+"""
+REVIEWS = ["--data", "reviews.csv", "--target", "liked", "--positive", "yes"]
+
+
+@pytest.fixture(scope="module")
+def liking(user: User) -> User:
+    """A model that reads words, and 300 reviews; the first is liked for one word."""
+    rng = np.random.default_rng(0)
+    words = np.array(["great", "fine", "film", "plot", "dull", "poor", "the", "of"])
+    said = [" ".join(rng.choice(words, rng.integers(3, 8))) for _ in range(300)]
+    said[0] = "the great film of the dull plot"
+    score = [sum({"great": 2, "fine": 1, "dull": -1, "poor": -2}.get(w, 0) for w in text.split()) for text in said]
+    lines = [f"{text},{'yes' if s + e > 0 else 'no'}" for text, s, e in zip(said, score, rng.normal(0, 0.5, 300), strict=True)]
+    (user.folder / "reviews.csv").write_text("\n".join(["review,liked", *lines]) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LIKE], cwd=user.folder, env=user.environment | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return user
+
+
+def test_a_text_gets_a_page_and_a_session_says_the_same_of_it(liking: User) -> None:
+    done = liking.run("audit.explain", "liking", *REVIEWS, "--row", "0", "--recourse", "--out", "liked", "--lang", "zh")
+    assert done.status == 0, done.err
+    document = json.loads((liking.folder / "liked" / "explanation.json").read_bytes())
+    assert document["decision"]["label"] == "yes"
+    assert document["explanation"]["parts"][0]["factor"] == "great "
+    assert [p["factor"] for p in document["removal"]["parts"]] == ["great "]
+    text = " ".join(Words((liking.folder / "liked" / "explanation.zh.html").read_text("utf-8")).said)
+    assert "去掉：词语“great”。" in text
+    assert "决定将变为：no。" in text
+    questions = [
+        '{"op": "explain", "row": 0}',
+        '{"op": "recourse", "row": 0}',
+        '{"op": "explain", "values": {"review": "the great film of the dull plot"}}',
+        '{"op": "recourse", "values": {"review": "the film of the dull plot"}}',
+        '{"op": "predict", "values": {"review": " "}}',
+        '{"op": "predict", "values": {"review": "' + "word " * 420_000 + '"}}',
+        '{"op": "predict", "values": {"review": "\\ud800"}}',
+        '{"op": "predict", "row": 0}',
+    ]
+    ready, by_row, removal, typed, other, blank, long, half, last = session(liking, questions, ("liking", *REVIEWS))
+    assert [(i["name"], i["kind"], i["levels"]) for i in ready["inputs"]] == [("review", "text", [])], "no text of the data is offered"
+    assert by_row["result"]["explanation"] == typed["result"]["explanation"] == document["explanation"]
+    assert removal["result"]["removal"] == document["removal"]
+    assert other["result"]["decision"]["label"] == document["removal"]["decision"]["label"] == "no"
+    assert other["result"]["decision"] == document["removal"]["decision"], "what is told is what the model says when it is asked again"
+    assert [r["ok"] for r in (blank, long, half, last)] == [False, False, False, True]
+    assert "holds no word" in blank["error"]
+    assert "at most 100,000" in long["error"]
+
+
+def test_reasons_of_a_text_are_refused_before_the_model_is_loaded(liking: User) -> None:
+    done = liking.run("audit.explain", "liking", *REVIEWS, "--favourable", "yes", "--row", "0", "--reasons", "--out", "none")
+    assert done.status == 2
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert "no principal reason — leave out --reasons" in line
+    assert not (liking.folder / "none").exists()
