@@ -33,8 +33,11 @@ MOST_FINDINGS, MOST_CHANGED, MOST_MORE = 50, 200, 4
 BEFORE, NOW, POINTS = mark("Before"), mark("Now"), mark("Change (percentage points)")
 
 
-def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry]:
-    """The two audits that the address names, else the newest as the new one and the one before it; the choice goes into the address."""
+def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry] | None:
+    """The two audits that the address names, else the newest as the new one and the one before it; the choice goes into the address.
+
+    None where the address names one that is not known: another in its place would be taken for it.
+    """
     by_key = {e.key: e for e in entries}
     names = {
         e.key: " · ".join(
@@ -45,14 +48,22 @@ def choose(entries: list[Entry], say: Speaker) -> tuple[Entry, Entry]:
         )
         for e in entries
     }  # fmt: skip
-    keys, picked = list(by_key), []
+    keys = list(by_key)
+    picked: list[Entry] = []
     for column, name, label, default in zip(st.columns(2), ("old", "new"), (say.t("Old"), say.t("New")), (1, 0), strict=True):
         asked = st.query_params.get(name, "")
-        place = keys.index(asked) if asked in by_key else default
+        place = keys.index(asked) if asked in by_key else None if asked else default
         with column:
-            picked.append(st.selectbox(label, keys, index=place, format_func=names.__getitem__, key=f"compare-{name}"))
-        st.query_params[name] = picked[-1]
-    return by_key[picked[0]], by_key[picked[1]]
+            chosen = st.selectbox(
+                label, keys, index=place, format_func=names.__getitem__, key=f"compare-{name}", placeholder=say.t("Choose")
+            )
+        if chosen is not None:
+            picked.append(by_key[chosen])
+            st.query_params[name] = chosen
+    if len(picked) < 2:
+        show.plain(say.t("The audit that this address names is not known here. Choose another one."))
+        return None
+    return picked[0], picked[1]
 
 
 def told(found: Comparison, say: Speaker) -> None:
@@ -163,7 +174,10 @@ def _moved(m: Moved, say: Speaker) -> list[str]:
 
 def page(entries: list[Entry], say: Speaker) -> None:
     """One version against another, others beside it, and what is not the same in plan and data."""
-    old, new = choose(entries, say)
+    both = choose(entries, say)
+    if both is None:
+        return
+    old, new = both
     if old.key == new.key:
         show.plain(say.t("Choose two different audits."))
         return

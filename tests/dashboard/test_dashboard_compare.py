@@ -89,6 +89,17 @@ def test_the_address_names_both_and_one_audit_twice_is_not_compared(versions: Pa
     assert "Choose two different audits." in read(again.run())
 
 
+def test_a_link_to_an_audit_that_is_not_known_compares_no_other_one(versions: Path) -> None:
+    at = AppTest.from_file(APP, default_timeout=300).run().switch_page(PAGE)
+    at.query_params["old"] = "0" * 16
+    at.run()
+    assert not at.exception
+    assert "The audit that this address names is not known here" in read(at)
+    assert not at.dataframe
+    at.selectbox(key="compare-old").select_index(1).run()
+    assert "Paired: the same 1,500 rows" in read(at)
+
+
 def test_what_the_command_refuses_is_said(versions: Path) -> None:
     path = versions / "audits" / "new" / "audit.json"
     path.write_text(path.read_text("utf-8").replace('"verdict": "fail"', '"verdict": "pass"', 1), "utf-8")
