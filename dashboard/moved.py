@@ -11,13 +11,12 @@ from audit.result import Attribution, Heatmap
 from dashboard import show
 from reports.charts import Chart
 from reports.figures import Palette, picture
+from reports.parted import TITLES
 from reports.person import METHODS, UNITS
-from reports.words import Speaker, clean, mark, number
+from reports.worded import marked
+from reports.words import Speaker, clean, number
 
-#: A word whose part is smaller than this share of the largest is not marked.
-MARKED = 0.1
 MOST_WORD, MOST_EVENTS, MOST_BARS = 60, 10, 15
-MOVED = mark("What each region moved: + for what is explained, − against it")
 #: The kind of each input by its name, as the document has them.
 Kinds = Mapping[str, str]
 
@@ -40,7 +39,7 @@ def explained(row: Row, account: Account, kinds: Kinds, palette: Palette, key: s
         return
     if not account.by_field:
         for column in [name for name, kind in kinds.items() if kind == "text"]:
-            _words([part for part in account.parts if part.column == column], say)
+            _words([part for part in account.parts if part.column == column], f"{key}-words-{column}", say, struck=struck)
         for k, shown in enumerate(row.pictures):
             _maps(shown, account, palette, f"{key}-picture-{k}", say, struck=struck)
     chart = _bars(account, kinds, palette, say)
@@ -126,24 +125,14 @@ def _bars(account: Account, kinds: Kinds, palette: Palette, say: Speaker) -> Cha
     return picture(shown, [], "", palette, say)
 
 
-def _words(parts: Sequence[Part], say: Speaker) -> None:
-    """A text with its words marked: + speaks for what is explained, − against it, and the colour says the same."""
+def _words(parts: Sequence[Part], key: str, say: Speaker, *, struck: bool) -> None:
+    """A text, each word with what it added under it."""
     if not parts:
         return
-    largest = max(abs(part.value) for part in parts)
-    told = []
-    for part in parts:
-        held = part.holds or ""
-        word, space = show.escaped(clean(held.strip(), 2000)), " " if held[-1:].isspace() else ""
-        share = abs(part.value) / largest if largest else 0.0
-        if word and share >= MARKED:
-            word = f":{'blue' if part.value > 0 else 'orange'}-background[**{'+' if part.value > 0 else '−'}** {word}]"
-        told.append(word + space)
+    words, values = [part.holds or "" for part in parts], [part.value for part in parts]
+    told = say.join([f"{clean(word, MOST_WORD).strip()} {number(value, 'signed')}" for word, value in zip(words, values, strict=True)])
     show.title(clean(parts[0].column, 120))
-    st.markdown("".join(told))
-    show.plain(
-        say.t("+ speaks for what is explained, − against it; a word without a sign moves it by less than a tenth of what the largest does.")
-    )
+    show.chart(Chart(say.t(TITLES["word"]), "", told, marked(words, values)), key, struck=struck)
 
 
 def _maps(shown: Picture, account: Account, palette: Palette, key: str, say: Speaker, *, struck: bool) -> None:
@@ -151,7 +140,7 @@ def _maps(shown: Picture, account: Account, palette: Palette, key: str, say: Spe
     own = {part.place: part.value for part in account.parts if part.column == shown.column}
     moved = [[own.get(f"({r + 1}, {c + 1})", 0.0) for c in range(shown.across)] for r in range(shown.down)]
     show.title(clean(shown.column, 120))
-    maps = (("The picture in cells", shown.cells, "brightness"), (MOVED, moved, account.unit))
+    maps = (("The picture in cells", shown.cells, "brightness"), (TITLES["region"], moved, account.unit))
     for k, (side, (caption, cells, unit)) in enumerate(zip(st.columns(2), maps, strict=True)):
         item = Heatmap(
             caption=caption, row_label="", column_label="", rows=_counted(cells), columns=_counted(cells[0]), values=cells, unit=unit

@@ -203,7 +203,7 @@ def _pick(talk: Conversation, form: Form, audit: str, say: Speaker) -> None:
         access.record("row", audit=audit, row=int(row))
         found = talk.ask("predict", {}, int(row), wait=5.0)
         if found is None or found.result is None:
-            show.plain(say.t("This row could not be read."))
+            show.plain(say.t("This row has not come yet: take it again.") if found is None else say.t("This row could not be read."))
             return
         values: dict[str, Value] = {i["column"]: i["value"] for i in found.result["inputs"]}
         st.session_state[f"{form.key}-from"], st.session_state[f"{form.key}-of"] = values, int(row)

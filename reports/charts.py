@@ -404,5 +404,5 @@ def pixels(evidence: Heatmap) -> Spec:
 
 def shade(share: float, *, below: bool = False) -> str:
     """From a pale to a deep blue, or orange `below` 0; the number in the cell stays legible on both."""
-    pale, deep = ((250, 236, 224), (150, 52, 0)) if below else ((226, 236, 245), (0, 78, 130))
+    pale, deep = ((250, 236, 224), (142, 46, 0)) if below else ((226, 236, 245), (0, 78, 130))
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(pale, deep, strict=True))

@@ -14,7 +14,7 @@ WIDTH, HEIGHT, GAP = 600, 40, 4
 LETTER, DIGIT, WIDE = 7.4, 6.2, 13.5
 #: Letters of a word at most.
 MOST_LETTERS = 28
-DARK_INK, PALE_INK = "#10202e", "#3a4654"
+INK = "#10202e"
 
 
 def marked(words: Sequence[str], values: Sequence[float]) -> Spec:
@@ -43,9 +43,9 @@ def marked(words: Sequence[str], values: Sequence[float]) -> Spec:
             "scale": {"domain": [0, most], "reverse": most == height, "nice": False},
         }
 
-    def written(field: str, y: str, size: int, ink: str) -> Spec:
+    def written(field: str, y: str, size: int) -> Spec:
         return {
-            "mark": {"type": "text", "fontSize": size, "color": ink},
+            "mark": {"type": "text", "fontSize": size, "color": INK},
             "encoding": {"x": place("middle", WIDTH), "y": place(y, height), "text": {"field": field}},
         }
 
@@ -56,7 +56,7 @@ def marked(words: Sequence[str], values: Sequence[float]) -> Spec:
             "fill": {"field": "fill", "type": "nominal", "scale": None},
         },
     }  # fmt: skip
-    layers = [boxes, written("word", "up", 13, DARK_INK), written("said", "down", 11, PALE_INK)]
+    layers = [boxes, written("word", "up", 13), written("said", "down", 11)]
     return whole({"width": WIDTH, "height": height, "data": {"values": tiles}, "layer": layers})
 
 

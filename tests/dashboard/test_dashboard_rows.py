@@ -94,6 +94,15 @@ def page(home: Path) -> Opened:
     return opened
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Chart]:
+    """The charts of the page, as they come."""
+    found: list[Chart] = []
+    draw = show.chart
+    monkeypatch.setattr(show, "chart", lambda chart, key, **how: (found.append(chart), draw(chart, key, **how)))
+    return found
+
+
 def read(at: AppTest) -> str:
     kinds = ("text", "markdown", "header", "subheader")
     return "\n".join(str(e.value) for kind in kinds for e in getattr(at, kind)).replace("\\", "").replace("\u2060", "")
@@ -194,7 +203,7 @@ def test_a_file_that_is_not_as_it_was_written_is_not_shown(home: Path, page: Ope
     assert "Row 3" not in text
 
 
-def test_words_are_marked_by_sign_and_shown_as_they_are(home: Path, page: Opened) -> None:
+def test_words_stand_in_their_order_each_with_what_it_added(home: Path, page: Opened, drawn: list[Chart]) -> None:
     words = (("good ", 0.4), ("film, ", 0.001), ("<b>bad</b> ", -0.2), (":material/home: ", 0.3))
     parts = [Part(column="review", place=str(i + 1), holds=word, value=value) for i, (word, value) in enumerate(words)]
     written(
@@ -203,14 +212,19 @@ def test_words_are_marked_by_sign_and_shown_as_they_are(home: Path, page: Opened
         kinds={"review": "text"},
     )
     at = page()
-    (marked,) = [m.value for m in at.markdown if "-background[" in m.value]
-    assert ":blue-background[**+** good] film\\, :orange-background[**−** \\<b\\>bad\\<\\/b\\>]" in marked
-    assert "material\\/home\\:\u2060" in marked, "no icon is made of a word"
+    tiles = drawn[0].spec["data"]["values"]
+    assert [(t["word"], t["said"]) for t in tiles] == [
+        ("good", "+0.400"),
+        ("film,", "+0.00100"),
+        ("<b>bad</b>", "−0.200"),
+        (":material/home:", "+0.300"),
+    ]
+    assert "good +0.400" in drawn[0].alt
     assert "“good” moves the output most (+0.400)" in read(at)
-    assert not [m for m in at.markdown if m.allow_html]
+    assert not [m for m in at.markdown if m.allow_html or "<b>" in m.value]
 
 
-def test_a_picture_stands_beside_what_speaks_for_and_against_the_answer(home: Path, page: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_stands_beside_what_speaks_for_and_against_the_answer(home: Path, page: Opened, drawn: list[Chart]) -> None:
     shown = Picture(column="image", down=2, across=2, cells=[[0.0, 1.0], [0.5, 0.2]])
     places = {"(1, 1)": 0.3, "(1, 2)": -0.2, "(2, 1)": 0.0, "(2, 2)": 0.1}
     parts = [Part(column="image", place=place, value=value) for place, value in places.items()]
@@ -220,12 +234,9 @@ def test_a_picture_stands_beside_what_speaks_for_and_against_the_answer(home: Pa
         kinds={"image": "image"},
         rejected="It failed.",
     )
-    drawn: list[Chart] = []
-    draw = show.chart
-    monkeypatch.setattr(show, "chart", lambda chart, key, **how: (drawn.append(chart), draw(chart, key, **how)))
     at = page()
     text = read(at)
-    for title in ("The picture in cells", "What each region moved: + for what is explained, − against it"):
+    for title in ("The picture in cells", "What each region of the picture added to the answer"):
         assert title in text
     assert "⊘ Evidence rejected" in text
     assert "It failed." in text
