@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -280,3 +281,18 @@ def test_what_is_long_is_cut_and_what_is_many_is_summed(tmp_path: Path) -> None:
     for wrong in ({"row": -1}, {"answer": "x" * (LONGEST + 1)}, {"more": 1}, {"score": float("nan")}):
         with pytest.raises(ValidationError):
             Row.model_validate(row | wrong)
+
+
+def test_a_run_in_the_store_does_without_single_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from audit import store
+
+    document = set_scene(tmp_path, pred=[0, 1] * 20, y=[0, 1] * 20).document(skip=["explanation"])
+    folder = tmp_path / "audit"
+    folder.mkdir()
+    (folder / "audit.json").write_text(document.model_dump_json(by_alias=True), "utf-8")
+    (folder / "rows.json").write_text("{}")
+    client = MagicMock()
+    monkeypatch.setattr(store, "client_of", lambda uri: client)
+    monkeypatch.setattr(store, "experiment_of", lambda client: "1")
+    store.log_audit({"folder": str(folder), "model": document.model.model_dump(mode="json"), "tracking_uri": "sqlite:///x.db"}, None)
+    assert [Path(call.args[1]).name for call in client.log_artifact.call_args_list] == ["audit.json"]
