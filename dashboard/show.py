@@ -153,9 +153,9 @@ class Head:
     more: str = ""
 
 
-LETTER, EDGES = 7.6, 26  # pixels of a Latin letter in a cell, and of what stands beside a text, about
-NARROW = frozenset(" .,:;'!|()[]ijlftr")  # half a letter
-WIDEST = 350  # pixels of a column
+LETTER, EDGES = 8, 26  # pixels of a Latin letter in a cell, and of what stands beside a text, about
+NARROW, WIDE = frozenset(" .,:;'!|()[]ijlftr"), frozenset("mwMW✕✓")
+WIDEST = 360  # pixels of a column
 TALL, HEADS, HIGHEST = (
     65,
     40,
@@ -164,8 +164,9 @@ TALL, HEADS, HIGHEST = (
 
 
 def pixels(text: str) -> int:
-    """How wide a text stands in a cell, about: a Chinese character takes two letters."""
-    return int(sum(0.5 if c in NARROW else 2 if east_asian_width(c) in "WF" else 1 for c in text) * LETTER) + EDGES
+    """How wide a text stands in a cell, about."""
+    letters = sum(0.5 if c in NARROW else 1.5 if c in WIDE else 1.8 if east_asian_width(c) in "WF" else 1 for c in text)
+    return int(letters * LETTER) + EDGES
 
 
 def across(label: str, cells: Iterable[str]) -> int:
