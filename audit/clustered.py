@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from audit.stats.weighted_clusters import Piles
     from audit.table import Block, Scored
 
-    #: Rate name → (k, n) per group from rows by group and cell; it adds cells up, so it serves counts and sums of weights alike.
-    Reading = Callable[[NDArray[Any]], Mapping[str, tuple[NDArray[Any], NDArray[Any]]]]
+    #: Rate name → (k, n) per group.
+    Pairs = Mapping[str, tuple[NDArray[Any], NDArray[Any]]]
+    #: From rows by group and cell; it adds cells up, so it serves counts and sums of weights alike.
+    Reading = Callable[[NDArray[Any]], Pairs]
 
 NO_INTERVAL = message("Too many draws of whole clusters leave it undefined: there are too few clusters with such rows.")
 
@@ -72,6 +74,10 @@ class GroupRates(ABC):
         """The rate of these slices taken together."""
 
     @abstractmethod
+    def plain(self, name: str, members: Sequence[int]) -> Any:
+        """As `side`, where no interval is asked for: its counts, its mass and its value."""
+
+    @abstractmethod
     def worth(self, group: Any, reference: Any) -> Clusters | Weights:
         """What the rows of a comparison are worth."""
 
@@ -96,7 +102,7 @@ class GroupRates(ABC):
 
         from audit.stats.extremes import OverGroups
 
-        sides = [self.side(name, members) for members in [[i] for i in known] + ([known] if known else [])]
+        sides = [self.plain(name, members) for members in [[i] for i in known] + ([known] if known else [])]
         values = [(s.complement() if complement else s).value if s.counts[1] else np.nan for s in sides]
         return OverGroups(np.array(values[: len(known)]), values[-1] if known else np.nan)
 
@@ -135,7 +141,7 @@ def piled(ctx: Context, coding: Coding, size: int, names: Sequence[str], groupin
 
     clustering, weights = ctx.clustering, ["w"] if ctx.facts.weight is not None else []
     assert clustering is not None, "rows belong together"
-    out = [Piles(clustering.size, 2 * size) for _ in groupings]
+    out = [Piles(len(grouping.slices) if grouping else 1, clustering.size, 2 * size) for grouping in groupings]
     for block in ctx.scored.blocks([*names, "c", *weights, *(f"g{i}" for i in range(len(ctx.facts.groups)))]):
         code = coding(block)
         kept = code < size
@@ -179,6 +185,21 @@ class Rates(GroupRates):
             replicates.append(rates[name][1])
         drawn = np.sum(replicates, axis=0)
         return Side(held[:, 0], held[:, 1], drawn[:, 0], drawn[:, 1], held[:, 2], held[:, 3])
+
+    def plain(self, name: str, members: Sequence[int]) -> Side:
+        """The rate of these slices taken together, without its clusters."""
+        import numpy as np
+
+        from audit.stats.clusters import Side
+
+        (k, n), (hits, rows) = ([a[list(members)].sum(keepdims=True) for a in pairs[name]] for pairs in self._totals)
+        return Side(k, n, np.zeros(0), np.zeros(0), hits, rows)
+
+    @cached_property
+    def _totals(self) -> tuple[Pairs, Pairs]:
+        """Rates of each slice by weight, and by rows."""
+        size = self._piles.width // 2
+        return self._read(self._piles.sums[:, size:]), self._read(self._piles.sums[:, :size])
 
     def worth(self, group: Side, reference: Side) -> Clusters:
         """What the rows of a comparison are worth."""

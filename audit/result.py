@@ -81,7 +81,8 @@ class Clusters(Frozen):
     """What an estimate is worth whose rows belong together: drawn as whole clusters, not as rows.
 
     `fewest` are the clusters on the side that has fewer (sets of clusters, where there are thousands); `design_effect` is the variance over
-    clusters divided by that over independent rows, 1 where nothing is lost; `effective` are the independent rows that each part is worth.
+    clusters divided by that over independent rows, 1 where nothing is lost; `effective` are the independent rows that each part is worth. Where
+    rows carry survey weights too, these are independent rows of equal weight, and `Weights` says the same.
     """
 
     fewest: Annotated[int, Field(ge=0)]

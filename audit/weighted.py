@@ -43,11 +43,11 @@ class Cells(NamedTuple):
 
 
 def counted(
-    ctx: Context, coding: Coding, size: int, names: Sequence[str], *, intersection: bool = True
+    ctx: Context, coding: Coding, size: int, names: Sequence[str], groupings: Sequence[Grouping | None] | None = None
 ) -> Iterator[tuple[Grouping | None, Cells]]:
-    """Everybody (None), then each grouping, with the rows by slice and code; one pass over the rows. `names` are the columns that the coding reads;
-    rows whose code is `size` or more are left out."""
-    groupings: list[Grouping | None] = [None, *ctx.groupings(intersection=intersection)]
+    """Everybody (None), then each grouping (or these), with the rows by slice and code; one pass over the rows. `names` are the columns that the
+    coding reads; rows whose code is `size` or more are left out."""
+    groupings = [None, *ctx.groupings()] if groupings is None else groupings
     yield from zip(groupings, (_drawn if ctx.clustering else _linearised)(ctx, coding, size, names, groupings), strict=True)
 
 
@@ -78,9 +78,8 @@ def _drawn(ctx: Context, coding: Coding, size: int, names: Sequence[str], groupi
 
     clustering = ctx.clustering
     assert clustering is not None
-    for grouping, piles in zip(groupings, piled(ctx, coding, size, names, groupings), strict=True):
-        drawn = of_codes(clustering.draws, len(grouping.slices) if grouping else 1, piles)
-        yield Cells(drawn, partial(ClusterRates, clustering, piles, weighed=True))
+    for piles in piled(ctx, coding, size, names, groupings):
+        yield Cells(of_codes(clustering.draws, piles), partial(ClusterRates, clustering, piles, weighed=True))
 
 
 def _read(cells: Sequence[NDArray[Any]], read: Reading) -> Rates:
@@ -110,6 +109,8 @@ class Rates(GroupRates):
         for other in others:
             first = first + other
         return first
+
+    plain = side
 
     def worth(self, group: Share, reference: Share) -> Weights:
         """What the rows of a comparison are worth."""

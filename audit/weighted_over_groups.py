@@ -48,7 +48,7 @@ def metrics(ctx: Context, extremes: Extremes, most_classes: int) -> Iterator[Mea
         rows: dict[str, int] = {}
         own = by_decision[grouping.columns]
         for name in names_of_rates:
-            found[name], rows[name] = own.over(name, known), sum(own.side(name, [i]).counts[1] for i in known)
+            found[name], rows[name] = own.over(name, known), sum(own.plain(name, [i]).counts[1] for i in known)
         if grouping.columns in by_outcome:
             cells = by_outcome[grouping.columns]
             for i, slice_ in enumerate(grouping.slices):

@@ -26,10 +26,10 @@ ONE_CLASS = "All outcomes are of one class on these rows."
 def overall(ctx: Context) -> Iterator[Measurement | Message]:
     """What `performance.overall` measures of decisions and scores."""
     settled, size = ctx.settled, len(ctx.settled.classes)
-    ((_, cells),) = [(g, c) for g, c in crossed(ctx) if g is None]
+    ((_, cells),) = crossed(ctx, [None])
     event = settled.classes.index(settled.positive) if settled.positive is not None else None
     rates = cells.rates(read_rates(size, event))
-    if not rates.side("accuracy", [0]).counts[1]:
+    if not rates.plain("accuracy", [0]).counts[1]:
         yield message("No row has both an outcome and a prediction: nothing can be measured.")
         return
     accuracy = rate(ctx, rates, "accuracy", 0, {})
@@ -86,10 +86,9 @@ def baseline(ctx: Context) -> Iterator[Measurement]:
 
     groupings: list[Grouping | None] = [None, *ctx.groupings(intersection=False)]
     if ctx.settled.task != "regression" and not ctx.settled.has_forecasts:
-        for grouping, cells in crossed(ctx):
-            if grouping is None or grouping.single:
-                for i, slice_ in enumerate(grouping.slices if grouping else [{}]):
-                    yield from of_cells(ctx, cells, i, slice_, ["informedness"])
+        for grouping, cells in crossed(ctx, groupings):
+            for i, slice_ in enumerate(grouping.slices if grouping else [{}]):
+                yield from of_cells(ctx, cells, i, slice_, ["informedness"])
         return
     constant = _never_changes(ctx)
     for grouping in groupings:
@@ -117,9 +116,8 @@ def _never_changes(ctx: Context) -> bool:
 def by_group(ctx: Context) -> Iterator[Measurement]:
     """What `performance.groups` measures of decisions and scores."""
     settled, size = ctx.settled, len(ctx.settled.classes)
-    for grouping, cells in crossed(ctx):
-        if grouping is None:
-            continue
+    for grouping, cells in crossed(ctx, list(ctx.groupings())):
+        assert grouping is not None
         rates = cells.rates(read_rates(size, None if grouping.single else 0))
         names = {"accuracy": None} | (
             {f"recall/{c}": c for c in range(min(size, 20))} if grouping.single and settled.task == "multiclass" else {}
@@ -151,7 +149,7 @@ def _compared(ctx: Context, rates: GroupRates, name: str, grouping: Grouping, ow
     from audit.measure import comparisons
     from audit.result import Part
 
-    counts = [rates.side(name, [i]).counts for i in range(len(grouping.slices))]
+    counts = [rates.plain(name, [i]).counts for i in range(len(grouping.slices))]
     parts = [Part(slice={**s, **own}, k=k, n=n) for s, (k, n) in zip(grouping.slices, counts, strict=True)]
     for i, part in enumerate(parts):
         yield rate(ctx, rates, name, i, part.slice)

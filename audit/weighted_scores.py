@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from audit.weighted import Summed
 
 
-def crossed(ctx: Context) -> list[tuple[Grouping | None, Cells]]:
-    """Everybody, then each grouping: rows by outcome and decision, (slices, classes²), the decision running fastest."""
+def crossed(ctx: Context, groupings: Sequence[Grouping | None] | None = None) -> list[tuple[Grouping | None, Cells]]:
+    """Everybody, then each grouping (or these): rows by outcome and decision, (slices, classes²), the decision running fastest."""
     size = len(ctx.settled.classes)
 
     def coding(block: Block) -> NDArray[np.int64]:
         known = (block["y"] >= 0) & (block["pred"] >= 0)
         return np.where(known, block["y"].astype(np.int64) * size + block["pred"], size * size)
 
-    return list(counted(ctx, coding, size * size, ["y", "pred"]))
+    return list(counted(ctx, coding, size * size, ["y", "pred"], groupings))
 
 
 def read_rates(size: int, event: int | None) -> Any:
@@ -58,7 +58,7 @@ def rate(ctx: Context, rates: GroupRates, name: str, i: int, slice_: Slice) -> M
     """The weighted rate `name` of slice i; undefined where no row counts for it."""
     from audit.measure import rate as of_rows
 
-    return rates.of(of_rows(ctx, name.partition("/")[0], *rates.side(name, [i]).counts, slice_=slice_), name, [i])
+    return rates.of(of_rows(ctx, name.partition("/")[0], *rates.plain(name, [i]).counts, slice_=slice_), name, [i])
 
 
 def of_cells(ctx: Context, cells: Cells, i: int, slice_: Slice, metrics: Sequence[str]) -> Iterator[Measurement]:

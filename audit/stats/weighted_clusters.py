@@ -36,8 +36,8 @@ class Pile(NamedTuple):
 class Piles:
     """Sums of columns over the rows of each slice and cluster, from rows that arrive in blocks; only pairs that occur are held."""
 
-    def __init__(self, units: int, width: int) -> None:
-        self.units, self.width = units, width
+    def __init__(self, slices: int, units: int, width: int) -> None:
+        self.slices, self.units, self.width = slices, units, width
         self._parts: list[tuple[Ints, Floats]] = [(np.zeros(0, np.int64), np.zeros((0, width)))]
 
     def add(self, slices: ArrayLike, units: ArrayLike, columns: Sequence[ArrayLike]) -> None:
@@ -70,10 +70,11 @@ class Piles:
         start, stop = np.searchsorted(key, [slice_ * self.units, (slice_ + 1) * self.units])
         return Pile(key[start:stop] - slice_ * self.units, sums[start:stop])
 
-    def sums(self, slices: int) -> Floats:
+    @cached_property
+    def sums(self) -> Floats:
         """Sums of each slice, (slices, W)."""
         key, sums = self._all
-        out = np.zeros((slices, self.width))
+        out = np.zeros((self.slices, self.width))
         np.add.at(out, key // self.units, sums)
         return out
 
@@ -167,7 +168,7 @@ class Totals:
     """Weighted sums of C columns, the first of which is 1, by slice and cluster, over rows that arrive in blocks."""
 
     def __init__(self, draws: Draws, slices: int, columns: int) -> None:
-        self._draws, self._slices, self._piles = draws, slices, Piles(draws.size, 2 + columns)
+        self._draws, self._piles = draws, Piles(slices, draws.size, 2 + columns)
         self._crosses = np.zeros((slices, columns, columns))
 
     def add(self, slices: ArrayLike, weights: ArrayLike, columns: Sequence[ArrayLike], units: ArrayLike) -> None:
@@ -176,18 +177,18 @@ class Totals:
         self._piles.add(place, units, [np.ones(len(w)), w, *(w * one for one in x)])
         for a, one in enumerate(x):
             for b, other in enumerate(x):
-                self._crosses[:, a, b] += np.bincount(place, weights=w * one * other, minlength=self._slices)
+                self._crosses[:, a, b] += np.bincount(place, weights=w * one * other, minlength=self._piles.slices)
 
     def statistics(self) -> Drawn:
         """What can be made of these sums."""
-        total = self._piles.sums(self._slices)
+        total = self._piles.sums
         per_row = total[:, 1] / np.maximum(total[:, 0], 1)
         return Drawn(self._draws, total[:, 0].astype(np.int64), total[:, 2:], lambda i: per_row[i] * self._crosses[i], self._piles.of)
 
 
-def of_codes(draws: Draws, slices: int, piles: Piles) -> Drawn:
+def of_codes(draws: Draws, piles: Piles) -> Drawn:
     """Statistics of weights by code: `piles` hold rows by code, then weights by code (`Piles.count`)."""
-    total, size = piles.sums(slices), piles.width // 2
+    total, size = piles.sums, piles.width // 2
     rows = total[:, :size].sum(axis=1)
     per_row = total[:, size:].sum(axis=1) / np.maximum(rows, 1)
 

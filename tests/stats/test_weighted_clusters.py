@@ -81,7 +81,7 @@ def test_the_variance_of_auc_by_hand() -> None:
 def test_piles_hold_what_a_loop_finds() -> None:
     rng = np.random.default_rng(2)
     slices, units, codes, w = rng.integers(0, 3, 200), rng.integers(0, 5, 200), rng.integers(0, 4, 200), rng.uniform(1, 2, 200)
-    piles = Piles(5, 8)
+    piles = Piles(3, 5, 8)
     for part in (slice(0, 90), slice(90, 200)):
         piles.count(slices[part], units[part], codes[part], w[part])
     for s in range(3):
@@ -89,7 +89,7 @@ def test_piles_hold_what_a_loop_finds() -> None:
         for u, row in zip(held, sums, strict=True):
             own = [(slices == s) & (units == u) & (codes == k) for k in range(4)]
             assert row == pytest.approx([*(k.sum() for k in own), *(w[k].sum() for k in own)])
-    assert of_codes(c.Draws(5, rng, 10), 3, piles).rows.tolist() == np.bincount(slices).tolist()
+    assert of_codes(c.Draws(5, rng, 10), piles).rows.tolist() == np.bincount(slices).tolist()
 
 
 # --- against either alone --------------------------------------------------------------------------------------------------------------
