@@ -18,7 +18,9 @@ SILENT = {"style", "title"}
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of text: the paths of the innermost element that has any, the block it stands in, and whether it is a tick, an alternative text, or folded away."""
+    """A run of text: the paths of the innermost element that has any, the block it stands in, and whether it is a tick, an alternative text, or folded away.
+
+    `number` is that of the item of a numbered list that it begins, 0 otherwise: a reader of the page sees it though the page does not hold it."""
 
     text: str
     paths: tuple[str, ...]
@@ -26,6 +28,7 @@ class Piece:
     tick: bool = False
     alt: bool = False
     folded: bool = False
+    number: int = 0
 
 
 class Page(HTMLParser):
@@ -36,7 +39,8 @@ class Page(HTMLParser):
         self.pieces: list[Piece] = []
         self.lang, self.edition, self.about = "en", "internal", list[str]()
         self._open: list[tuple[str, tuple[str, ...], bool, bool]] = []  # tag, paths, tick, folded
-        self._block = 0
+        self._block = self._number = 0
+        self._begins = False
         self.feed(html)
 
     def _around(self) -> tuple[tuple[str, ...], bool, bool]:
@@ -53,6 +57,11 @@ class Page(HTMLParser):
         own = tuple((given.get("data-path") or "").split(JOIN)) if given.get("data-path") else paths
         if tag in BLOCKS:
             self._block += 1
+        if tag == "ol":
+            self._number = 0
+        elif tag == "li" and self._open and self._open[-1][0] == "ol":
+            self._number += 1
+            self._begins = True
         if given.get("aria-label"):
             self.pieces.append(Piece(given["aria-label"] or "", own, -self._block, alt=True, folded=folded))
         if tag not in VOID:
@@ -67,7 +76,8 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if data.strip() and not any(tag in SILENT for tag, *_ in self._open):
             paths, tick, folded = self._around()
-            self.pieces.append(Piece(data, paths, self._block, tick=tick, folded=folded))
+            self.pieces.append(Piece(data, paths, self._block, tick=tick, folded=folded, number=self._number if self._begins else 0))
+            self._begins = False
 
 
 def blocks(pieces: list[Piece]) -> list[str]:
@@ -75,7 +85,8 @@ def blocks(pieces: list[Piece]) -> list[str]:
     made: dict[int, list[str]] = {}
     for piece in pieces:
         if not piece.folded and not piece.alt:
-            made.setdefault(piece.block, []).append(close(inked(piece.text)))
+            begun = f"{piece.number}." if piece.number else ""
+            made.setdefault(piece.block, []).append(begun + close(inked(piece.text)))
     return ["".join(parts) for parts in made.values()]
 
 

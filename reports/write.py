@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,14 +73,26 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def list_view(audit_dir: Path, entry: dict[str, str], key: Ed25519PrivateKey | None = None) -> None:
-    """Put an entry into `views.json`, in the place of an earlier rendering of the same file; signed where a key is given."""
+    """Put an entry into `views.json`, in the place of an earlier rendering of the same file; signed where a key is given. Two at once wait for each other."""
     path = audit_dir / entries.VIEWS
+    with _alone(audit_dir):
+        try:
+            views = entries.read_views(audit_dir)
+        except ValueError:
+            raise AuditError(f"{path} is not a list of views", "move it away; it is written anew") from None
+        kept = [v for v in views if v.get("file") != entry["file"]]
+        write_atomically(path, entries.write_views([*kept, entries.seal(entry, {entry["file"]: entry["sha256"]}, entries.VIEW_TYPE, key)]))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The lock of a folder's list of views: on the folder itself, because the list is replaced and not written into, and who attests holds audit.json."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        views = entries.read_views(audit_dir)
-    except ValueError:
-        raise AuditError(f"{path} is not a list of views", "move it away; it is written anew") from None
-    kept = [v for v in views if v.get("file") != entry["file"]]
-    write_atomically(path, entries.write_views([*kept, entries.seal(entry, {entry["file"]: entry["sha256"]}, entries.VIEW_TYPE, key)]))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sealed(audit_dir: Path, name: str) -> bool:

@@ -10,6 +10,7 @@ from reading import Page
 from test_person import document
 
 from audit.errors import AuditError
+from reports import lint
 from reports.generate import main
 from reports.obligations.adverse import notice
 from reports.paper import html
@@ -88,3 +89,26 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "explanation.json").write_text("{}", "utf-8")
     assert main([str(tmp_path), "--framework", "regb"]) == 2
     assert "is no explanation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_number_of_a_notice_is_read_back_and_a_changed_one_is_named(
+    tmp_path: Path, lang: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The notice as the command writes it, on a page and in print, held against explanation.json; then a due date moved, and a reason's document changed."""
+    (tmp_path / "explanation.json").write_text(document(context=CONTEXT).model_dump_json(), "utf-8")
+    assert main([str(tmp_path), "--framework", "regb", "--lang", lang, "--format", "html", "--format", "pdf"]) == 0
+    written = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert [path.suffix for path in written] == [".html", ".pdf"]
+    for path in written:
+        assert lint.main([str(path)]) == 0, capsys.readouterr()
+    capsys.readouterr()
+    whole = written[0].read_text("utf-8")
+    for old, new in (("2026-02-01", "2026-02-10"), ("1 Main Street", "7 Main Street")):
+        assert old in whole
+        written[0].write_text(whole.replace(old, new, 1), "utf-8")
+        assert lint.main([str(written[0])]) == 1
+        assert new.split(" ")[0] in capsys.readouterr().out
+    other = document(context=CONTEXT | {"address": "9 Main Street"})
+    (tmp_path / "explanation.json").write_text(other.model_dump_json(), "utf-8")
+    assert lint.main([str(written[1])]) == 1  # what was printed is no longer what the explanation says

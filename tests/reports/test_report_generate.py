@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,23 @@ def test_a_folder_that_takes_no_file_is_one_line_and_2(folder: Path, capsys: pyt
     told = capsys.readouterr().err
     assert told.startswith("error: cannot create /proc/reports")
     assert told.count("\n") == 1
+
+
+LISTING = """
+import sys
+from pathlib import Path
+from reports.write import list_view
+for i in range(40):
+    list_view(Path(sys.argv[1]), {"file": f"{sys.argv[2]}{i}.html", "sha256": "0" * 64, "document_digest": "d"})
+"""
+
+
+def test_two_that_list_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Each of two processes lists forty files: without a lock, whoever writes last drops what the other listed since it read."""
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", LISTING, str(tmp_path)]
+    both = [subprocess.Popen([*command, name], cwd=root) for name in ("a", "b")]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    views = json.loads((tmp_path / "views.json").read_text("utf-8"))
+    assert sorted(v["file"] for v in views) == sorted(f"{name}{i}.html" for name in "ab" for i in range(40))
+    assert [p.name for p in tmp_path.iterdir()] == ["views.json"]
