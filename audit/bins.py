@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
 from audit.dataset import Dataset
+
+#: Characters up to which a number is shown as it is.
+LONG = 7
 
 
 def binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
-    """SQL that writes a number as its interval, such as "[25, 37)"; without edges, between quintiles."""
+    """SQL that writes a number as its interval, such as "[25, 37)"; without edges, between quintiles, of long numbers rounded ones."""
     x = dataset.number(name)
+    quintiles: list[float] = []
     if edges is None:
-        quintiles = dataset.ask({"q": f"quantile_disc({x}, [0.2, 0.4, 0.6, 0.8])"}, tail=f"WHERE isfinite({x})")[0][0]
-        edges = sorted(set(quintiles or []))
+        found = dataset.ask({"q": f"quantile_disc({x}, [0.2, 0.4, 0.6, 0.8])"}, tail=f"WHERE isfinite({x})")[0][0]
+        quintiles = sorted(set(found or []))
     low, high = dataset.ask({"low": f"min({x})", "high": f"max({x})"}, tail=f"WHERE isfinite({x})")[0]
     if low is None:
         return "CAST(NULL AS VARCHAR)"
-    edges = [e for e in edges if low < e <= high]
-    bounds = [low, *edges, high]
-    cases = []
+    inner = [e for e in (quintiles if edges is None else edges) if low < e <= high]
+    places = _places([low, *inner, high])
+    if edges is None:
+        inner = [_short(e, places, round) for e in inner]
+    bounds, cases = [low, *inner, high], []
+    ends = [
+        _short(low, places, math.floor),
+        *inner,
+        _short(high, places, math.ceil),
+    ]  # so that the least and the greatest are said to lie inside
     for i in range(len(bounds) - 1):
         last = i == len(bounds) - 2
-        label = f"[{bounds[i]:.10g}, {bounds[i + 1]:.10g}{']' if last else ')'}"
+        label = f"[{ends[i]:.10g}, {ends[i + 1]:.10g}{']' if last else ')'}"
         below = f" AND {x} {'<=' if last else '<'} {bounds[i + 1]!r}"  # NaN is above all numbers in DuckDB
         cases.append(f"WHEN {x} >= {bounds[i]!r}{below} THEN '{label}'")
     return f"CASE WHEN NOT isfinite({x}) THEN NULL {' '.join(cases)} END"  # DuckDB sorts NaN above every number
+
+
+def _places(bounds: list[float]) -> int:
+    """Decimals at which the narrowest of these intervals is still known to a hundredth."""
+    gaps = [b - a for a, b in pairwise(bounds) if b > a]
+    return max(0, 2 - math.floor(math.log10(min(gaps)))) if gaps else 0
+
+
+def _short(x: float, places: int, way: Callable[[float], float]) -> float:
+    """A number of more than `LONG` characters at so many decimals."""
+    return float(way(x * 10.0**places) / 10.0**places) if len(f"{x:.10g}") > LONG and places < 15 else x
 
 
 def start(level: str) -> float:

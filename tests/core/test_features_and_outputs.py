@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit import scored
+from audit.cohorts.named import interval
 from audit.dataset import MISSING, Dataset, open_dataset
 from audit.errors import AuditError
 from audit.features import categories, choose, expressions, to_frame, unreadable_numbers
@@ -169,6 +170,22 @@ def test_a_number_column_of_many_values_is_cut_at_quintiles(tmp_path: Path) -> N
 def test_few_numbers_are_groups_of_their_own(tmp_path: Path) -> None:
     facts = prepared(tmp_path, {"x": [0.0] * 4, "n": [1.0, 2.0, 1.0, None]}, {"sensitive": ["n"]})
     assert levels_of(facts) == ["1", "2", "1", MISSING]
+
+
+def test_intervals_of_long_numbers_have_short_ends_that_say_which_rows_are_in(tmp_path: Path) -> None:
+    """Between the rounded quintiles of 500 even numbers lie 100 each, and every label, read as numbers, counts the rows that have it."""
+    values = np.linspace(0.0123456789, 1.0123456789, 500)
+    data = {"x": values, "y": [0.0] * 500}
+    (groups,) = prepared(tmp_path, data, {"sensitive": ["x"]}).groups
+    assert max(map(len, groups.levels)) <= len("[0.0123, 0.2123)")
+    assert sorted(groups.sizes) == [100] * 5
+    for level, size in zip(groups.levels, groups.sizes, strict=True):
+        ends = interval(level)
+        assert ends is not None
+        low, high, whole = ends
+        assert int(((values >= low) & ((values <= high) if whole else (values < high))).sum()) == size
+    (kept,) = prepared(tmp_path, data, {"sensitive": ["x"]}, bins={"x": [0.123456789]}).groups
+    assert any("0.123456789" in level for level in kept.levels), "what the plan says stays as it is"
 
 
 def test_bins_of_the_plan_are_used_and_what_is_no_number_is_missing(tmp_path: Path) -> None:
