@@ -10,7 +10,7 @@ from audit.text import PARTS, speaks
 from reports.charts import BETTER, CHANGED, REFERENCE, WORSE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
-from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, mark, number
+from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, mark, interval, number
 
 OUTCOMES = {
     "worse": Look(mark("Worse"), "✕", "fail", 0),
@@ -115,7 +115,7 @@ def row(change: Change, say: Speaker) -> Row:
     p = (test.p_value if test.adjusted_p_value is None else test.adjusted_p_value) if test else None
     told = say.stored(change.reason, change.reason_msg)
     if e:
-        numbers = {"value": number(e.value, moved), "low": number(e.low, moved), "high": number(e.high, moved)}
+        numbers = interval(e.value, e.low, e.high, moved)
         alike = e.method == "ranked_alike"
         told = say.t(
             "{value}: both rank these rows alike (other rows: {low} to {high})" if alike else "{value} ({low} to {high})", **numbers
@@ -188,7 +188,7 @@ def finding_text(finding: FindingChange, say: Speaker) -> str:
     text = say.pair(metric_text(finding.metric, finding.compare, say), who_text(finding.slice, finding.against, say))
     if e is None:
         return text
-    value = say.t("{value} ({low} to {high})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind))
+    value = say.t("{value} ({low} to {high})", **interval(e.value, e.low, e.high, kind))
     return say.join([text, value])
 
 

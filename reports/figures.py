@@ -14,7 +14,7 @@ from reports.metrics import kind_of, metric_name
 from reports.said import places
 from reports.sentences import capital, method_name
 from reports.tables import SMALL, limit_text, line_name, reference_of, rows_of
-from reports.words import COMPARE, Speaker, clean, number
+from reports.words import COMPARE, Speaker, clean, interval, number
 
 MOST_CELLS = 64  # along a side of a map that is drawn
 REST = "(rest)"  # everybody else, where a search found a slice
@@ -69,7 +69,7 @@ class Palette:
 def interval_text(f: Finding, kind: str, n: int | None, say: Speaker) -> str:
     e = f.estimate
     assert e is not None
-    numbers = {"value": number(e.value, kind), "low": number(e.low, kind), "high": number(e.high, kind)}
+    numbers = interval(e.value, e.low, e.high, kind)
     return say.t("{value} ({low} to {high})", **numbers) if n is None else say.t("{value} ({low} to {high}; n {n:count})", **numbers, n=n)
 
 

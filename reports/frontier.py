@@ -9,7 +9,7 @@ from audit.result import Estimate
 from reports.charts import GRID, INK, OKABE_ITO, PAPER, REFERENCE, WIDTH, Chart, Spec, axis, domain, unique, whole
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
-from reports.words import Speaker, number
+from reports.words import Speaker, interval, number
 
 #: Metrics of performance that a frontier may show, the higher the better, in the order in which they are offered.
 PERFORMANCE = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "average_precision", "r2")
@@ -69,7 +69,7 @@ def frontier_chart(versions: Sequence[Version], performance: str, disparity: str
 
 def written(e: Estimate, kind: str, say: Speaker) -> str:
     """An estimate with its interval."""
-    return say.t("{value} ({low} to {high})", value=number(e.value, kind), low=number(e.low, kind), high=number(e.high, kind))
+    return say.t("{value} ({low} to {high})", **interval(e.value, e.low, e.high, kind))
 
 
 def _spec(rows: Sequence[Mapping[str, object]], kind: str) -> Spec:

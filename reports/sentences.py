@@ -6,7 +6,7 @@ from audit.result import Finding
 from audit.text import PARTS, speaks
 from reports.metrics import kind_of, metric_name
 from reports.states import SIZE_OPEN
-from reports.words import COMPARE, METHODS, REASONS, Speaker, clean, number
+from reports.words import COMPARE, METHODS, REASONS, Speaker, clean, interval, number
 
 
 def reason_text(finding: Finding, say: Speaker) -> str:
@@ -57,10 +57,8 @@ def sentence(finding: Finding, say: Speaker) -> str:
         metric=metric,
         who=who,
         compare="" if finding.compare == "value" else say.t(COMPARE[finding.compare]),
-        value=number(e.value, kind),
         level=e.level,
-        low=number(e.low, kind),
-        high=number(e.high, kind),
+        **interval(e.value, e.low, e.high, kind),
     )
 
 

@@ -12,7 +12,7 @@ from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.sentences import capital, method_name, reason_text
 from reports.states import state_of_finding
-from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, number
+from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, interval, number
 
 #: Rows below which a group is small: its dot is hollow.
 SMALL = 30
@@ -129,12 +129,15 @@ def row_of(f: Finding, path: str, say: Speaker, *, n: Said, alone: bool, by_metr
     p, p_path = (
         (None, "") if t is None else (t.p_value, "p_value") if t.adjusted_p_value is None else (t.adjusted_p_value, "adjusted_p_value")
     )
+    told = interval(e.value, e.low, e.high, kind) if e and not exact else None
     return Row(
         who=Said(measured_name(f, say), f"{path}.metric") if by_metric else quoted(say.slice(f.slice), f"{path}.slice"),
         n=n,
-        estimate=figure(e.value if e else None, kind, f"{path}.estimate.value"),
-        low=figure(e.low if e and not exact else None, kind, f"{path}.estimate.low", ""),
-        high=figure(e.high if e and not exact else None, kind, f"{path}.estimate.high", ""),
+        estimate=Said(told["value"], f"{path}.estimate.value", numeric=True)
+        if told
+        else figure(e.value if e else None, kind, f"{path}.estimate.value"),
+        low=Said(told["low"] if told else "", f"{path}.estimate.low", numeric=told is not None),
+        high=Said(told["high"] if told else "", f"{path}.estimate.high", numeric=told is not None),
         note=Said(note, f"{path}.estimate" if note else ""),
         p=figure(p, "p", f"{path}.test.{p_path}"),
         look=LOOKS[state_of_finding(f)],

@@ -9,7 +9,7 @@ from reports import charts
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital, method_name
-from reports.words import Speaker, clean, number
+from reports.words import Speaker, clean, interval, number
 
 #: Levels of a column that are named, and letters of a row's name.
 NAMED, LETTERS = 4, 80
@@ -87,5 +87,4 @@ def _path(nodes: Sequence[TreeNode], i: int, names: Sequence[str]) -> str:
 def _figure(node: TreeNode, kind: str, say: Speaker) -> str:
     if node.low is None or node.high is None:
         return say.t("{value} (n {n:count})", value=number(node.value, kind), n=node.n)
-    numbers = {"value": number(node.value, kind), "low": number(node.low, kind), "high": number(node.high, kind)}
-    return say.t("{value} ({low} to {high}; n {n:count})", **numbers, n=node.n)
+    return say.t("{value} ({low} to {high}; n {n:count})", **interval(node.value, node.low, node.high, kind), n=node.n)

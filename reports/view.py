@@ -33,6 +33,7 @@ from reports.words import (
     Look,
     Speaker,
     clean,
+    interval,
     mark,
 )
 

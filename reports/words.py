@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -400,6 +401,9 @@ EXCLUDED = {
 SOURCES = {
     mark("the evaluation data logged with the model"), mark("the training data logged with the model"), mark("the training data named with --training"),
 }  # fmt: skip
+#: Decimals beyond which, and a size from which on, a number of an interval is written by itself.
+MOST_PLACES, LARGE = 5, 1e7
+ENDS = ("value", "low", "high")
 CONTEXT_ALIASES = {"use": "intended_use", "people_affected": "people", "row": "unit", "unit_of_row": "unit"}
 
 
@@ -419,6 +423,25 @@ def number(value: float, kind: str) -> str:
     """Every number of our pages is written here."""
     text = together(FORMATS[kind](value))
     return f"−{text[1:]}" if text.startswith("-") else text
+
+
+def interval(value: float, low: float, high: float, kind: str) -> dict[str, str]:
+    """An estimate and its interval as `value`, `low` and `high`, all with the decimals that show two digits of the interval's width: 0.100 (0.083 to 0.127).
+
+    Each by itself, as `number` has it, where that would make 0 of one that is not, and of rates, points and whole numbers, whose decimals are settled.
+    """
+    three, width = (value, low, high), high - low
+    if kind in ("number", "signed") and width > 0:
+        places = max(0, 1 - math.floor(math.log10(width)))
+        text = [f"{abs(x):,.{places}f}" for x in three]
+        if (
+            places <= MOST_PLACES
+            and max(map(abs, three)) < LARGE
+            and not any(x and not t.strip("0.") for x, t in zip(three, text, strict=True))
+        ):
+            signs = ["−" if x < 0 else "+" if x > 0 and kind == "signed" else "" for x in three]
+            return dict(zip(ENDS, map("".join, zip(signs, text, strict=True)), strict=True))
+    return dict(zip(ENDS, (number(x, kind) for x in three), strict=True))
 
 
 class Speaker:

@@ -140,7 +140,7 @@ def test_categories_are_codes_into_sorted_values(values: list[str | None]) -> No
 def prepared(folder: Path, columns: dict[str, Any], given: dict[str, Any] | None = None, **more: Any) -> Facts:
     data = dataset(folder, columns)
     arguments = {
-        "data": str(data.files[0]), "source": "here", "logged": None, "given": {"features": ["x"]} | (given or {}), "inputs": [], "metadata": {}, "bins": {},
+        "data": str(data.files[0]), "source": "here", "logged": None, "given": {"features": ["x"]} | (given or {}), "inputs": [], "metadata": {}, "bins": {}, "slices": [],
     }  # fmt: skip
     return Facts.model_validate(prepare(arguments | more, None))
 
@@ -173,12 +173,12 @@ def test_few_numbers_are_groups_of_their_own(tmp_path: Path) -> None:
 
 
 def test_intervals_of_long_numbers_have_short_ends_that_say_which_rows_are_in(tmp_path: Path) -> None:
-    """Between the rounded quintiles of 500 even numbers lie 100 each, and every label, read as numbers, counts the rows that have it."""
+    """Between the rounded quintiles of 500 even numbers lie 100 each, give or take the row at an end, and every label, read as numbers, counts the rows that have it."""
     values = np.linspace(0.0123456789, 1.0123456789, 500)
     data = {"x": values, "y": [0.0] * 500}
     (groups,) = prepared(tmp_path, data, {"sensitive": ["x"]}).groups
     assert max(map(len, groups.levels)) <= len("[0.0123, 0.2123)")
-    assert sorted(groups.sizes) == [100] * 5
+    assert all(abs(size - 100) <= 1 for size in groups.sizes)
     for level, size in zip(groups.levels, groups.sizes, strict=True):
         ends = interval(level)
         assert ends is not None
