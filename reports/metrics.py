@@ -296,6 +296,7 @@ OVER_GROUPS = {
 
 #: Metrics written as a share of a hundred, and those that count.
 RATES = {
+    "toxicity_probability",
     "changed_decisions",
     "robust_accuracy",
     "accuracy_unattacked",

@@ -66,6 +66,8 @@ SAME_ROWS = {"standardised_mean_difference": "mean_score", "kolmogorov_smirnov_d
 OF_BOTH = {"xauc", "xauc_reversed", "detectable_difference"}
 #: Ways of counting that leave no interval: what an accountant gives is not drawn from anything, and a lower bound is itself the end of one.
 COUNTED, BOUNDS = {"pld", "renyi", "gaussian_composition", "central_limit"}, {"one_run", "one_run_gaussian"}
+#: Ways to compare rows with themselves, one answer with another.
+PAIRED = {"tango", "newcombe_paired", "student_paired", "identical"}
 #: What rests on no rows.
 OF_NONE = {"parameters", "bytes_on_disk", "flops_per_row"}
 
@@ -83,7 +85,7 @@ def rows_of(check: CheckResult) -> dict[str, tuple[int, str]]:
         for k, part in enumerate(f.parts):
             if part.slice == f.slice:
                 return part.n, f"findings[{i}].parts[{k}].n"
-        same = f.against is None or (f.slice and all(column in PARTS for column in f.slice))  # the same rows, asked otherwise
+        same = f.against is None or (f.slice and all(column in PARTS for column in f.slice)) or _paired(f)  # the same rows, asked otherwise
         n, at = values.get((f.metric if same else SAME_ROWS.get(f.metric, f.metric), repr(f.slice)), (None, i))
         if n is None and same and f.estimate:
             n = f.estimate.n
@@ -91,6 +93,11 @@ def rows_of(check: CheckResult) -> dict[str, tuple[int, str]]:
 
     found = {f.key: own(f, i) for i, f in enumerate(check.findings)}
     return {key: (n, at) for key, (n, at) in found.items() if n is not None}
+
+
+def _paired(f: Finding) -> bool:
+    """Whether a group's own rows are compared, each with itself."""
+    return _same_people(f) and f.estimate is not None and f.estimate.method in PAIRED
 
 
 def limit_text(c: Criterion, kind: str, say: Speaker) -> str:
@@ -153,9 +160,16 @@ def measured_name(f: Finding, say: Speaker) -> str:
 
 
 def reference_of(f: Finding) -> dict[str, str]:
-    """What a finding is compared with, without the class or the like that both sides are about."""
+    """What a finding is compared with, without the class or the like that both sides are about, and without the group where it is the same."""
     against = f.against or {}
-    return {c: v for c, v in against.items() if not (c in PARTS and f.slice.get(c) == v)} or against
+    shared = {c for c, v in against.items() if f.slice.get(c) == v and (c in PARTS or _same_people(f))}
+    return {c: v for c, v in against.items() if c not in shared} or against
+
+
+def _same_people(f: Finding) -> bool:
+    """Whether a group is compared with itself under other conditions, such as undisturbed."""
+    mine, theirs = ({c: v for c, v in side.items() if c not in PARTS} for side in (f.slice, f.against or {}))
+    return bool(mine) and mine == theirs
 
 
 def block_title(f: Finding, say: Speaker) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from audit.result import AuditResult
 from audit.text import FORMATS, catalogue
 from reports.readback import close
-from reports.words import MOST_PLACES, clean, number
+from reports.words import MOST_PLACES, clean, number, three_digits
 
 #: A word that holds a digit: a number, an interval's end, a date, a digest. Signs and brackets around it do not belong to it, a minus does.
 WORD = re.compile(r"[−+]?[\w⁰¹²³⁴-⁹⁻]+(?:[.,:/%'-]?[\w⁰¹²³⁴-⁹⁻]+)*", re.ASCII)
@@ -83,7 +83,10 @@ def worked_out(record: dict[str, Any]) -> Iterator[float | str]:
 @lru_cache(maxsize=1 << 16)
 def written(value: float) -> frozenset[str]:
     """All ways in which our pages may write a number."""
-    ways = [number(value, kind) for kind in FORMATS] + [str(value), *(f"{value:.{d}f}" for d in range(6))]
+    ways = [way for kind in FORMATS for way in (number(value, kind), three_digits(number(value, kind)))] + [
+        str(value),
+        *(f"{value:.{d}f}" for d in range(6)),
+    ]
     ways += [f"{sign}{abs(value):,.{d}f}" for d in range(MOST_PLACES + 1) for sign in (("−",) if value < 0 else ("", "+"))]
     return frozenset(t for way in ways for t in tokens(way))
 

@@ -441,7 +441,14 @@ def interval(value: float, low: float, high: float, kind: str) -> dict[str, str]
         ):
             signs = ["−" if x < 0 else "+" if x > 0 and kind == "signed" else "" for x in three]
             return dict(zip(ENDS, map("".join, zip(signs, text, strict=True)), strict=True))
-    return dict(zip(ENDS, (number(x, kind) for x in three), strict=True))
+    return dict(zip(ENDS, (three_digits(number(x, kind)) for x in three), strict=True))
+
+
+def three_digits(text: str) -> str:
+    """A number with a power of ten with its zeros: 1.1 × 10⁻⁷ → 1.10 × 10⁻⁷."""
+    mantissa, times, power = text.partition(" × ")
+    whole, _, decimals = mantissa.partition(".")
+    return f"{whole}.{decimals:0<2}{times}{power}" if times else text
 
 
 class Speaker:

@@ -19,6 +19,7 @@ from audit.stats.proxies import bounds, weighted_difference
 from audit.stress.terms import TEMPLATES, swapped
 from audit.subject.client import Prediction
 from audit.subject.frame import Frame
+from audit.text import render
 
 RNG = np.random.default_rng
 
@@ -198,6 +199,24 @@ def test_a_model_that_reads_one_word_fails_every_text_that_could_hold_it(tmp_pat
     neutral = {"(terms)": "(religion)", "(source)": "(neutral sentences)"}
     assert found("term_flip_rate", **neutral).parts[0].k == len(TEMPLATES)
     assert found.value("term_flip_rate", **{**neutral, "(terms)": "(age)"}) == 0
+
+
+def test_the_only_text_with_such_a_word_is_called_that(tmp_path: Path) -> None:
+    texts = ["A muslim was here", *(f"Some car was here {i}" for i in range(9))]
+    score = np.array([0.9 if "muslim" in t else 0.1 for t in texts])
+    scene = set_scene(tmp_path, pred=(score > 0.5).astype(int), score=score, features={"text": np.array(texts, dtype=object)})
+    context = scene.context("fairness.terms")
+    context.__dict__["client"] = Reads(lambda text: 0.9 if "muslim" in text.lower() else 0.1)
+    given = {"words": {"faith": ["muslim", "christian"], "car": ["van", "lorry"]}}
+    measured, summary = collect(context, given)
+    rates = {m.slice["(source)"]: m.estimate for m in measured if m.metric == "term_flip_rate" and m.slice["(terms)"] == "faith"}
+    assert rates["(sampled texts)"] is not None
+    assert rates["(sampled texts)"].n == 1
+    assert rates["(neutral sentences)"] is not None
+    assert rates["(neutral sentences)"].value == 1
+    assert "100 % of 10 texts" in render(summary)  # of two that change as often the one of more texts is told
+    context.__dict__["client"] = Reads(lambda text: 0.9 if text == "A muslim was here" else 0.1)
+    assert "that of the only text that holds one" in render(collect(context, given)[1])
 
 
 def test_terms_are_held_against_the_limit_by_kind_and_source(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def terms(
         yield from measured(ctx, kind, "(neutral sentences)", plain, scored=scored, evidence=table)
         for source in (found, plain):
             n, k = len(source.changed), int(source.changed.sum())
-            if n and (worst is None or k / n > worst[0]):
+            if n and (worst is None or (k / n, n) > (worst[0], worst[3])):
                 worst = k / n, kind, k, n
     if worst is None:
         yield message("No text could be changed.")
@@ -80,6 +80,12 @@ def terms(
     rate, kind, changed, n = worst
     e = clopper_pearson(changed, n, level=ctx.level("term_flip_rate"))
     assert e is not None
+    if changed == n == 1:
+        yield message(
+            "Of {kinds:count} kinds of words, swapping those of kind {kind} changes most decisions: that of the only text that holds one. One text says little ({level:percent} interval of the rate {low:percent} to {high:percent}).",
+            kinds=len(kinds), kind=level(kind), level=e.level, low=e.low, high=e.high,
+        )  # fmt: skip
+        return
     yield message(
         "Of {kinds:count} kinds of words, swapping those of kind {kind} changes most decisions: {rate:percent} of {n:count} texts ({level:percent} interval {low:percent} to {high:percent}). The largest of several looks larger than it is.",
         kinds=len(kinds), kind=level(kind), rate=rate, n=n, level=e.level, low=e.low, high=e.high,

@@ -127,12 +127,14 @@ def _measured(climbs: list[Climb]) -> Iterable[Measurement]:
     from audit.text import message
 
     why = message("Too few sampled rows have this outcome, or the climb leads nowhere from the average row.")
-    for i, climb in enumerate(climbs):
+    shown = [_table(climbs)]
+    for climb in climbs:
         at = {"(class)": climb.label}
-        yield value("inversion_to_mean", climb.mean, slice_=at, reason=why, evidence=[_table(climbs)] if i == 0 else [])
-        for metric, nearest in (("inversion_to_training", climb.training), ("inversion_to_others", climb.others)):
-            if nearest is not None:
-                yield value(metric, exact(nearest, climb.compared), slice_=at)
+        nearest = [("inversion_to_training", climb.training), ("inversion_to_others", climb.others)]
+        found = [("inversion_to_mean", climb.mean), *((metric, exact(x, climb.compared)) for metric, x in nearest if x is not None)]
+        for metric, estimate in found:
+            yield value(metric, estimate, slice_=at, reason=why, evidence=shown)
+            shown = shown if estimate is None else []
 
 
 def _table(climbs: list[Climb]) -> Evidence:
@@ -161,7 +163,9 @@ def _said(climbs: list[Climb]) -> Message:
 
     told = [c for c in climbs if c.mean is not None]
     if not told:
-        return message("No class has a mean to compare with, or the model's answer does not change around the average row.")
+        return message(
+            "Too few sampled rows have each outcome to compare with its mean, or the model's answer does not change around the average row."
+        )
     # The class whose end lies nearest to a training row beyond what other rows reach; without training rows the one most like its mean.
     most = max(
         told,

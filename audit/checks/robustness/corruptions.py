@@ -225,12 +225,23 @@ def _summary(clean: Undisturbed, done: list[Done]) -> Message:
     if not found:
         return message("No outcome is known, so it is only shown how many decisions change when the inputs get worse.")
     change, one = min(found, key=lambda pair: pair[0].value)
-    said = message(
-        "Of what was tried at severity {severity:count}, {what} costs most: the accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
-        severity=JUDGED, what=message(TOLD[one.kind]), change=change.value, low=change.low, high=change.high, level=change.level, n=change.n,
-    )  # fmt: skip
+    told: dict[str, object] = {
+        "severity": JUDGED, "what": message(TOLD[one.kind]), "change": change.value, "low": change.low, "high": change.high, "level": change.level, "n": change.n,
+    }  # fmt: skip
+    if len(found) == 1:
+        said = message(
+            "Only {what} was tried: at severity {severity:count} the accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
+            **told,
+        )
+    else:
+        said = message(
+            "Of what was tried at severity {severity:count}, {what} costs most: the accuracy changes by {change:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
+            **told,
+        )
     if (worst := _worst(clean, one.answers[JUDGED])) is None:
         return said
+    if worst[1].value >= 0:
+        return message("{said} No group with rows enough loses any.", said=said)
     return message(
         "{said} Of the groups it costs {who} most: {change:points} points ({low:points} to {high:points}).",
         said=said, who=who(worst[0]), change=worst[1].value, low=worst[1].low, high=worst[1].high,
