@@ -148,7 +148,7 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision, [f.name for f in features if f.kind == "text"])), notes=notes, recorded=recorded,
         period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight, source_task=source_task,
-        slices=tuple(named_rows(dataset, [Cohort.model_validate(c) for c in arguments["slices"]], roles.target)),
+        slices=tuple(named_rows(dataset, [Cohort.model_validate(c) for c in arguments.get("slices", [])], roles.target)),
     )  # fmt: skip
     return facts.model_dump(mode="json")
 

@@ -140,7 +140,7 @@ def test_categories_are_codes_into_sorted_values(values: list[str | None]) -> No
 def prepared(folder: Path, columns: dict[str, Any], given: dict[str, Any] | None = None, **more: Any) -> Facts:
     data = dataset(folder, columns)
     arguments = {
-        "data": str(data.files[0]), "source": "here", "logged": None, "given": {"features": ["x"]} | (given or {}), "inputs": [], "metadata": {}, "bins": {}, "slices": [],
+        "data": str(data.files[0]), "source": "here", "logged": None, "given": {"features": ["x"]} | (given or {}), "inputs": [], "metadata": {}, "bins": {},
     }  # fmt: skip
     return Facts.model_validate(prepare(arguments | more, None))
 
