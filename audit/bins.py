@@ -41,9 +41,9 @@ def binned(dataset: Dataset, name: str, edges: list[float] | None) -> str:
 
 
 def _places(bounds: list[float]) -> int:
-    """Decimals at which the narrowest of these intervals is still known to a hundredth."""
+    """Decimals at which the narrowest of these intervals is still known to a thousandth."""
     gaps = [b - a for a, b in pairwise(bounds) if b > a]
-    return max(0, 2 - math.floor(math.log10(min(gaps)))) if gaps else 0
+    return max(0, 3 - math.floor(math.log10(min(gaps)))) if gaps else 0
 
 
 def _short(x: float, places: int, way: Callable[[float], float]) -> float:

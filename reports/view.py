@@ -33,7 +33,6 @@ from reports.words import (
     Look,
     Speaker,
     clean,
-    interval,
     mark,
 )
 
