@@ -16,7 +16,9 @@ from dashboard.conversation import Answer, Conversation
 from dashboard.inputs import Form, Json, Value
 from dashboard.store import Entry
 from reports.parted import drawings
-from reports.person import Page, Section, picture, shares
+from reports.person import Page, shares
+from reports.sections import Section
+from reports.showing import picture
 from reports.words import LOOKS, Speaker, clean, mark, number
 
 GIVEN = ("number", "category", "datetime", "text", "image", "sequence")  # kinds of inputs that can be given

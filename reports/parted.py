@@ -1,14 +1,17 @@
-"""Drawings of what the parts of an answer are: columns of a table, words as they stand, regions of a picture, events in their order."""
+"""What the parts of an answer are, drawn and named: columns of a table, words as they stand, regions of a picture, events in their order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from audit.explain.document import Explanation, Part, Place
+from audit.explain.document import Explanation, Part, Place, Removal
 from audit.result import Attribution, Heatmap
+from audit.text import render
 from reports import charts
 from reports.charts import Chart, Spec
+from reports.sections import Section
+from reports.showing import picture
 from reports.worded import marked
 from reports.words import clean, mark, number
 
@@ -47,7 +50,40 @@ def drawings(page: Page, e: Explanation) -> list[Chart]:
     return out
 
 
-def places(page: Page, parts: Sequence[Place]) -> str:
+def without(page: Page, found: Removal) -> Section:
+    """The least that changes the decision when it is taken away, or that nothing was found."""
+    say = page.say
+    title = say.t("The least that changes the decision")
+    if found.state == "impossible":
+        return Section(title, notes=[clean(render(found.why, page.lang))] if found.why else [])
+    if found.state == "none" or found.decision is None:
+        told = say.t(
+            "Nothing that was taken away changed the decision: {n:count} parts, {asked:count} rows asked about.",
+            n=found.of,
+            asked=found.asked,
+        )
+        return Section(title, lines=[told])
+    lines = [
+        say.t("Taken away: {what}.", what=_named(page, found.parts)),
+        say.t("The decision would then be: {label}.", label=page.label(found.decision.label)),
+        *page.lead_of(found.decision),
+    ]
+    notes = [say.t("It was asked again with exactly this.")]
+    if len(found.parts) > 1 and found.proven:
+        notes.append(say.t("No smaller set of the {n:count} parts does so: every one was tried.", n=found.of))
+    elif len(found.parts) > 1:
+        notes.append(say.t("Found by taking away one part after the other; none of these can be put back, but a smaller set of the {n:count} parts may do so too.", n=found.of))  # fmt: skip
+    if found.start is not None and any(p.kind != "word" for p in found.parts):
+        notes.append(say.t("In its place stands: {start}.", start=render(found.start, page.lang)))
+    if len(found.after) < len(page.d.inputs):
+        notes.append(say.t("The other inputs stayed as they are."))
+    after = [
+        {"label": say.t("{name}, then", name=page.called(i.column)), "detail": page.shown(i), "picture": picture(i)} for i in found.after
+    ]
+    return Section(title, lines=lines, after=after, notes=notes)
+
+
+def _named(page: Page, parts: Sequence[Place]) -> str:
     """Parts of a row by what they are, in words."""
     said = []
     for kind, template in WITHOUT.items():

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from audit.columns import ColumnRule
 from audit.explain.document import Decision, Document, Explanation, Gate, Input, Method, Reason, Value, Way
 from audit.text import render
 from reports.html import TEMPLATES, style
-from reports.parted import drawings, places
+from reports.parted import drawings, without
 from reports.said import Said, quoted
+from reports.sections import Section
+from reports.showing import events, picture, plain
 from reports.svg import svg
 from reports.words import Speaker, clean, mark, number, together
 
@@ -40,28 +40,11 @@ MEASURES = {
 }  # fmt: skip
 #: Letters of a text that are shown.
 MOST_TEXT = 20_000
-#: What a picture may be written as.
-PNG = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 #: The scale of an answer, in plain words first.
 UNITS = {
     "logit": mark("the model's own scale, from which the score is made (logit)"),
     "log-odds": mark("the model's own scale, from which the score is made (log-odds)"),
 }
-
-
-@dataclass(frozen=True)
-class Section:
-    """A titled part of the page; what it holds depends on the template."""
-
-    title: str
-    alert: str = ""
-    rejected: bool = False
-    items: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    tables: list[dict[str, Any]] = field(default_factory=list)
-    figures: list[dict[str, str]] = field(default_factory=list)
-    after: list[dict[str, str]] = field(default_factory=list)
 
 
 def file_name(lang: str) -> str:
@@ -182,7 +165,7 @@ class Page:
         if reason.factor not in inputs:
             return {"label": self.called(reason.factor), "detail": ""}
         own = inputs[reason.factor]
-        here = self._shown(own)
+        here = self.shown(own)
         coded = own.kind != "number" or bool(self.rule(reason.factor).values)
         if coded and reason.same is not None:
             detail = self.say.t(
@@ -337,37 +320,8 @@ class Page:
         ]  # fmt: skip
 
     def without(self) -> Section | None:
-        """The least that changes the decision when it is taken away, or that nothing was found."""
-        found, say = self.d.removal, self.say
-        if found is None:
-            return None
-        title = say.t("The least that changes the decision")
-        if found.state == "impossible":
-            return Section(title, notes=[clean(render(found.why, self.lang))] if found.why else [])
-        if found.state == "none" or found.decision is None:
-            told = say.t(
-                "Nothing that was taken away changed the decision: {n:count} parts, {asked:count} rows asked about.",
-                n=found.of,
-                asked=found.asked,
-            )
-            return Section(title, lines=[told])
-        lines = [
-            say.t("Taken away: {what}.", what=places(self, found.parts)),
-            say.t("The decision would then be: {label}.", label=self.label(found.decision.label)),
-            *self.lead_of(found.decision),
-        ]
-        notes = [
-            say.t("It was asked again with exactly this."),
-            *([say.t("No smaller set of the {n:count} parts does so: every one was tried.", n=found.of) if found.proven
-            else say.t("Found by taking away one part after the other; none of these can be put back, but a smaller set of the {n:count} parts may do so too.", n=found.of)] if len(found.parts) > 1 else []),
-            *([say.t("In its place stands: {start}.", start=render(found.start, self.lang))] if found.start and any(p.kind != "word" for p in found.parts) else []),
-            *([say.t("The other inputs stayed as they are.")] if len(found.after) < len(self.d.inputs) else []),
-        ]  # fmt: skip
-        after = [
-            {"label": say.t("{name}, then", name=self.called(i.column)), "detail": self._shown(i), "picture": picture(i)}
-            for i in found.after
-        ]
-        return Section(title, lines=lines, after=after, notes=notes)
+        """The least that changes the decision when it is taken away."""
+        return without(self, self.d.removal) if self.d.removal is not None else None
 
     def _towards(self, e: Explanation) -> str:
         """Of two classes the wanted one; else what was explained, which no other is the opposite of."""
@@ -391,7 +345,7 @@ class Page:
         return [
             {
                 "what": self.called(i.column),
-                "value": self._shown(i),
+                "value": self.shown(i),
                 "usual": self._usual(i.column),
                 "picture": picture(i),
                 "text": i.kind == "text",
@@ -399,7 +353,8 @@ class Page:
             for i in self.d.inputs
         ]
 
-    def _shown(self, own: Input) -> str:
+    def shown(self, own: Input) -> str:
+        """An input in words; what is seen stands beside them."""
         if isinstance(own.value, list):
             return self.say.t("events: {n:count}", n=len(own.value))
         if own.kind == "sequence":
@@ -474,32 +429,6 @@ class Page:
                 (say.t("Rows that the search asked about"), Said(number(d.recourse.asked, "count"), "recourse.asked", numeric=True))
             )
         return rows
-
-
-def picture(own: Input) -> str:
-    """The address that shows a picture, which holds it; empty for anything else."""
-    return f"data:image/png;base64,{own.value}" if own.kind == "image" and isinstance(own.value, str) and PNG.fullmatch(own.value) else ""
-
-
-def events(value: list[dict[str, Value]], say: Speaker) -> list[list[str]]:
-    """Events with their fields as the lines of a table, its heads first; they are counted from the last."""
-    names = [f"t − {k}" if k else "t" for k in range(len(value) - 1, -1, -1)]
-    lines = [
-        [say.t("event"), *value[0]],
-        *([name, *(_field(v, say) for v in event.values())] for name, event in zip(names, value, strict=True)),
-    ]
-    return [list(column) for column in zip(*lines, strict=True)] if len(value[0]) > len(value) else lines
-
-
-def _field(value: Value, say: Speaker) -> str:
-    return say.t("not known") if value is None else plain(value) if isinstance(value, float) else clean(str(value), 80)
-
-
-def plain(value: float) -> str:
-    """A value of a row, exact to ten digits: what stands here must be what was asked."""
-    text = f"{value:,.10g}" if abs(value) < 1e9 else f"{value:.10g}"
-    short = f"{value:,.7g}" if abs(value) < 1e6 else text  # 17.629999 of a single-precision column is 17.63
-    return (short if abs(float(short.replace(",", "")) - value) <= 1e-6 * abs(value) else text).replace("-", "−")
 
 
 def shares(*values: float, least: int = 1) -> Sequence[str]:

@@ -14,7 +14,8 @@ WIDTH, HEIGHT, GAP = 600, 40, 4
 LETTER, DIGIT, WIDE = 7.4, 6.2, 13.5
 #: Letters of a word at most.
 MOST_LETTERS = 28
-INK = "#10202e"
+#: What stands on a tile is read on the deepest of them, whose share of the full hue this is.
+INK, DEEPEST = "#10202e", 0.45
 
 
 def marked(words: Sequence[str], values: Sequence[float]) -> Spec:
@@ -30,7 +31,7 @@ def marked(words: Sequence[str], values: Sequence[float]) -> Spec:
         share = min(abs(value) / greatest, 1.0)
         tiles.append({
             "x": x, "x2": x + width, "middle": x + width / 2, "y": top, "y2": top + HEIGHT, "up": top + 13, "down": top + 30,
-            "word": text, "said": said, "fill": shade(0.6 * share, below=value < 0),
+            "word": text, "said": said, "fill": shade(DEEPEST * share, below=value < 0),
         })  # fmt: skip
         x += width + GAP
     height = (line + 1) * (HEIGHT + GAP)
