@@ -1,4 +1,4 @@
-"""What all tests share: the folder of real data."""
+"""What all tests share: the folder of real data, and that no test is timed: a busy machine is no failure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from pathlib import Path
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 VARIABLE = "WITNESSMARK_TEST_DATA"
 
