@@ -113,10 +113,18 @@ def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement 
             "({level:percent} interval {low:points} to {high:points}; {n:count} rows).", **numbers,
         )  # fmt: skip
         return
-    yield message(
+    said = message(
         "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
         **numbers,
     )
+    slope = next((m.estimate for m in found if m.metric == "calibration_slope" and not m.slice), None)
+    if slope is None:
+        yield said
+        return
+    yield message(
+        "{said} The slope of what happened over the log odds is {slope:number} ({level:percent} interval {low:number} to {high:number}; 1 is meant, below it probabilities are too extreme).",
+        said=said, slope=slope.value, level=slope.level, low=slope.low, high=slope.high,
+    )  # fmt: skip
 
 
 def _classes(ctx: Context, bins: int) -> Iterator[Measurement]:
