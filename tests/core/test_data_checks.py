@@ -15,6 +15,7 @@ from audit.features import FeatureSpec, Field
 from audit.fitted import coded_inputs, named_numbers
 from audit.judge import judge_reported
 from audit.probe import collect
+from audit.result import Table
 from audit.stats.power import minimal_detectable_difference
 from audit.subject.client import Prediction
 from audit.subject.frame import Frame, rows
@@ -374,3 +375,13 @@ def test_the_numbers_of_one_input_are_named_by_event_and_field_or_by_pixel() -> 
     coded = coded_inputs({"visits": np.arange(40.0).reshape(10, 4)}, [events])
     assert list(coded) == named_numbers(events)
     assert list(coded_inputs({"x": np.arange(40.0).reshape(10, 4)})) == ["x[1]", "x[2]", "x[3]", "x[4]"]
+
+
+def test_pictures_stand_in_the_table_of_columns_with_the_rows_that_have_none(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).random((40, 1, 4, 4)).astype(np.float32)
+    scene = set_scene(tmp_path, y=[0, 1] * 20, pred=[0, 1] * 20, features={"picture": pictures})
+    rows = next(m for m in scene.measure("data.profile") if m.metric == "rows")
+    (table,) = rows.evidence
+    assert isinstance(table, Table)
+    (line,) = [row for row in table.rows if row[0] == "picture"]
+    assert line[1:4] == ["image", 0.0, None]

@@ -27,7 +27,7 @@ from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
 from audit.screens import OTHERS
 from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, message, render, speaks, who
-from audit.withdraw import FAILED
+from audit.withdraw import FAILED, OWN
 
 AUDIT = Path(__file__).parent.parent.parent / "audit"
 #: What a text may be that is no literal: the tables that it is looked up in, or where it comes from.
@@ -54,6 +54,7 @@ TABLES = {
     "LEVELS": LEVELS,
     "PARTS": PARTS,
     "FAILED": FAILED,
+    "OWN": OWN,
     "NEEDS": NEEDS,
     "WHY": energy.WHY,
     "WAYS": compression.WAYS,

@@ -77,7 +77,19 @@ def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
             constant.append(name)
         low, middle, high = percentiles.get(name, (None, None, None))
         rows.append([name, ctx.facts.types[name].lower(), (ctx.facts.rows - present) / ctx.facts.rows, distinct, low, middle, high])
+    for name, kind, present in _inputs_of_many(ctx):
+        missing_cells += ctx.facts.rows - present
+        rows.append([name, kind, (ctx.facts.rows - present) / ctx.facts.rows, None, None, None, None])
     return Table(caption="Columns of the data", columns=_heads(), rows=rows), missing_cells, constant
+
+
+def _inputs_of_many(ctx: Context) -> list[tuple[str, str, int]]:
+    """The model's inputs that are more than one value, such as pictures and sequences: name, kind, and how many rows have one."""
+    named = [f for f in ctx.facts.features if not ctx.dataset.is_scalar(f.name)]
+    if not named:
+        return []
+    counted = ctx.dataset.ask({f"known{i}": f"count({ctx.dataset.value(f.name)})" for i, f in enumerate(named)})[0]
+    return [(f.name, f.kind, int(n)) for f, n in zip(named, counted, strict=True)]
 
 
 def _heads() -> list[Column]:
