@@ -14,6 +14,11 @@ UNDECLARED = {
 }  # fmt: skip
 
 
+def lacking(document: dict[str, Any]) -> set[str]:
+    """These, and what only a net has."""
+    return UNDECLARED | (set() if document["model"]["flavor"] == "pytorch" else {"gradients"})
+
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from at_terminal import UNDECLARED, Done, User
+from at_terminal import Done, User, lacking
 
 
 @pytest.fixture(scope="module", params=["credit", "credit-trees"])
@@ -45,7 +45,7 @@ def test_the_last_line_is_the_folder_and_nothing_else_stands_on_stdout(demo: Don
 
 def test_every_check_of_the_plan_completed(demo: Done) -> None:
     for check in demo.document["checks"]:
-        expected = "skipped" if UNDECLARED & set(check["info"]["needs"]) else "completed"
+        expected = "skipped" if lacking(demo.document) & set(check["info"]["needs"]) else "completed"
         assert check["status"] == expected, (check["info"]["id"], check["reason"])
     assert demo.document["model"]["load_risk"] == "data_only"
 
@@ -144,7 +144,7 @@ def test_skipped_checks_cannot_turn_the_verdict(user: User, trees: Done) -> None
     assert done.status == 0
     document = done.document
     assert document["verdict"] == "inconclusive"
-    others = [c for c in document["checks"] if c["status"] == "skipped" and not UNDECLARED & set(c["info"]["needs"])]
+    others = [c for c in document["checks"] if c["status"] == "skipped" and not lacking(document) & set(c["info"]["needs"])]
     assert {c["reason"] for c in others} == {"Not asked for."}
 
 
