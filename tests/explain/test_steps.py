@@ -15,6 +15,7 @@ from audit.checks.explanation.local import local
 from audit.explain import attribute
 from audit.explain.explained import Explained
 from audit.pilot import _stepped
+from audit.plan import load
 from audit.result import Measurement, Message
 from audit.subject.client import WorkerError
 from audit.subject.flavors.base import ContractError
@@ -114,6 +115,7 @@ def test_no_input_is_named_where_none_moves_anything(check: Any, monkeypatch: py
     ctx = SimpleNamespace(
         level=lambda *_: 0.95,
         settled=settled,
+        plan=load(None),
         facts=SimpleNamespace(features=[SimpleNamespace(name=n, kind="number") for n in ("income", "debt")]),
     )
     found = list(check(ctx))

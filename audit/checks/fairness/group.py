@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from audit.registry import Field, check
@@ -151,13 +150,15 @@ def _of_their_own(ctx: Context, coding: Coding, names: list[str]) -> Mapping[tup
     from audit.counting import CELLS, rates
     from audit.weighted import over_groups
 
+    def read(cells: Any) -> dict[str, Pair]:
+        return rates(ctx, cells)
+
     if ctx.facts.weight is not None:
-        return over_groups(ctx, coding, CELLS, names, lambda cells: rates(ctx, cells))
+        return over_groups(ctx, coding, CELLS, names, read)
     if ctx.clustering is None:
         return {}
     groupings = list(ctx.groupings(intersection=False))
     piles = piled(ctx, coding, CELLS, names, groupings)
-    read = partial(rates, ctx)
     return {g.columns: Rates(ctx.clustering, p, read, weighed=False) for g, p in zip(groupings, piles, strict=True)}
 
 
