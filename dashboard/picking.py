@@ -53,8 +53,14 @@ def picked(say: Speaker) -> tuple[Entry, AuditResult] | None:
         return None
     st.query_params["audit"] = st.session_state.audit = key  # another page is about the same one
     access.opened(audit=key, document=by_key[key].head.digest)
+    document = read(by_key[key], say)
+    return None if document is None else (by_key[key], document)
+
+
+def read(entry: Entry, say: Speaker) -> AuditResult | None:
+    """The document of an audit; None, and why said on the page, where it cannot be had now."""
     try:
-        return by_key[key], reading.document(by_key[key])
+        return reading.document(entry)
     except Exception as error:  # a store that went away says it in its own way
         show.plain(say.t("This audit is known and cannot be read now: {error}", error=clean(error, 300)))
         return None

@@ -8,7 +8,7 @@ import streamlit as st
 from audit.cohorts.named import Cohort
 from audit.errors import AuditError
 from audit.result import AuditResult
-from dashboard import access, choosing, naming, picking, reading, runs, show
+from dashboard import access, choosing, naming, picking, runs, show
 from dashboard.asking import ASKED, DATA, MORE, TRUST, CannotAskError, Field, Value, outside, words
 from dashboard.costs import Preview, RefusedError, before, preview
 from dashboard.store import Entry, Source, document_at, entry_of
@@ -96,7 +96,9 @@ def filled(say: Speaker) -> None:
     if entry is None:
         return
     if st.session_state.get("run.like") != key:
-        document = reading.document(entry)
+        document = picking.read(entry, say)
+        if document is None:
+            return
         fill(document)
         st.session_state["run.like"] = key
     show.plain(say.t("The form is filled as {audit} was asked for.", audit=picking.name(entry)))
@@ -160,7 +162,7 @@ def resolve(model: str, values: dict[str, Value], named: list[Cohort], say: Spea
         if strange is not None:
             show.plain(say.t("{path} lies outside the folder that this server audits.", path=strange))
             return
-        if named:
+        if named:  # written only now that nothing else is wrong
             given = words(model, values | {"plan": naming.plan_with(str(values.get("plan") or ""), named, ROOT)})
         with st.spinner(say.t("Resolving the plan …")):
             st.session_state["run.ready"] = (given, model.strip(), preview(given, ROOT))

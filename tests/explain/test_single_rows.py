@@ -40,7 +40,10 @@ def table(folder: Path, n: int = 60, *, rows: bool = True, seed: int = 0) -> Con
         "income": rng.integers(1, 10, n).astype(float), "age": np.where(rng.random(n) < 0.1, np.nan, rng.normal(40, 9, n)),
         "town": rng.choice([HOSTILE, "hill"], n),
     }  # fmt: skip
-    chance = lambda f, town: 1 / (1 + np.exp(-(f["income"] - 5) - town))  # noqa: E731
+
+    def chance(f: Any, town: Any) -> Any:
+        return 1 / (1 + np.exp(-(f["income"] - 5) - town))
+
     p = chance(features, 0.4 * (features["town"] == "hill"))
     pred, y = (p > 0.5).astype(int), np.where(rng.random(n) < 0.1, -1, (rng.random(n) < p).astype(int))
     plan = plans.load(None)
@@ -193,7 +196,10 @@ def test_words_of_a_text_stand_with_what_they_moved() -> None:
 def test_regions_of_a_picture_stand_with_its_cells() -> None:
     pictures = np.random.default_rng(3).random((30, 16)).astype(np.float32)
     pictures[3] = np.nan
-    forward = lambda f: np.nan_to_num(np.asarray(f["image"], float))[:, [0, 5]].sum(axis=1)  # noqa: E731
+
+    def forward(f: Any) -> Any:
+        return np.nan_to_num(np.asarray(f["image"], float))[:, [0, 5]].sum(axis=1)
+
     ctx = pieced({"image": pictures}, IMAGE, forward)
     ctx.sample = lambda size: Sample({"image": pictures}, np.arange(100, 130), np.full(30, np.nan), np.zeros(30), {})
     ctx.facts.roles = SimpleNamespace(target="t")
@@ -232,7 +238,10 @@ def test_steps_of_a_sequence_stand_by_event_and_by_field() -> None:
     steps = np.stack([rng.integers(1, 9, (30, 3)), rng.integers(0, 2, (30, 3))], axis=2).astype(np.float32)
     steps[:10, 2] = np.nan
     frame = {"events": steps.reshape(30, -1)}
-    forward = lambda f: np.nan_to_num(np.asarray(f["events"], float).reshape(-1, 3, 2))[:, :, 0].sum(axis=1)  # noqa: E731
+
+    def forward(f: Any) -> Any:
+        return np.nan_to_num(np.asarray(f["events"], float).reshape(-1, 3, 2))[:, :, 0].sum(axis=1)
+
     found, _ = kept(pieced(frame, EVENTS, forward), background=6)
     for row in found.rows:
         by_event, by_field = row.accounts

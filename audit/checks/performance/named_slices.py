@@ -43,17 +43,16 @@ def named_slices(ctx: Context) -> Iterable[Measurement | Message]:
     slices = ctx.facts.slices
     tallies = _counted(ctx, slices)
     table, first = _table(slices, tallies), True
-    worst: tuple[float, Measurement] | None = None
+    held: list[tuple[float, Measurement]] = []
     for named, tally in zip(slices, tallies, strict=True):
         for m in tally.measurements(ctx, named.name):
             yield m.model_copy(update={"evidence": [table]}) if first else m
             first = False
             if m.metric in HEADLINES and m.compare == "difference" and m.estimate is not None:
-                size = m.estimate.value
-                worst = (size, m) if worst is None or size > worst[0] else worst
+                held.append((m.estimate.value, m))
     empty = [named.name for named in slices if not named.rows]
-    if worst is not None:
-        yield _summary(ctx, worst[1], empty)
+    if held:
+        yield _summary(max(held, key=lambda one: one[0])[1], empty)
     elif len(empty) == len(slices):
         yield message("No row of these data is in a slice that the plan names: {names}.", names=empty)
     else:
@@ -65,7 +64,7 @@ HEADLINES = ("zero_one_loss", "mean_absolute_error")
 
 
 class _Tally(NamedTuple):
-    """Of one slice, by metric: (k, n) inside and outside, and the moments inside and outside."""
+    """Of one slice, by metric: [k, n] inside and [k, n] outside as counts of rows; of means the rows by code, 0 outside and 1 inside."""
 
     rates: dict[str, list[list[int]]]
     means: dict[str, Grouped]
@@ -106,6 +105,7 @@ def _mean(metric: str, moments: Moments | None, level: float) -> Any:
 
 
 def _counted(ctx: Context, slices: Sequence[NamedRows]) -> list[_Tally]:
+    """One tally a slice, in their order; who is in it is read from the data in step with the scored rows, so that the scored table needs no column for it."""
     import numpy as np
 
     from audit.stats.sums import Grouped
@@ -130,6 +130,7 @@ def _counted(ctx: Context, slices: Sequence[NamedRows]) -> list[_Tally]:
 
 
 def _has_forecasts(ctx: Context) -> bool:
+    """Whether scores are probabilities of an event that can be held against what happened."""
     settled = ctx.settled
     return (
         ctx.facts.target_sql is not None
@@ -208,7 +209,7 @@ def _table(slices: Sequence[NamedRows], tallies: list[_Tally]) -> Table:
     return Table(caption=render(caption), caption_msg=caption, columns=columns, rows=rows)
 
 
-def _summary(ctx: Context, worst: Measurement, empty: list[str]) -> Message:
+def _summary(worst: Measurement, empty: list[str]) -> Message:
     from audit.named_slices import KEY
     from audit.text import message
 
