@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from audit.judge import DEPENDENT, SIZE_OPEN, Answer, worst
+from audit.measurement import Message
 from audit.plan import Decides, Plan
-from audit.result import Criterion, Finding, Message
+from audit.result import Criterion, Finding
 from audit.text import message, render, who
 
 TITLES = {

@@ -13,6 +13,7 @@ from audit.answering import Case
 from audit.dataset import MISSING
 from audit.explain import rows_file
 from audit.judge import Answer, audit_verdict, judge_reported, worst
+from audit.measurement import Measurement, Message
 from audit.outlook import outlook
 from audit.outputs import Settled
 from audit.plan import Plan, divided
@@ -29,8 +30,6 @@ from audit.result import (
     Feature,
     Finding,
     History,
-    Measurement,
-    Message,
     ModelInfo,
     Question,
     TrainingInfo,

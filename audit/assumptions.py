@@ -9,7 +9,7 @@ import math
 from typing import Literal, NamedTuple
 
 from audit.claims import Claim, Privacy
-from audit.result import Message
+from audit.measurement import Message
 from audit.stats.privacy import gaussian, pld, rdp, sampling
 from audit.text import message
 

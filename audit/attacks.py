@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from audit.result import Message
+from audit.measurement import Message
 from audit.text import message
 from audit.training import LOGGED
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Estimate
+    from audit.measurement import Estimate
     from audit.rows import Rows
 
 #: Inputs beyond which no regression of scores on inputs is tried: pictures and the like.

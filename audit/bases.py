@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.errors import AuditError
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 #: The check that compares with the model before fine-tuning, which the plan may name.
 FORGETTING = "robustness.forgetting"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.measure import exact, value
-from audit.result import Curve, Evidence, Histogram, Measurement, Series, Slice, Table, Test
+from audit.measurement import Curve, Evidence, Histogram, Measurement, Series, Slice, Table, Test
 from audit.stats import by_chance, calibration, reliability, temperature
 from audit.stats.brier import brier_score, decomposition, murphy
 from audit.stats.line import slopes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Message
+    from audit.measurement import Message
     from audit.stats.runs import Runs
 
 FEW = "Fewer than two rows have an outcome and a probability here."
@@ -91,7 +91,7 @@ def _excess(metric: str, found: by_chance.Excess | None) -> Measurement:
 
 def _brier_parts(parts: reliability.Bins) -> list[Evidence]:
     """What the score of these rows is made of, to the last digit; the findings beside it are without what chance adds."""
-    from audit.result import Column
+    from audit.measurement import Column
 
     found = murphy(parts)
     if found is None:
@@ -114,7 +114,7 @@ def cooled(found: temperature.Cooled | None, slice_: Slice, *, whole: bool) -> I
 
 
 def _table(found: temperature.Cooled | None) -> list[Evidence]:
-    from audit.result import Column
+    from audit.measurement import Column
 
     if found is None:
         return []

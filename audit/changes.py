@@ -10,8 +10,8 @@ import numpy as np
 from audit.columns import ColumnRule
 from audit.declared_rules import DeclaredRule
 from audit.flips import Asked, ask, differing, with_values_of
+from audit.measurement import Message
 from audit.registry import NEEDS
-from audit.result import Message
 from audit.subject.frame import Array, Categories, Frame, column_rows, take
 from audit.text import message
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from audit.dataset import open_dataset
 from audit.errors import AuditError
 from audit.features import FeatureSpec
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 #: Fields of a claim that hold numbers, and those that hold words.
 NUMBERS = (

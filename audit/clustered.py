@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from audit.measurement import Clusters, Estimate, Measurement, Part, Test, Weights
 from audit.pairing import OTHERS, adequate, held
-from audit.result import Clusters, Estimate, Measurement, Part, Test, Weights
 from audit.text import message, render
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from audit.result import AuditVerdict, Compare, Estimate, Frozen, Message, Real, Slice, Test
+from audit.measurement import Compare, Estimate, Frozen, Message, Real, Slice, Test
+from audit.result import AuditVerdict
 
 Outcome = Literal["better", "worse", "changed", "undecided"]
 State = Literal["new", "persisting", "resolved", "not_retested"]

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.dataset import MISSING
+from audit.measurement import Message, Slice
 from audit.outputs import Settled, interpret
 from audit.plan import Plan
 from audit.prepare import Facts
-from audit.result import Message, Slice
 from audit.scored import Scoring
 from audit.table import Block, Scored
 

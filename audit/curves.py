@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.result import Curve, Estimate, Evidence, Measurement, Series
+from audit.measurement import Curve, Estimate, Evidence, Measurement, Series
 
 __all__ = ["macro_auc", "roc_curve"]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.table import Block
 
 #: Hundredths of the score for rows without the event, with it, and without outcome; the last code is for rows without a score.
@@ -79,7 +79,7 @@ def rates_over_cutoffs(ctx: Context, grouping: Grouping, bands: NDArray[np.int64
     """The selection rate of each group over all cutoffs of the score, with Wilson bands."""
     import numpy as np
 
-    from audit.result import Curve, Series
+    from audit.measurement import Curve, Series
     from audit.stats.rates import wilson_limits
     from audit.text import message, render
 
@@ -108,7 +108,7 @@ def with_curve(
     """A comparison that may decide, with its curve over cutoffs; `counted` (groups, 100) are the rows that its rate is about, by score."""
     import numpy as np
 
-    from audit.result import Curve, Series
+    from audit.measurement import Curve, Series
     from audit.stats.scores import difference_limits, ratio_limits
     from audit.text import beside, message, render
 
@@ -157,7 +157,7 @@ def histograms(ctx: Context, grouping: Grouping, counts: NDArray[np.int64], larg
     """
     import numpy as np
 
-    from audit.result import Histogram
+    from audit.measurement import Histogram
     from audit.text import message, render
 
     if not large.any():

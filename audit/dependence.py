@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from audit.dataset import BATCH, MISSING_LIST, Dataset
 from audit.errors import AuditError
-from audit.result import Frozen
+from audit.measurement import Frozen
 from audit.roles import Decision, Roles
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 
 from audit.bins import joined, start
 from audit.dataset import MISSING
+from audit.measurement import Attribution, Estimate, Slice, Tree, TreeNode
 from audit.mistakes import WORDS, Suspect, mean_of
-from audit.result import Attribution, Estimate, Slice, Tree, TreeNode
 from audit.scored import sample_rows
 from audit.stats.error_tree import Node, grow, leaves, members
 from audit.stats.skill import explained

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from audit.dataset import BATCH, Dataset, quoted
 from audit.decoding import decode
 from audit.errors import AuditError
-from audit.result import Frozen, Message
+from audit.measurement import Frozen, Message
 from audit.text import message
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.dataset import MISSING
-from audit.result import Message
+from audit.measurement import Message
 from audit.text import message
 
 if TYPE_CHECKING:

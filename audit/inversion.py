@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats.clusters import Draws
 from audit.subject.frame import Categories, rows
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from audit.dataset import MISSING, REST
+from audit.measurement import Estimate, Measurement, Message, Test
 from audit.outlook import Foreseen
 from audit.plan import Plan
-from audit.result import Answered, AuditVerdict, Criterion, Estimate, Finding, Measurement, Message, Question, Test, Verdict, finding_key
+from audit.result import Answered, AuditVerdict, Criterion, Finding, Question, Verdict, finding_key
 from audit.text import message, render
 
 TOO_FEW = "too_few_rows"

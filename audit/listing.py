@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from audit.errors import AuditError
+from audit.measurement import Estimate
 from audit.registry import Check, checks
-from audit.result import Estimate
 
 EXIT_REFUSED = 2
 BEGIN, END = "<!-- checks -->", "<!-- /checks -->"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from audit.result import Estimate, Evidence, Measurement, Message, Part, Slice, Test
+from audit.measurement import Estimate, Evidence, Measurement, Message, Part, Slice, Test
 from audit.text import message, render
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from audit.dataset import REST
 from audit.errors import AuditError
-from audit.result import Cell, Column, Estimate, Measurement, Message, Part, Slice, Table, Test
+from audit.measurement import Cell, Column, Estimate, Measurement, Message, Part, Slice, Table, Test
 from audit.text import message, render, who
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 from audit.cohorts.named import MOST_VALUES, Cohort, Condition
 from audit.cohorts.predicate import predicate
 from audit.errors import AuditError
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 if TYPE_CHECKING:
     from audit.dataset import Dataset

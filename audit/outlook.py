@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from audit.result import Cell, Column, Compare, Table
+from audit.measurement import Cell, Column, Compare, Table
 from audit.text import message, render
 
 #: The stated truth that should fail: a ratio of 0.70, or a difference of twice the margin.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from audit.errors import AuditError
-from audit.result import Frozen
+from audit.measurement import Frozen
 from audit.roles import Task
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from audit.measure import exact, undefined
-from audit.result import Column, Evidence, Measurement, Table, Test
+from audit.measurement import Column, Evidence, Measurement, Table, Test
 from audit.text import message
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.measure import value
-from audit.result import Estimate, Message, Slice, Test
+from audit.measurement import Estimate, Message, Slice, Test
 from audit.text import message, who
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.paired import Pair
 
 Group = tuple[Slice, "Pair"]

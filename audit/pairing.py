@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from audit.answering import criterion_of
+from audit.measurement import Clusters, Compare, Part, Weights
 from audit.plan import Plan
-from audit.result import Clusters, Compare, Criterion, Part, Weights
+from audit.result import Criterion
 
 OTHERS = "(all other groups)"
 #: Fewer clusters than this on a side are too few to judge: tests over them are too optimistic (Cameron, Gelbach and Miller 2008).

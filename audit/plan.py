@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from audit.columns import ColumnRule
 from audit.declared_rules import DeclaredRule, contradictions
 from audit.errors import AuditError
+from audit.measurement import Compare
 from audit.named_slices import MOST, Rows, cohorts
 from audit.registry import FAMILIES, Check, checks
-from audit.result import Basis, Compare, Role, Rule, Severity
+from audit.result import Basis, Role, Rule, Severity
 from audit.roles import check_context
 
 Share = Annotated[float, Field(gt=0, lt=1)]

@@ -19,7 +19,8 @@ from typing import Any, NamedTuple, NoReturn
 from audit.dataset import MISSING
 from audit.disjoint import require_disjoint
 from audit.errors import AuditError
-from audit.result import AuditResult, Estimate, Finding
+from audit.measurement import Estimate
+from audit.result import AuditResult, Finding
 
 #: Slices that are made up from the groups at hand, and so need not mean the same people in two audits.
 MADE_UP = {"*", "(all other groups)", MISSING}

@@ -16,12 +16,12 @@ from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
 from audit.errors import AuditError
 from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
+from audit.measurement import Frozen, Message
 from audit.named_slices import NamedRows, named_rows
 from audit.periods import periods
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
 from audit.reference_models import References, find_references
-from audit.result import Frozen, Message
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.source_task import SourceTask, find_source
 from audit.text import message

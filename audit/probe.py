@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from audit.context import Context
+from audit.measurement import Measurement, Message
 from audit.outputs import Settled
 from audit.plan import Plan
 from audit.prepare import Facts
 from audit.registry import checks
-from audit.result import Measurement, Message
 from audit.scored import Scoring
 from audit.text import message
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from audit.answering import TITLES, Case, blocked, conclude, criterion_of
 from audit.assumptions import TOLERANCE
 from audit.judge import Answer
-from audit.result import Finding, Message
+from audit.measurement import Message
+from audit.result import Finding
 from audit.text import message, render
 
 #: A claim is called refuted at this level; up to the second one it is to be tried again with fresh canaries.

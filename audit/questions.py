@@ -12,9 +12,10 @@ from audit.answering import TITLES, Case, blocked, conclude, criterion_of, few, 
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW_CLUSTERS, Answer, inside, margin_p
 from audit.measure import SKILLS
+from audit.measurement import Estimate, Message, Test
 from audit.pairing import FEWEST, too_few
 from audit.promise import privacy_claim
-from audit.result import Criterion, Estimate, Finding, Message, Test
+from audit.result import Criterion, Finding
 from audit.screens import opportunity, selection
 from audit.text import message, render, who
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from audit.coding import coded, codes
 from audit.errors import AuditError
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 if TYPE_CHECKING:
     import pyarrow

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.dataset import data_digest, open_dataset
 from audit.errors import AuditError
-from audit.result import Frozen, Message
+from audit.measurement import Frozen, Message
 from audit.subject.inspect import inspect_model
 from audit.text import message
 from audit.training import LOGGED, Training

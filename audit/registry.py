@@ -21,7 +21,8 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from audit.errors import AuditError
-from audit.result import About, CheckInfo, Measurement, Message
+from audit.measurement import Measurement, Message
+from audit.result import About, CheckInfo
 
 __all__ = ["FAMILIES", "NEEDS", "Check", "Field", "available", "check", "checks", "refuse_columns", "unmet"]
 

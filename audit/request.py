@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 
 class Request(Frozen):

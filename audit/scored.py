@@ -20,9 +20,9 @@ from audit.coding import coded, codes
 from audit.dataset import BATCH, MISSING
 from audit.dependence import Coder, hashed
 from audit.features import batch_rows, expressions, to_frame
+from audit.measurement import Frozen
 from audit.outputs import Settled, interpret
 from audit.prepare import Facts
-from audit.result import Frozen
 from audit.roles import Decision
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from audit.answering import JUDGED_FOR, TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
+from audit.measurement import Clusters, Compare, Estimate, Measurement, Message, Part, Test, Weights
 from audit.outlook import Foreseen, Prospect, two_digits
 from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
 from audit.plan import Plan
-from audit.result import Clusters, Compare, Criterion, Estimate, Finding, Measurement, Message, Part, Test, Weights
+from audit.result import Criterion, Finding
 from audit.text import beside, message, render, who
 
 

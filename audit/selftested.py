@@ -18,9 +18,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from audit.measurement import Estimate, Frozen
 from audit.plan import DEFAULT
 from audit.registry import checks
-from audit.result import CheckInfo, Estimate, Frozen, SelfTest, Tried
+from audit.result import CheckInfo, SelfTest, Tried
 
 HERE = Path(__file__).parent
 PLACE = HERE / "selftest.json"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from audit import fitted
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats.association import balanced_folds, pooled
 from audit.stats.auc import auc_over_folds
 from audit.stats.shift import bins_of, homogeneous, kolmogorov, mmd_test, psi, quantile_edges

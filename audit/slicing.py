@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Slice
+    from audit.measurement import Slice
     from audit.stats.slices import Cells, Read
     from audit.table import Block
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from audit.errors import AuditError
 from audit.features import FeatureSpec
-from audit.result import Frozen, Message
+from audit.measurement import Frozen, Message
 from audit.subject.inspect import inspect_model
 from audit.text import message
 from audit.training import Training, read_rows

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from audit.errors import AuditError
 from audit.manifest import APART
-from audit.result import Frozen
+from audit.measurement import Frozen
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ import numpy as np
 
 from audit.flips import Asked
 from audit.measure import exact, value
-from audit.result import Cell, Column, Part, Table
+from audit.measurement import Cell, Column, Part, Table
 from audit.stats.losses import mean_size
 from audit.stats.rates import clopper_pearson
 from audit.stress.terms import TEMPLATES, TERMS, swapped, templates
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Evidence, Measurement
+    from audit.measurement import Evidence, Measurement
 
 #: What is made of n texts: decisions (n,) and scores (n, outputs).
 Ask = Callable[[list[str]], Asked]

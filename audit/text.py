@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from audit.result import Message
+from audit.measurement import Message
 
 LOCALES = {"en": None, "zh": "zh_Hans"}
 #: Values of a slice that are ours and not the data's.

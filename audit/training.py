@@ -8,7 +8,7 @@ from typing import Any
 from audit.dataset import Dataset, data_digest, open_dataset
 from audit.errors import AuditError
 from audit.features import FeatureSpec
-from audit.result import Frozen, Message
+from audit.measurement import Frozen, Message
 from audit.text import message
 
 #: Where training rows come from that nobody had to name.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from audit.flips import Asked, ask
-from audit.result import Estimate, Message, Slice
+from audit.measurement import Estimate, Message, Slice
 from audit.stats.paired import Pair, mean_change, tango
 from audit.stats.sums import moments
 from audit.subject.client import WorkerError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audit.clustered import NO_INTERVAL, GroupRates
 from audit.clustered import Rates as ClusterRates
-from audit.result import Measurement, Message, Slice, Test, Weights
+from audit.measurement import Measurement, Message, Slice, Test, Weights
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audit.measure import undefined, value
+from audit.measurement import Clusters, Estimate, Measurement, Weights
 from audit.ordered import claimed, columns, subject
-from audit.result import Clusters, Estimate, Measurement, Weights
 from audit.text import message
 from audit.weighted import means, summed
 from audit.weighted_scores import losses, mean

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
     from audit.weighted import Cells, Summed
 
     Found = dict[str, OverGroups]

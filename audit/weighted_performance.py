@@ -9,7 +9,7 @@ import numpy as np
 
 from audit.clustered import NO_INTERVAL
 from audit.measure import undefined, value
-from audit.result import Measurement, Message
+from audit.measurement import Measurement, Message
 from audit.text import message
 from audit.weighted import means
 from audit.weighted_scores import crossed, explained, losses, mean_losses, of_cells, rankings, rate, read_rates, skills
@@ -17,7 +17,7 @@ from audit.weighted_scores import crossed, explained, losses, mean_losses, of_ce
 if TYPE_CHECKING:
     from audit.clustered import GroupRates
     from audit.context import Context, Grouping
-    from audit.result import Slice
+    from audit.measurement import Slice
     from audit.stats.weighted_ranks import WeightedRanking
 
 ONE_CLASS = "All outcomes are of one class on these rows."
@@ -147,7 +147,7 @@ def by_group(ctx: Context) -> Iterator[Measurement]:
 def _compared(ctx: Context, rates: GroupRates, name: str, grouping: Grouping, own: Slice) -> Iterator[Measurement]:
     """A rate of each group, and its difference to the reference."""
     from audit.measure import comparisons
-    from audit.result import Part
+    from audit.measurement import Part
 
     counts = [rates.plain(name, [i]).counts for i in range(len(grouping.slices))]
     parts = [Part(slice={**s, **own}, k=k, n=n) for s, (k, n) in zip(grouping.slices, counts, strict=True)]

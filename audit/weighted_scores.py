@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.measure import undefined
+from audit.measurement import Measurement, Slice
 from audit.ordered import columns, probabilities
 from audit.registry import NEEDS
-from audit.result import Measurement, Slice
 from audit.stats import confusion
 from audit.stats.losses import log_losses
 from audit.stats.weighted_ranks import WeightedRanking, trivially

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audit.dataset import Dataset
 from audit.errors import AuditError
-from audit.result import Frozen, Message
+from audit.measurement import Frozen, Message
 from audit.roles import Roles
 from audit.text import message
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from audit.measurement import Message
 from audit.plan import CheckPlan, Plan
 from audit.registry import checks
-from audit.result import Finding, Message
+from audit.result import Finding
 from audit.text import message
 
 #: The reason of findings that nothing can be concluded from any more.

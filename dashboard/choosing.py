@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from audit.cohorts.named import MOST_CONDITIONS, Cohort, Columns, Condition, Figure, Measured, Members, Offer, Question, of_slice
 from audit.errors import AuditError
-from audit.result import AuditResult, Estimate, Slice
+from audit.measurement import Estimate, Slice
+from audit.result import AuditResult
 from dashboard import access, show
 from dashboard.cohorts import Shelf, UnreadableError
 from dashboard.counting import CannotCountError, LacksColumnError, NotKeptError, about, ask

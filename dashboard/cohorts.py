@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from audit.cohorts.named import Cohort
-from audit.result import Frozen
+from audit.measurement import Frozen
 from reports.write import write_atomically
 
 MOST_COHORTS = 100

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.result import AuditResult, Curve, Histogram
+from audit.measurement import Curve, Histogram
+from audit.result import AuditResult
 
 
 @dataclass(frozen=True)

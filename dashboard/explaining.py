@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
-from audit.result import Attribution, AuditResult, CheckResult, Finding, Heatmap
+from audit.measurement import Attribution, Heatmap
+from audit.result import AuditResult, CheckResult, Finding
 from dashboard import show
 from dashboard.checks import grids, heading, limits
 from reports.charts import Chart

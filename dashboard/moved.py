@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from audit.explain.rows_file import Account, Part, Picture, Row
-from audit.result import Attribution, Heatmap
+from audit.measurement import Attribution, Heatmap
 from dashboard import show
 from reports.charts import Chart
 from reports.figures import Palette, picture

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from audit.result import AuditResult, Estimate, Slice
+from audit.measurement import Estimate, Slice
+from audit.result import AuditResult
 from dashboard import access, reading
 from dashboard.store import Entry
 from reports.frontier import PERFORMANCE

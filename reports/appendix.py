@@ -6,8 +6,8 @@ file leaves out of a very large audit stands in `audit.json`, which holds everyt
 
 from __future__ import annotations
 
+from audit.measurement import Table as Stored
 from audit.result import AuditResult, CheckResult
-from audit.result import Table as Stored
 from reports.blocks import Block, Heading, Items, Note, Paper, Runs, Table
 from reports.content import EDITIONS, MOST_TABLES, WHOLE, Caps, evidence_of, record_lists
 from reports.said import Said

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from audit.result import Message
+from audit.measurement import Message
 from audit.text import catalogue, message, render
 from reports.said import Said
 from reports.words import Look, Speaker, clean, together

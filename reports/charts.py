@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from audit.result import Attribution, Heatmap
+from audit.measurement import Attribution, Heatmap
 from reports.words import clean, number
 
 INK, MUTED, GRID, PAPER, REFERENCE = "#1b2430", "#5b6676", "#dfe3e8", "#ffffff", "#6b7280"

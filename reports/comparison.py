@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audit.compared import Change, Comparison, FindingChange, Requirement, Side
-from audit.result import Slice
+from audit.measurement import Slice
 from audit.text import PARTS, speaks
 from reports.charts import BETTER, CHANGED, REFERENCE, WORSE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name

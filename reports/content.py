@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from audit.result import AuditResult, CheckResult, Evidence
+from audit.measurement import Evidence
+from audit.result import AuditResult, CheckResult
 from reports.charts import Chart
 from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted

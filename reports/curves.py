@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.result import Curve, Histogram
+from audit.measurement import Curve, Histogram
 from reports.charts import INK, MUTED, PAPER, WIDTH, Spec, axis, domain, key, ratio_scale, unique, whole
 from reports.words import clean
 

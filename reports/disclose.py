@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from audit.measurement import Evidence, Message
 from audit.named_slices import KEY
-from audit.result import AuditResult, Evidence, Finding, Message
+from audit.result import AuditResult, Finding
 from audit.text import message, render, who
 from reports.suppress import Cell, Counts, common_sums, protect
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 
+from audit.measurement import Attribution, Curve, Evidence, Heatmap, Histogram, Tree
 from audit.named_slices import KEY
-from audit.result import Attribution, AuditResult, CheckResult, Criterion, Curve, Evidence, Finding, Heatmap, Histogram, Tree
+from audit.result import AuditResult, CheckResult, Criterion, Finding
 from audit.text import PARTS, speaks
 from reports import charts, curves, trees
 from reports.charts import Chart, Dot, shortened

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audit.explain.document import Explanation, Part, Place, Removal
-from audit.result import Attribution, Heatmap
+from audit.measurement import Attribution, Heatmap
 from audit.text import render
 from reports import charts
 from reports.charts import Chart, Spec

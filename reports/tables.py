@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from audit.result import CheckResult, Criterion, Evidence, Finding, Table
+from audit.measurement import Evidence, Table
+from audit.result import CheckResult, Criterion, Finding
 from audit.text import LEVELS, PARTS
 from reports import trees
 from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name

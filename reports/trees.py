@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audit.result import Tree, TreeNode
+from audit.measurement import Tree, TreeNode
 from reports import charts
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from audit.result import Message
+from audit.measurement import Message
 from audit.text import FORMATS, catalogue, level, message, render, who
 
 TEXT_LIMIT = 2000

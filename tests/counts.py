@@ -15,9 +15,10 @@ from audit import plan as plans
 from audit.answering import Case
 from audit.dataset import MISSING
 from audit.judge import Answer, audit_verdict, finding
+from audit.measurement import Estimate, Message, Part
 from audit.plan import Plan
 from audit.questions import answer_all
-from audit.result import Answered, AuditVerdict, Estimate, Finding, Message, Part, Question
+from audit.result import Answered, AuditVerdict, Finding, Question
 from audit.stats.calibration import in_the_large_ranked
 from audit.stats.losses import log_losses, skill
 from audit.stats.ranked import rank

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from audit.dataset import MISSING
-from audit.result import Estimate, Feature, Frozen, Real, Slice
+from audit.measurement import Estimate, Frozen, Real, Slice
+from audit.result import Feature
 
 MOST_CONDITIONS, MOST_VALUES = 4, 200
 #: Why nothing is shown: nobody meets the conditions; too few do; all but too few do; without some of its conditions too few more do.

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audit.columns import ColumnRule
-from audit.result import Frozen, Message, Real
+from audit.measurement import Frozen, Message, Real
 
 Value = str | Real | bool | None
 #: Parts of an input that is more than one value: a word, a region of a picture, a stretch of a recording, an event or a field of a sequence.

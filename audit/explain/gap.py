@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audit.explain.explained import PARTIAL
-from audit.result import Measurement, Message
+from audit.measurement import Measurement, Message
 from audit.stats.quantiles import quantile
 from audit.text import message
 

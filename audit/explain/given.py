@@ -21,7 +21,7 @@ from audit.text import message
 
 if TYPE_CHECKING:
     from audit.features import FeatureSpec
-    from audit.result import Message
+    from audit.measurement import Message
 
 #: The longest text in characters, the largest encoded picture in bytes and in pixels (a telephone's), and the most events.
 MOST_TEXT, MOST_BYTES, MOST_PIXELS, MOST_EVENTS = 100_000, 6 << 20, 50_000_000, 10_000

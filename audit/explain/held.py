@@ -21,9 +21,9 @@ from audit.explain.proxies import flagged
 from audit.explain.reasons import Band, band
 from audit.explain.recourse import Search
 from audit.explain.space import space_of
+from audit.measurement import Message
 from audit.plan import parameters
 from audit.registry import SINGLE, checks
-from audit.result import Message
 from audit.rows import training_rows
 from audit.subject.frame import Categories, Frame, label_text
 from audit.text import message

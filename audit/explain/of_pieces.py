@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import ComputedIn, Message
+    from audit.measurement import ComputedIn, Message
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.explain.document import Kind
-    from audit.result import Message
+    from audit.measurement import Message
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]

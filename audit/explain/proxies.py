@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Estimate
+    from audit.measurement import Estimate
     from audit.subject.frame import Frame
 
 

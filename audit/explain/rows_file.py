@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from audit.result import Frozen, Message, Real, Verdict
+from audit.measurement import Frozen, Message, Real
+from audit.result import Verdict
 
 NAME = "rows.json"
 #: The check whose rows they are.

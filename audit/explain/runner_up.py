@@ -11,7 +11,7 @@ from audit.asking import predict
 from audit.explain.of_pieces import Seen, answers_of
 from audit.explain.pieces import Regions
 from audit.measure import value
-from audit.result import Heatmap, Measurement
+from audit.measurement import Heatmap, Measurement
 from audit.stats.losses import mean_loss
 from audit.subject.frame import take
 

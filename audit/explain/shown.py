@@ -12,7 +12,7 @@ from audit.explain.gap import METHODS, believed, nothing_explained, with_caveats
 from audit.explain.pieces import Events, Fields, Piece, Regions, Single, Words
 from audit.explain.runner_up import runner_up
 from audit.measure import rate, value
-from audit.result import Attribution, Column, Heatmap, Measurement, Message, Table
+from audit.measurement import Attribution, Column, Heatmap, Measurement, Message, Table
 from audit.stats.losses import mean_loss, mean_size
 from audit.text import message, who
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.explain.of_pieces import Seen
-    from audit.result import Estimate, Evidence
+    from audit.measurement import Estimate, Evidence
 
     Floats = NDArray[np.float64]
 

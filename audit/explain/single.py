@@ -19,7 +19,7 @@ from audit.explain.reasons import Shortfalls, barred, beaten_by_chance, named, o
 from audit.explain.recourse import Search
 from audit.explain.recourse import Way as Found
 from audit.explain.values import changed, plain, strange
-from audit.result import Message
+from audit.measurement import Message
 from audit.rows import single_row
 from audit.scored import decided_by
 from audit.subject.client import WorkerError

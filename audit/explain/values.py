@@ -10,8 +10,8 @@ import numpy as np
 from audit.errors import AuditError
 from audit.explain.given import Given, column_of
 from audit.features import FeatureSpec
+from audit.measurement import Message
 from audit.registry import SINGLE
-from audit.result import Message
 from audit.subject.frame import Categories, Frame, label_text
 from audit.text import message
 

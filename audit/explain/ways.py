@@ -19,7 +19,7 @@ from audit.explain.of_pieces import Way, chosen
 from audit.explain.pieces import Regions
 from audit.judge import judge_reported
 from audit.measure import value
-from audit.result import Heatmap, Measurement
+from audit.measurement import Heatmap, Measurement
 from audit.stats.losses import from_influence
 from audit.stats.quantiles import quantile
 from audit.text import message
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.explain.explained import Method
-    from audit.result import Finding, Message
+    from audit.measurement import Message
+    from audit.result import Finding
     from audit.subject.frame import Frame
 
     Floats = NDArray[np.float64]

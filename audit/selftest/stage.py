@@ -15,13 +15,14 @@ from audit import plan as plans
 from audit.assemble import assemble
 from audit.context import Context
 from audit.judge import finding
+from audit.measurement import Measurement, Message
 from audit.named_slices import cohorts, named_rows
 from audit.outputs import ScoreOf, Settled
 from audit.plan import Plan
 from audit.prepare import Facts
 from audit.probe import collect
 from audit.registry import checks, unmet
-from audit.result import AuditResult, Finding, History, Measurement, Message
+from audit.result import AuditResult, Finding, History
 from audit.scored import Scoring, sample_rows
 from audit.selftest import staging
 

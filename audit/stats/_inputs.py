@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, binary, check_share, estimate, finite, normal_quantile
 from audit.stats._roots import find_roots
 from audit.stats.ranked import Ranked, rank_two

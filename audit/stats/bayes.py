@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, check_count, check_share, estimate
 from audit.stats._roots import find_roots
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, check_share, estimate
 from audit.stats.calibration import probabilities
 from audit.stats.losses import mean_size_of

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, check_share, estimate
 from audit.stats.ranked import Table
 from audit.stats.reliability import MESH, Bins, expected_calibration_error, fixed_widths, on_mesh

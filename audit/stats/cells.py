@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, Ints, check_share, estimate
 
 Statistics = Callable[[Ints], Floats]

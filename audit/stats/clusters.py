@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from audit.result import Clusters, Estimate
+from audit.measurement import Clusters, Estimate
 from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
 from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio
 from audit.stats.rates import wilson, wilson_limits

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats import scores
 from audit.stats._inputs import check_count, check_share, estimate, normal_quantile
 

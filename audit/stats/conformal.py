@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Ints, check_count, check_share, estimate, finite, normal_quantile
 from audit.stats.rates import wilson_limits
 from audit.stats.sums import Moments

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import normal_quantile
 from audit.stats.sums import Moments
 

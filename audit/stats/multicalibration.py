@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, Ints, check_share
 from audit.stats.calibration import in_the_large, probabilities
 from audit.stats.losses import mean_of

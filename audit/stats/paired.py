@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, binary, check_share, estimate, finite, normal_quantile
 from audit.stats._roots import find_roots
 from audit.stats.rates import wilson_limits

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, check_share, estimate, finite
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, Ints
 from audit.stats.auc import auc_estimate, precision_estimate
 from audit.stats.ranked import Ranked

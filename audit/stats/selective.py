@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, check_share, estimate, normal_quantile
 from audit.stats.ranked import Ranked, Table
 

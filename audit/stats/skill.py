@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, estimate, normal_quantile
 from audit.stats.rates import wilson_limits
 from audit.stats.sums import Grouped, Moments

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats
 from audit.stats.clusters import Draws, interval
 from audit.stats.rates import clopper_pearson

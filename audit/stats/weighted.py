@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from audit.result import Estimate, Weights
+from audit.measurement import Estimate, Weights
 from audit.stats import scores
 from audit.stats._inputs import estimate
 from audit.stats.compare import equality_test

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.result import Clusters, Estimate, Weights
+from audit.measurement import Clusters, Estimate, Weights
 from audit.stats._inputs import Floats, Ints
 from audit.stats.clusters import UNDEFINED, Draws, at_least, interval
 from audit.stats.weighted_sums import Found, at_an_end, error_of

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import Floats, Ints, binary, finite
 from audit.stats.auc import auc_estimate, difference_of, normal_difference, precision_estimate
 from audit.stats.clusters import at_least, students, variance_of

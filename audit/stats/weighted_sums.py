@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from audit.result import Clusters, Estimate, Weights
+from audit.measurement import Clusters, Estimate, Weights
 from audit.stats._inputs import Floats, Ints, estimate, normal_quantile
 from audit.stats.rates import wilson_limits
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.features import FeatureSpec
-    from audit.result import Message
+    from audit.measurement import Message
     from audit.subject.frame import Frame
 
 

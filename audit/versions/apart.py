@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from audit.compared import Change
 from audit.dataset import MISSING
-from audit.result import AuditResult, Estimate, Finding, Slice, Test
+from audit.measurement import Estimate, Slice, Test
+from audit.result import AuditResult, Finding
 from audit.stats.compare import equality_test
 from audit.stats.paired import at_level, limits_of, mover
 from audit.versions.metrics import GAPS, OF_GROUPS, OVERALL, test_of

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from audit.compared import Change, Comparison, Side
 from audit.errors import AuditError
+from audit.measurement import Message
 from audit.plan import Margins, load
-from audit.result import AuditResult, Message
+from audit.result import AuditResult
 from audit.text import message, render
 from audit.versions import apart, matched
 from audit.versions.classes import findings, questions

@@ -19,9 +19,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from audit.compared import Gate, Held, Requirement
+from audit.measurement import Estimate, Message, Slice
 from audit.pairing import OTHERS
 from audit.plan import Margins
-from audit.result import AuditResult, Estimate, Message, Slice
+from audit.result import AuditResult
 from audit.stats.paired import auc_change
 from audit.text import message, render
 from audit.versions import apart, matched

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audit.compared import Change
-from audit.result import AuditResult, Estimate, Slice, Test
+from audit.measurement import Estimate, Slice, Test
+from audit.result import AuditResult
 from audit.stats.cells import bootstrap
 from audit.stats.paired import Pair, auc_change, mcnemar, mean_change
 from audit.stats.sums import Moments

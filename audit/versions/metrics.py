@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit.compared import Change, Outcome
-from audit.result import Estimate, Test
+from audit.measurement import Estimate, Test
 from audit.stats.paired import interval_p
 
 #: A change is called established at this false discovery rate over all metrics compared (verdicts.md §4: a screen).

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from audit.errors import AuditError
-from audit.result import AuditResult, Message, document_digest
+from audit.measurement import Message
+from audit.result import AuditResult, document_digest
 from audit.scored import cache_folder
 from audit.text import message
 from audit.versions.rows import Rows, Table, UnmatchedError

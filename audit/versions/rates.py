@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats.compare import newcombe
 from audit.stats.paired import Limits, Pair, growth, limits_of, mover, tango
 

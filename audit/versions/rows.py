@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audit.dataset import MISSING
+from audit.measurement import Slice
 from audit.outputs import Settled
-from audit.result import Slice
 from audit.scored import SELF
 from audit.stats import losses
 from audit.stats.paired import Pair

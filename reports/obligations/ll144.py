@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.result import AuditResult, Cell
-from audit.result import Table as Stored
+from audit.measurement import Cell
+from audit.measurement import Table as Stored
+from audit.result import AuditResult
 from reports.blocks import Block, Heading, Items, Note, Runs, Table, plain, runs
 from reports.obligations.dossier import Dossier
 from reports.obligations.facts import FACTS, fact

@@ -11,9 +11,9 @@ from bright_halves import MARGIN, SIDE, Client, Half, Module, N, pictures, scene
 from scene import Pick, Scene
 
 from audit.judge import judge_reported
+from audit.measurement import Measurement, Message
 from audit.plan import CheckPlan, CriterionRule
 from audit.probe import collect
-from audit.result import Measurement, Message
 from audit.stress.square import Box, square
 from audit.text import render
 

@@ -12,8 +12,8 @@ from scene import Pick, Scene, set_scene
 from audit import plan as plans
 from audit.errors import AuditError
 from audit.judge import judge_reported
+from audit.measurement import Measurement
 from audit.probe import collect
-from audit.result import Measurement
 from audit.stats.neighbours import nearest, standardised
 from audit.stats.proxies import bounds, weighted_difference
 from audit.stress.terms import TEMPLATES, swapped

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scene import Pick, Scene, set_scene
 
-from audit.result import Curve, Histogram
+from audit.measurement import Curve, Histogram
 from audit.stats import calibration, reliability
 from audit.stats.ranked import rank
 from audit.text import render

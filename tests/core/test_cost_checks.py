@@ -13,7 +13,7 @@ from scene import Pick, Scene, set_scene
 
 from audit.costs import declared
 from audit.errors import AuditError
-from audit.result import Curve, Table
+from audit.measurement import Curve, Table
 from audit.stats.costs import Costs, expected_cost, net_benefit
 
 COSTS = {"false_positive": 1, "false_negative": 4}

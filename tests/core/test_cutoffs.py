@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scene import Pick, Scene, set_scene
 
-from audit.result import Curve, Histogram, Measurement
+from audit.measurement import Curve, Histogram, Measurement
 from audit.stats.compare import miettinen_nurminen, newcombe
 from reports.figures import Palette, over_cutoffs
 from reports.svg import svg

@@ -14,8 +14,8 @@ from audit import plan as plans
 from audit.features import FeatureSpec, Field
 from audit.fitted import coded_inputs, named_numbers
 from audit.judge import judge_reported
+from audit.measurement import Table
 from audit.probe import collect
-from audit.result import Table
 from audit.stats.power import minimal_detectable_difference
 from audit.subject.client import Prediction
 from audit.subject.frame import Frame, rows

@@ -13,8 +13,8 @@ from scene import Scene, set_scene
 from threadpoolctl import threadpool_limits
 
 from audit.features import FeatureSpec
+from audit.measurement import Measurement
 from audit.perceived import SQUARES, Kept, Texts, _squares, look
-from audit.result import Measurement
 from audit.text import render
 
 CHECK = "performance.error_clusters"

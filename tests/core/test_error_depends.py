@@ -11,7 +11,7 @@ import pytest
 from scene import Scene, set_scene
 
 from audit.bins import joined
-from audit.result import Measurement, Tree
+from audit.measurement import Measurement, Tree
 from audit.scored import halves
 from audit.text import render
 from reports.disclose import public, safe_evidence

@@ -19,11 +19,12 @@ from scene import Scene, completed, set_scene
 
 from audit import plan as plans
 from audit.errors import AuditError
+from audit.measurement import Measurement
 from audit.named_slices import Span
 from audit.plan import CheckPlan, Plan
 from audit.probe import collect
 from audit.registry import FAMILIES, NEEDS, Check, checks
-from audit.result import AuditResult, Measurement
+from audit.result import AuditResult
 from audit.text import render
 
 ROOT = Path(__file__).parents[2]

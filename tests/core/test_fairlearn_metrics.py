@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scene import Pick, Scene, set_scene
 
 from audit.checks.fairness.metrics import ODDS
+from audit.measurement import Measurement
 from audit.registry import checks
-from audit.result import Measurement
 from audit.text import render
 
 #: Names of `fairlearn.metrics.__all__` that are no metrics.

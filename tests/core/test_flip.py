@@ -13,8 +13,8 @@ from scene import Pick, Scene, set_scene
 from audit import plan as plans
 from audit.flips import differing, to_other_groups
 from audit.judge import judge_reported
+from audit.measurement import Measurement, Message
 from audit.probe import collect
-from audit.result import Measurement, Message
 from audit.subject.client import Prediction
 from audit.subject.frame import Categories, Frame
 from audit.text import render

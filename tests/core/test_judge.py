@@ -13,8 +13,9 @@ from scene import set_scene
 from audit import measure
 from audit.dataset import MISSING
 from audit.judge import SIZE_OPEN, beyond, inside, judge_reported, margin_p, outside
+from audit.measurement import Estimate, Measurement
 from audit.plan import Plan
-from audit.result import Criterion, Estimate, Finding, Measurement
+from audit.result import Criterion, Finding
 from audit.stats.multiplicity import benjamini_hochberg
 from audit.text import render
 

@@ -32,8 +32,8 @@ from audit.checks.language.templates import templates
 from audit.checks.language.toxicity import toxicity
 from audit.errors import AuditError
 from audit.judge import judge_reported
+from audit.measurement import Measurement, Message
 from audit.registry import NEEDS, checks, unmet
-from audit.result import Measurement, Message
 from audit.stats import toxicity as stats
 from audit.stats.association_of_sets import differential, effect, permutation_p
 from audit.subject.client import Description, Prediction

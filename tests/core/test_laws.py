@@ -12,9 +12,9 @@ from scene import Pick, Scene, set_scene
 
 from audit import plan as plans
 from audit.errors import AuditError
+from audit.measurement import Measurement, Table
 from audit.plan import CheckPlan, Plan
 from audit.registry import checks, refuse_columns
-from audit.result import Measurement, Table
 from audit.text import render
 from reports.disclose import public
 from reports.tables import grid

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scene import Pick, set_scene
 
-from audit.result import Measurement
+from audit.measurement import Measurement
 from audit.text import render
 
 

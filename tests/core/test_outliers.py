@@ -11,9 +11,9 @@ from scene import Pick
 from written import asked
 
 from audit.disturbed import Disturber
+from audit.measurement import Measurement
 from audit.planted import far, mixed
 from audit.probe import collect
-from audit.result import Measurement
 from audit.stats.outliers import Reference, doubt, energy
 from audit.subject.frame import Categories, Frame
 from audit.text import render

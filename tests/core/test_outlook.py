@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from counts import Judged, good, rates
 
+from audit.measurement import Table
 from audit.outlook import Foreseen, Prospect, outlook, two_digits
 from audit.plan import load
-from audit.result import Table
 
 
 def table(group: str, judged: Judged) -> list[object]:

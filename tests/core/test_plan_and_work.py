@@ -20,8 +20,9 @@ from audit import text, toml
 from audit.errors import AuditError
 from audit.jobs import write_whole
 from audit.journal import BusyError, Journal
+from audit.measurement import Estimate, Measurement, Message
 from audit.registry import checks, refuse_columns
-from audit.result import AuditResult, CheckInfo, CheckResult, Criterion, Estimate, Finding, Measurement, Message, document_digest
+from audit.result import AuditResult, CheckInfo, CheckResult, Criterion, Finding, document_digest
 from audit.roles import parse_decision
 
 GOLDEN = Path(__file__).parents[1] / "golden"

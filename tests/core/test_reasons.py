@@ -25,8 +25,8 @@ from audit.explain.reasons import (
     shortfall,
     shortfalls,
 )
+from audit.measurement import Message
 from audit.probe import collect
-from audit.result import Message
 from audit.text import render
 
 FACTORS = ["income", "utilisation", "delinquencies", "history", "inquiries"]

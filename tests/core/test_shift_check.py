@@ -13,8 +13,9 @@ from written import asked
 
 from audit import plan as plans
 from audit.judge import judge_reported
+from audit.measurement import Measurement
 from audit.probe import collect
-from audit.result import Finding, Measurement
+from audit.result import Finding
 from audit.shifted import columns, domain
 from audit.subject.frame import Categories
 from audit.text import render

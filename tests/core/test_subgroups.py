@@ -13,9 +13,10 @@ from audit import plan as plans
 from audit.checks.fairness.subgroups import WORDS
 from audit.dataset import MISSING
 from audit.errors import AuditError
+from audit.measurement import Measurement
 from audit.plan import CheckPlan, CriterionRule, Plan
 from audit.registry import checks, refuse_columns
-from audit.result import AuditResult, Finding, Measurement
+from audit.result import AuditResult, Finding
 from audit.scored import halves, sample_rows
 from audit.slicing import CODES, attributes, counted, median_error
 from audit.stats.multiplicity import holm

@@ -10,7 +10,7 @@ import pytest
 from scene import Pick, Scene, set_scene
 
 from audit.judge import judge_reported
-from audit.result import Curve
+from audit.measurement import Curve
 from audit.scored import halves
 from audit.stats.selective import oracle_area
 

@@ -13,7 +13,7 @@ from scene import Pick, Scene, set_scene
 from sklearn import metrics
 
 from audit.dataset import open_dataset
-from audit.result import Estimate, Measurement
+from audit.measurement import Estimate, Measurement
 from audit.roles import Roles
 from audit.text import render
 from audit.weights import weight_of

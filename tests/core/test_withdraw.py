@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from audit.judge import judge_reported
+from audit.measurement import Estimate, Measurement
 from audit.plan import load
-from audit.result import Estimate, Finding, Measurement
+from audit.result import Finding
 from audit.text import render
 from audit.withdraw import REJECTED, rejections, withdrawn
 

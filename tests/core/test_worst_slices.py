@@ -15,9 +15,9 @@ from audit import mistakes
 from audit import plan as plans
 from audit.checks.performance.slices import _affordable
 from audit.errors import AuditError
+from audit.measurement import Measurement
 from audit.plan import CheckPlan, CriterionRule
 from audit.recorded import Recorded
-from audit.result import Measurement
 from audit.scored import halves
 from audit.slicing import every_column
 from audit.stats.multiplicity import holm

@@ -43,7 +43,7 @@ def test_the_slider_starts_at_the_stop_nearest_to_the_cutoff_in_force() -> None:
 def test_where_few_have_an_outcome_only_the_selection_is_read_off() -> None:
     from sample import sample
 
-    from audit.result import Histogram
+    from audit.measurement import Histogram
     from dashboard.cutoff import scores
 
     def kept(outcome: str | None, edges: list[float], counts: list[int]) -> Histogram:

@@ -15,7 +15,8 @@ from pieces import IMG, check, finding
 from sample import sample
 from streamlit.testing.v1 import AppTest
 
-from audit.result import Attribution, AuditResult, Column, Criterion, Estimate, Evidence, Feature, Heatmap, Table
+from audit.measurement import Attribution, Column, Estimate, Evidence, Heatmap, Table
+from audit.result import AuditResult, Criterion, Feature
 from dashboard import conversation as talks
 from dashboard.conversation import Conversation
 from dashboard.index import Index

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sample import sample
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from dashboard.changed import changed
 from dashboard.store import Source, entry_of
 from dashboard.versions import of_document, siblings

@@ -11,9 +11,9 @@ from audit.context import Context
 from audit.explain.exposed import FIRST, LATER, Exposed, Standing
 from audit.explain.parts import Columns, RowGame, game, together
 from audit.explain.shapley import exact
+from audit.measurement import Message
 from audit.probe import collect
 from audit.registry import checks
-from audit.result import Message
 from audit.subject.client import WorkerError
 from audit.subject.frame import Categories, Frame, rows
 from audit.text import render

@@ -12,8 +12,9 @@ from audit.explain.explained import Method
 from audit.explain.gap import METHODS
 from audit.explain.gates import controls, measured, randomised
 from audit.explain.gates.trial import APPROXIMATE, SAMPLED, Trial, stacked
+from audit.measurement import Estimate
 from audit.plan import load
-from audit.result import Criterion, Estimate
+from audit.result import Criterion
 from audit.stats.losses import from_influence, mean_loss
 from audit.stats.quantiles import quantile
 from audit.text import LEVELS

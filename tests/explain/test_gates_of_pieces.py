@@ -14,9 +14,10 @@ from audit.errors import AuditError
 from audit.explain import of_pieces
 from audit.explain.gates.bench import benches
 from audit.judge import judge_reported
+from audit.measurement import Heatmap, Measurement
 from audit.plan import load
 from audit.registry import checks
-from audit.result import Finding, Heatmap, Measurement
+from audit.result import Finding
 from audit.subject.client import Attributions, Prediction
 from audit.subject.frame import Frame, rows
 from audit.subject.words import pieces

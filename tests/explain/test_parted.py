@@ -19,7 +19,7 @@ from audit.errors import AuditError
 from audit.explain.document import Document
 from audit.explain.held import Held
 from audit.explain.parted import Parted
-from audit.result import Message
+from audit.measurement import Message
 from audit.subject.client import Prediction, WorkerError
 from audit.subject.frame import Frame, rows
 from audit.text import render

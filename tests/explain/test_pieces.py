@@ -11,7 +11,7 @@ from pieced import AGE, AUDIO, EVENTS, IMAGE, TEXT, scene, text, told
 from audit.explain.of_pieces import explain_pieces
 from audit.explain.pieces import pieces_of
 from audit.explain.shown import differences, overall
-from audit.result import Heatmap, Measurement, Message
+from audit.measurement import Heatmap, Measurement, Message
 from audit.subject.client import Attributions, WorkerError
 from audit.subject.frame import Frame, rows
 from audit.text import render

@@ -11,7 +11,7 @@ from pieced import IMAGE, scene
 from audit.explain.of_pieces import explain_ways
 from audit.explain.runner_up import FEWEST, SHARE, runner_up
 from audit.explain.shown import differences
-from audit.result import Message
+from audit.measurement import Message
 from audit.subject.client import Attributions
 from audit.subject.frame import Frame
 from audit.text import render

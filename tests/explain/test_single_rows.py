@@ -19,9 +19,9 @@ from audit.errors import AuditError
 from audit.explain.rows_file import LONGEST, MOST, MOST_PARTS, Drawn, Row
 from audit.explain.single_rows import cut, written
 from audit.features import FeatureSpec
+from audit.measurement import Measurement
 from audit.plan import Plan
 from audit.probe import collect
-from audit.result import Measurement
 from audit.subject.client import Prediction
 from audit.subject.frame import Frame
 from audit.subject.words import pieces

@@ -14,9 +14,9 @@ from audit.checks.explanation.global_ import global_
 from audit.checks.explanation.local import local
 from audit.explain import attribute
 from audit.explain.explained import Explained
+from audit.measurement import Measurement, Message
 from audit.pilot import _stepped
 from audit.plan import load
-from audit.result import Measurement, Message
 from audit.subject.client import WorkerError
 from audit.subject.flavors.base import ContractError
 from audit.subject.flavors.gradients import Net, integrated_gradients

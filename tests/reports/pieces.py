@@ -5,24 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from audit.result import (
-    Attribution,
-    CheckInfo,
-    CheckResult,
-    Criterion,
-    Curve,
-    Estimate,
-    Evidence,
-    Finding,
-    Heatmap,
-    Histogram,
-    Message,
-    Part,
-    Series,
-    Table,
-    Test,
-    finding_key,
-)
+from audit.measurement import Attribution, Curve, Estimate, Evidence, Heatmap, Histogram, Message, Part, Series, Table, Test
+from audit.result import CheckInfo, CheckResult, Criterion, Finding, finding_key
 from audit.text import message, render
 
 IMG = "<img src=x onerror=1>"

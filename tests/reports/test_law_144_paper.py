@@ -14,7 +14,8 @@ from scene import Scene, set_scene
 from test_laws import BOTH_A, BOTH_B, PARAMS, RACES_A, RACES_B, SEXES_B, people, scored
 
 from audit.checks.fairness import ll144 as check
-from audit.result import AuditResult, CheckInfo, CheckResult, Finding, Measurement
+from audit.measurement import Measurement
+from audit.result import AuditResult, CheckInfo, CheckResult, Finding
 from reports.disclose import public
 from reports.obligations import ll144
 from reports.obligations.catalogue import find

@@ -8,7 +8,8 @@ import re
 import pytest
 from sample import sample
 
-from audit.result import AuditResult, Table
+from audit.measurement import Table
+from audit.result import AuditResult
 from reports.formats import FORMATS
 from reports.lint import lint
 

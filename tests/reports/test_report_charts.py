@@ -11,7 +11,8 @@ from pieces import IMG, finding
 from pieces import check as piece
 from sample import sample
 
-from audit.result import Curve, Estimate, Finding, Heatmap, Series
+from audit.measurement import Curve, Estimate, Heatmap, Series
+from audit.result import Finding
 from reports.charts import BETTER, CHANGED, DARK, OKABE_ITO, PAPER, REFERENCE, WORSE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
 from reports.figures import Palette, dumbbells, figures, picture
@@ -108,7 +109,7 @@ def test_where_nothing_is_comparable_there_is_no_chart(id_: str) -> None:
 
 
 def test_an_empty_histogram_is_drawn_without_dividing_by_zero() -> None:
-    from audit.result import Histogram
+    from audit.measurement import Histogram
 
     spec = histogram(Histogram(caption="", x_label="", edges=[0, 1], series={"a": [0]}), ["#000"], ["a"], "x")
     assert spec["vconcat"][0]["data"]["values"] == [{"from": 0, "to": 1, "share": 0}]

@@ -13,7 +13,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from hostile_names import NAMES, hostile, kinds
 from sample import sample
 
-from audit.result import AuditResult, CheckInfo, CheckResult, Estimate, Finding, TrainingInfo
+from audit.measurement import Estimate
+from audit.result import AuditResult, CheckInfo, CheckResult, Finding, TrainingInfo
 from reports.formats import FORMATS
 from reports.obligations.attestations import Attestation, AttestedFile
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pieces import check, finding, wilson
 from sample import sample
 
-from audit.result import AuditResult, CheckResult, Histogram, Part
+from audit.measurement import Histogram, Part
+from audit.result import AuditResult, CheckResult
 from reports.disclose import public
 from reports.html import render_html
 

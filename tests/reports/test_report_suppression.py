@@ -16,7 +16,8 @@ from scene import set_scene
 from scipy.optimize import linprog
 
 from audit import plan as plans
-from audit.result import AuditResult, Finding, Part
+from audit.measurement import Part
+from audit.result import AuditResult, Finding
 from reports.disclose import public, small
 from reports.suppress import Cell, Counts, protect, relations
 

@@ -11,7 +11,8 @@ import pytest
 from pieces import check, finding, wilson
 from sample import sample
 
-from audit.result import Attribution, CheckResult, Finding
+from audit.measurement import Attribution
+from audit.result import CheckResult, Finding
 from audit.text import catalogue
 from reports.figures import _moving
 from reports.metrics import kind_of

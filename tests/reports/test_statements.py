@@ -10,7 +10,8 @@ import pytest
 from pieces import check, finding, wilson
 from sample import sample
 
-from audit.result import AuditResult, CheckResult, Criterion, Test
+from audit.measurement import Test
+from audit.result import AuditResult, CheckResult, Criterion
 from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import Control, Framework, built_in
 from reports.obligations.dossier import Dossier, backing_text

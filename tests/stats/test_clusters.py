@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats import clusters as c
 from audit.stats.compare import equality_test, miettinen_nurminen, newcombe
 from audit.stats.rates import wilson

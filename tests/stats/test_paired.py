@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm, ttest_rel
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats.auc import delong
 from audit.stats.paired import (
     Limits,

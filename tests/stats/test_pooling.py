@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats.compare import katz
 from audit.stats.pooling import cochran_q, inverse_variance, pool_estimates, same_differences, same_rates, variance_of
 from audit.stats.stratified import mantel_haenszel_ratio, stratify

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats import clusters as c
 from audit.stats import weighted
 from audit.stats.auc import roc_auc

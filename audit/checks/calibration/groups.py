@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
     from audit.stats.runs import Runs
 
 MOST_LINES = 6  # of a drawn curve

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
     from audit.stats.multicalibration import Cells, Repeated, Worst
 
 
@@ -85,7 +85,7 @@ def _measured(
     groupings: list[Grouping], cells: Cells, repeated: Repeated | None, worst: Worst | None, least: int
 ) -> Iterator[Measurement | Message]:
     from audit.measure import exact, value
-    from audit.result import Column, Part, Table, Test
+    from audit.measurement import Column, Part, Table, Test
     from audit.text import message, who
 
     few = message("Fewer than {n:count} rows in a half, or no error to be found in the first.", n=least)

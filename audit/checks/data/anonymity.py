@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.identifiers import Looks
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.stats.privacy.anonymity import Classes
 
 
@@ -125,7 +125,7 @@ def _small_cells(ctx: Context, chosen: list[str]) -> int:
 
 def _sizes(found: Classes, chosen: list[str]) -> Evidence:
     """Rows by the size of their class."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     caption = message("Rows by the size of their class: equal in {names}", names=chosen)
@@ -144,7 +144,7 @@ def _sizes(found: Classes, chosen: list[str]) -> Evidence:
 
 
 def _direct(looks: list[Looks]) -> Evidence:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     caption = message("Columns that look like direct identifiers")

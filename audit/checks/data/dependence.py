@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Measurement, Message, Table
+    from audit.measurement import Measurement, Message, Table
     from audit.table import Block
 
     Value = tuple[list[str], Callable[[Block], NDArray[np.generic]]]  # the columns that it reads, and the value of each row of a block
@@ -66,7 +66,7 @@ def dependence(ctx: Context) -> Iterable[Measurement | Message]:
 
 
 def _identifiers(ctx: Context) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     columns = [
         Column(name="column", label="column"), Column(name="values", label="different values", kind="integer"),
@@ -84,7 +84,7 @@ def _clusters(ctx: Context) -> Iterator[Measurement]:
     import numpy as np
 
     from audit.measure import exact, value
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     assert ctx.clustering is not None
     sizes = np.zeros(ctx.clustering.clusters, np.int64)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Cell, Estimate, Evidence, Measurement, Message, Table
+    from audit.measurement import Cell, Estimate, Evidence, Measurement, Message, Table
     from audit.stats.fingerprints import Prints
 
 #: Inputs that are listed one by one; where there are more, all stand in a table.
@@ -141,7 +141,7 @@ def _relations(ctx: Context, ours: object, theirs: object, prints: Prints, colum
 
 
 def _table(relations: list[_Relation], n: int, m: int) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     def expected(own: int) -> float | None:
         """Pairs with the training rows if these were equal to audited rows as often as audited rows are to each other."""
@@ -184,7 +184,7 @@ def _seen_and_unseen(ctx: Context, seen: NDArray[np.bool_]) -> Iterator[Measurem
     import numpy as np
 
     from audit.measure import comparisons, rate, value
-    from audit.result import Measurement, Part
+    from audit.measurement import Measurement, Part
     from audit.stats.compare import mean_difference, mean_interval, mean_test
     from audit.stats.sums import moments
     from audit.text import message
@@ -215,7 +215,7 @@ def _seen_and_unseen(ctx: Context, seen: NDArray[np.bool_]) -> Iterator[Measurem
         estimate = mean_difference(found[0], found[1], level=ctx.level("mean_absolute_error", "difference"))
         tested = mean_test(found[0], found[1])
         if estimate and tested:
-            from audit.result import Test
+            from audit.measurement import Test
 
             test = Test(null="equality", method=tested[1], p_value=min(1.0, tested[0]))
             yield Measurement(
@@ -290,7 +290,7 @@ def _widened(e: Estimate, factor: float) -> Estimate:
 
 
 def _alone_table(metric: str, found: list[tuple[str, Estimate]]) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     label = {"single_input_auc": "ROC AUC", "single_input_r2": "R²", "single_input_v": "Cramér's V"}[metric]
     columns = [

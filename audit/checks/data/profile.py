@@ -9,7 +9,7 @@ from audit.registry import check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Column, Measurement, Message, Table
+    from audit.measurement import Column, Measurement, Message, Table
 
     Cell = str | int | float | None
 
@@ -54,7 +54,7 @@ def profile(ctx: Context) -> Iterable[Measurement | Message]:
 
 def _columns(ctx: Context) -> tuple[Table, int, list[str]]:
     """The table of columns, the number of missing values in all, and the columns that never change."""
-    from audit.result import Table
+    from audit.measurement import Table
 
     dataset = ctx.dataset
     scalar = [c for c in ctx.facts.columns if dataset.is_scalar(c)]
@@ -93,7 +93,7 @@ def _inputs_of_many(ctx: Context) -> list[tuple[str, str, int]]:
 
 
 def _heads() -> list[Column]:
-    from audit.result import Column
+    from audit.measurement import Column
 
     return [
         Column(name="column", label="column"), Column(name="type", label="type"), Column(name="missing", label="missing", kind="percent"),

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Cell, Estimate, Evidence, Measurement, Message, Table
     from audit.prepare import Groups
-    from audit.result import Cell, Estimate, Evidence, Measurement, Message, Table
 
 #: Inputs that are listed one by one for each sensitive column; where there are more, all stand in a table.
 MOST = 8
@@ -100,7 +100,7 @@ def _alone(
 
 
 def _table(column: str, found: list[tuple[str, Estimate]]) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     columns = [

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
+    from audit.measurement import Cell, Column, Estimate, Measurement, Message, Part, Table, Test
     from audit.prepare import Groups
-    from audit.result import Cell, Column, Estimate, Measurement, Message, Part, Table, Test
     from audit.table import Block
 
 #: Cells of an intersection that are listed; the others are counted.
@@ -163,7 +163,7 @@ def _shares(
 
 def _detectable(n1: int, n0: int, common: tuple[int, int], alpha: float, power: float, level: float) -> Estimate | None:
     """The smallest detectable difference at the common rate; its interval is that over the common rate's own interval."""
-    from audit.result import Estimate
+    from audit.measurement import Estimate
     from audit.stats.power import minimal_detectable_difference
     from audit.stats.rates import wilson
 
@@ -189,7 +189,7 @@ def _table(
     alpha: float,
     power: float,
 ) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     reference = sizes[grouping.reference] if grouping.reference is not None else 0
@@ -219,7 +219,7 @@ def _table(
 
 
 def _heads(ctx: Context) -> list[Column]:
-    from audit.result import Column
+    from audit.measurement import Column
 
     return [
         Column(name="rows", label="rows", kind="integer"), Column(name="share", label="share of the rows", kind="percent"),
@@ -239,7 +239,7 @@ def _unknown(ctx: Context, group: Groups) -> Iterator[Measurement]:
 def _against_training(ctx: Context, group: Groups) -> Iterator[Measurement]:
     """Each group's share of the audited rows less its share of the training rows, among rows whose membership is known."""
     from audit.dataset import MISSING
-    from audit.result import Measurement, Part, Test
+    from audit.measurement import Measurement, Part, Test
     from audit.stats.compare import equality_test, newcombe
 
     training = ctx.facts.training
@@ -265,7 +265,7 @@ def _against_training(ctx: Context, group: Groups) -> Iterator[Measurement]:
 def _against_population(ctx: Context, group: Groups, declared: dict[str, float]) -> Iterator[Measurement]:
     """The shares of a column against declared ones: a goodness-of-fit test, the distance in all, and each group's difference."""
     from audit.measure import undefined, value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.rates import wilson
     from audit.text import message
 
@@ -298,7 +298,7 @@ def _distance(ctx: Context, column: str, counts: list[int], shares: list[float])
     import numpy as np
     from scipy.stats import chisquare
 
-    from audit.result import Test
+    from audit.measurement import Test
     from audit.stats.cells import bootstrap
 
     observed, expected = np.array(counts), np.array(shares) * sum(counts)

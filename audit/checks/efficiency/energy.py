@@ -10,7 +10,7 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.context import Context
     from audit.energy import Counter
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 #: Stretches that calls are divided into; their spread gives the interval.
 STRETCHES = 5

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 WARM_UPS = 10
 LEAST_CALLS, MOST_CALLS = 40, 2000

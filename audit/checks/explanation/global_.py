@@ -10,7 +10,7 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.explained import Explained
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 
 @check(
@@ -104,7 +104,7 @@ def _order(means: list[Estimate]) -> list[int]:
 def _sizes(first: Explained, means: list[Estimate]) -> Iterator[Measurement]:
     """The means, the largest first, with their picture."""
     from audit.measure import value
-    from audit.result import Attribution
+    from audit.measurement import Attribution
 
     order = _order(means)
     shown = Attribution(

@@ -10,7 +10,7 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.explained import Explained
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 
 @check(
@@ -96,7 +96,7 @@ def _shares(ctx: Context, found: list[Explained], wins: list[int]) -> Iterator[M
     import numpy as np
 
     from audit.measure import rate
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     first, n = found[0], len(found[0].values)
     columns = [Column(name="feature", label="input"), *(Column(name=f"p{q:02d}", label=f"{q} %", kind="number") for q in (5, 50, 95))]

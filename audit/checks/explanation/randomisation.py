@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.gates.bench import Bench
     from audit.explain.gates.findings import Gate
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 #: Parts of a row from which on it is told how much flatter attributions become over models that learned nothing.
 MANY = 20
@@ -136,7 +136,7 @@ def _too_few(bench: Bench) -> Message | None:
 
 def _beyond(gate: Gate, own: Estimate, null: Estimate, similarity: Measurement) -> Measurement:
     """The median similarity minus what 95 of 100 pairs of random models stay below."""
-    from audit.result import Measurement
+    from audit.measurement import Measurement
 
     beyond = own.model_copy(update={"value": own.value - null.value, "low": own.low - null.value, "high": own.high - null.value})
     return Measurement(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.explain.reasons import Named, Shortfalls
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.subject.frame import Frame
 
     Bools = NDArray[np.bool_]
@@ -182,7 +182,7 @@ def _by_group(ctx: Context, metric: str, hit: Bools, members: dict[str, NDArray[
 
 
 def _table(told: _Told) -> Evidence:
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
 
     columns = [
         Column(name="feature", label="input"),

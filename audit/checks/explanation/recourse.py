@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.explain.recourse import Way
     from audit.explain.space import Space
+    from audit.measurement import Evidence, Measurement, Message
     from audit.prepare import Groups
-    from audit.result import Evidence, Measurement, Message
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -135,7 +135,7 @@ def _shares(ctx: Context, group: Groups, without: Bools, codes: NDArray[np.int16
 
     from audit.dataset import MISSING
     from audit.measure import comparisons, rate
-    from audit.result import Part
+    from audit.measurement import Part
 
     parts = {
         level: Part(slice={group.name: level}, k=int(np.count_nonzero(without & (codes == code))), n=int(np.count_nonzero(codes == code)))
@@ -153,7 +153,7 @@ def _costs(ctx: Context, group: Groups, cost: Floats, codes: NDArray[np.int16], 
     """The mean cost in each group, and its ratio to the reference's; of those for whom a way was found."""
     from audit.dataset import MISSING
     from audit.measure import undefined, value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.compare import mean_ratio
     from audit.stats.losses import mean_size
     from audit.text import message
@@ -179,7 +179,7 @@ def _table(space: Space, own: Floats, ways: list[Way | None]) -> Evidence:
     """Which inputs the nearest ways change, how often, and by how much."""
     import numpy as np
 
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
 
     kept = [i for i, way in enumerate(ways) if way is not None]
     before, after = own[kept], np.array([way.values for way in ways if way is not None]).reshape(len(kept), own.shape[1])

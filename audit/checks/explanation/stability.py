@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from audit.explain.gates.agreement import Agreement
     from audit.explain.gates.bench import Bench
     from audit.explain.gates.findings import Gate
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 
 @check(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Cell, Compare, Estimate, Evidence, Measurement, Message, Part, Slice
+    from audit.measurement import Cell, Compare, Estimate, Evidence, Measurement, Message, Part, Slice
 
     Counts = NDArray[np.int64]
     Tested = tuple[float, str] | None
@@ -104,7 +104,7 @@ def conditional(
 
 
 def _part(slice_: Slice, counts: Counts) -> Part:
-    from audit.result import Part
+    from audit.measurement import Part
 
     return Part(slice=slice_, k=int(counts[:, 1].sum()), n=int(counts[:, :2].sum()))
 
@@ -157,7 +157,7 @@ def _why_undefined(within: Within, compare: str) -> Message:
 def _measured(ctx: Context, part: Part, reference: Part, within: Within, table: Evidence) -> Iterator[Measurement]:
     """The comparison within strata, its tests, and how many of the rows it speaks of."""
     from audit.measure import exact, undefined, value
-    from audit.result import Measurement, Test
+    from audit.measurement import Measurement, Test
     from audit.text import message
 
     name, parts, evidence = "conditional_selection_rate", [part, reference], [table]
@@ -184,7 +184,7 @@ def _measured(ctx: Context, part: Part, reference: Part, within: Within, table: 
 
 def _table(ctx: Context, part: Part, reference: Part, within: list[Within]) -> Evidence:
     """Raw and conditional side by side, a row per choice of factors."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.stats.compare import equality_test, newcombe, odds_ratio
     from audit.text import beside, message, render, who
 

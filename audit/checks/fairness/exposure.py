@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Evidence, Measurement, Message, Slice
     from audit.ranked_lists import Lists
-    from audit.result import Evidence, Measurement, Message, Slice
     from audit.stats.lists import Places
 
 
@@ -146,7 +146,7 @@ def _compared(ctx: Context, metric: str, table: Sums, slices: list[Slice], refer
     import numpy as np
 
     from audit.measure import undefined, value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.clusters import SPARSE, interval
     from audit.text import message
 
@@ -172,7 +172,7 @@ def _compared(ctx: Context, metric: str, table: Sums, slices: list[Slice], refer
 
 
 def _evidence(table: Sums, name: str, levels: list[str], known: list[int]) -> Evidence:
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render, who
 
     lines: list[list[Cell]] = []

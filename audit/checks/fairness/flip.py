@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.flips import Asked, Changed
-    from audit.result import Evidence, Measurement, Message, Slice
+    from audit.measurement import Evidence, Measurement, Message, Slice
     from audit.subject.frame import Frame
 
 #: What a flip is held against: the same rows asked again.
@@ -152,7 +152,7 @@ def _excess(ctx: Context, metric: str, at: Slice, against: str, control: NDArray
     """How much oftener decisions change for the sensitive input (n,) than for the control (n,) on the same rows."""
     import numpy as np
 
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.paired import Pair, tango
 
     pair = Pair(*(int(np.count_nonzero(x & y)) for x, y in ((mine, control), (mine, ~control), (~mine, control), (~mine, ~control))))
@@ -184,7 +184,7 @@ def _by_value(levels: list[str], before: Asked, answers: list[Asked], chosen: ND
     """How many decisions change when the column is set to each value."""
     import numpy as np
 
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import level, render
 
     rows: list[list[Cell]] = []
@@ -205,7 +205,7 @@ def _by_input(name: str, found: Changed, others: list[Other]) -> list[Evidence]:
     """The sensitive input among the others, by how many decisions each changes."""
     import numpy as np
 
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
 
     if not others:
         return []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from audit.clustered import GroupRates
     from audit.context import Coding, Context, Grouping
     from audit.counting import Pair
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.table import Block
 
 #: fairlearn's extremes over groups → the rates that they are taken from.
@@ -175,7 +175,7 @@ def _pooled(ctx: Context, over: GroupRates, grouping: Grouping, rates: dict[str,
 def _rate(ctx: Context, name: str, pair: Pair, grouping: Grouping, scores: Scores | None, over: GroupRates | None) -> Iterator[Measurement]:
     from audit.cutoffs import with_curve
     from audit.measure import comparisons, rate
-    from audit.result import Part
+    from audit.measurement import Part
 
     decides, about = _decides(ctx, name, pair, grouping, scores)
     parts = [Part(slice=s, k=int(pair[0][i]), n=int(pair[1][i])) for i, s in enumerate(grouping.slices)]
@@ -242,7 +242,7 @@ def _extremes(ctx: Context, grouping: Grouping, pairs: dict[str, Pair], own: Gro
 def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     """Regression: mean prediction per group and its difference to the reference."""
     from audit.measure import value
-    from audit.result import Measurement, Test
+    from audit.measurement import Measurement, Test
     from audit.stats.compare import mean_difference, mean_test
     from audit.stats.losses import mean_loss
     from audit.text import message

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
 
 
 class Pair(NamedTuple):
@@ -169,7 +169,7 @@ def _measured(
     import numpy as np
 
     from audit.measure import rate, undefined, value
-    from audit.result import Measurement, Part, Test
+    from audit.measurement import Measurement, Part, Test
     from audit.text import message
 
     part = {i: Part(slice=grouping.slices[i], k=int(x[i]), n=int(n[i])) for i in known}
@@ -217,7 +217,7 @@ def _redrawn(
 
 def _table(ctx: Context, grouping: Grouping, pairs: list[Pair], x0: int, n0: int, top: int) -> Evidence:
     """All that the rule asks for beside each ratio, a row per group, the highest rate first."""
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.stats.impact import one_moved, selections_to_four_fifths, shortfall
     from audit.text import level, message, render
 

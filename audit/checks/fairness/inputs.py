@@ -9,7 +9,7 @@ from audit.registry import check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 
 @check(
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def inputs(ctx: Context) -> Iterable[Measurement | Message]:
     """Count of sensitive inputs, exact, and for each sensitive column 1 where it is used without a declared reason, else 0."""
     from audit.measure import exact, value
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message
 
     used = {f.name for f in ctx.facts.features} | ({ctx.facts.decision.column} if ctx.facts.decision.column else set())

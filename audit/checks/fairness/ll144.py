@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Coding, Context
-    from audit.result import Cell, Evidence, Measurement, Message, Slice
+    from audit.measurement import Cell, Evidence, Measurement, Message, Slice
     from audit.table import Block
 
     Cells = tuple[tuple[str, ...], int, int]  # the category, x of n people
@@ -258,7 +258,7 @@ def _slice(table: Made, line: Line) -> Slice:
 def _measured(ctx: Context, variant: Literal["selection", "scoring"], table: Made, median: Median | None) -> Iterator[Measurement]:
     """The highest rate, with the whole table, and the ratio of each other category to it."""
     from audit.measure import rate, undefined
-    from audit.result import Measurement, Part
+    from audit.measurement import Measurement, Part
     from audit.stats.compare import miettinen_nurminen
     from audit.text import message
 
@@ -295,7 +295,7 @@ def _reason(name: str, left_out: Excluded) -> str:
 
 def _evidence(variant: Literal["selection", "scoring"], table: Made, median: Median | None) -> Evidence:
     """The table as the rule has it: people, how many count, rate, impact ratio."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     counted = "selected" if variant == "selection" else "above the median"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Coding, Context, Grouping
     from audit.counting import Pair
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
     from audit.stats.extremes import How, OverGroups
     from audit.table import Block
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
     from audit.ranked_lists import Lists
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
     from audit.stats.lists import Quality
 
 
@@ -157,7 +157,7 @@ def _table(ctx: Context, found: dict[str, OfUsers], groups: dict[str, NDArray[np
     import numpy as np
 
     from audit.dataset import MISSING
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render, who
 
     size = len(found["user_error"].values)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Measurement, Message, Slice
+    from audit.measurement import Estimate, Measurement, Message, Slice
 
     #: The scores of a slice, and whether each row had the event; None where no outcome is looked at.
     Members = list[tuple[NDArray[np.float64], NDArray[np.bool_] | None]]
@@ -128,7 +128,7 @@ def _against(ctx: Context, grouping: Grouping, group: int, members: Members, oth
     """One group against the reference of its grouping."""
     import numpy as np
 
-    from audit.result import Measurement, Test
+    from audit.measurement import Measurement, Test
     from audit.stats.compare import mean_difference, mean_test
     from audit.stats.standardised import largest_gap, standardised_difference
     from audit.stats.sums import moments
@@ -168,7 +168,7 @@ def _crossed(
     The two share no row, so their variances add.
     """
     from audit.measure import value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.auc import auc_difference, roc_auc_ranked
     from audit.stats.ranked import rank_two
     from audit.text import message

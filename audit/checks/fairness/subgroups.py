@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Cell, Column, Measurement, Message, Table, Test
+    from audit.measurement import Cell, Column, Measurement, Message, Table, Test
     from audit.slicing import Attribute, Question
     from audit.stats.slices import Found
 
@@ -98,7 +98,7 @@ def _tested(found: Found) -> tuple[float, str]:
 
 
 def _test(p: float, method: str, adjusted: float, family: int) -> Test:
-    from audit.result import Test
+    from audit.measurement import Test
 
     return Test(null="no difference in the direction found", method=method, p_value=p, adjusted_p_value=adjusted, tests_in_family=family)
 
@@ -112,7 +112,7 @@ def _counts(question: Question, counts: tuple[int, int, int, int]) -> tuple[int,
 def _measured(ctx: Context, question: Question, best: list[Found], tests: list[Test], divided: list[Attribute]) -> Iterator[Measurement]:
     """The difference of each slice to everybody else, on the second half."""
     from audit.dataset import REST
-    from audit.result import Measurement, Part
+    from audit.measurement import Measurement, Part
     from audit.slicing import named
     from audit.stats.compare import newcombe
 
@@ -130,7 +130,7 @@ def _measured(ctx: Context, question: Question, best: list[Found], tests: list[T
 
 def _table(question: Question, best: list[Found], tests: list[Test], divided: list[Attribute]) -> Table:
     """All slices that were tested, with what the search saw of them."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.stats.slices import sliceline_score
     from audit.text import message, render
 
@@ -153,7 +153,7 @@ def _table(question: Question, best: list[Found], tests: list[Test], divided: li
 
 
 def _heads() -> list[Column]:
-    from audit.result import Column
+    from audit.measurement import Column
 
     return [
         Column(name="rows", label="rows that count", kind="integer"), Column(name="searched", label="rate, searched half", kind="percent"),

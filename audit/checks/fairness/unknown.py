@@ -9,7 +9,7 @@ from audit.registry import check
 
 if TYPE_CHECKING:
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 
 @check(
@@ -68,7 +68,7 @@ def unknown(ctx: Context) -> Iterable[Measurement | Message]:
 def _bounds(ctx: Context, metric: str, grouping: Grouping, k: list[int], n: list[int]) -> Iterator[Measurement]:
     """Ratio and difference of each known group to the reference, over all divisions of the unknown rows."""
     from audit.measure import undefined
-    from audit.result import Compare, Estimate, Measurement, Part
+    from audit.measurement import Compare, Estimate, Measurement, Part
     from audit.stats.compare import miettinen_nurminen, newcombe
     from audit.text import message
 

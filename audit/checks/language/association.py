@@ -9,7 +9,7 @@ from audit.registry import check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 SETS = ("x", "y", "a", "b")
 
@@ -38,7 +38,7 @@ def association(ctx: Context, *, file: str | None = None) -> Iterable[Measuremen
     from audit.benchmarks.bank import read
     from audit.language import embeddings
     from audit.measure import exact
-    from audit.result import Measurement, Test
+    from audit.measurement import Measurement, Test
     from audit.stats.association_of_sets import effect, permutation_p
     from audit.text import message
 

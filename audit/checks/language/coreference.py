@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 
 @check(
@@ -38,7 +38,7 @@ def coreference(
     from audit.benchmarks.winobias import riddles
     from audit.language import afford, likelihoods
     from audit.measure import rate
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.compare import newcombe
     from audit.text import message
 

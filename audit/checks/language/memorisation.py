@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 #: Words that the opening and the rest of a text must have to be asked for.
 LEAST = 3
@@ -52,7 +52,7 @@ def memorisation(
 ) -> Iterable[Measurement | Message]:
     """At most `opening` words are given and at most `rest` asked for; a shorter text is halved. `rows` texts of each kind."""
     from audit.measure import mean_comparison, value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.compare import mean_interval, newcombe
     from audit.stats.rates import clopper_pearson
     from audit.text import message

@@ -10,7 +10,7 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.benchmarks.bbq import Answered
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 
 @check(
@@ -93,7 +93,7 @@ def _lean(ctx: Context, answered: list[Answered], condition: str, weight: float)
 
 def _agreeing(ctx: Context, answered: list[Answered]) -> Iterable[Measurement]:
     """Right answers where the right one is the stereotyped person against those where it is the other."""
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.stats.compare import newcombe
 
     counts = []

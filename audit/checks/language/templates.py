@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
 
 PLACE = "[TERM]"
 #: Templates below which no interval is given.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.benchmarks.bank import Bank
     from audit.context import Context
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 
 class Said(NamedTuple):

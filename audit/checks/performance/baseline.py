@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Measurement, Message, Slice
+    from audit.measurement import Estimate, Measurement, Message, Slice
     from audit.stats.sums import Moments
     from audit.table import Block
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
     Floats = NDArray[np.float64]
 
@@ -87,7 +87,7 @@ def _own(ctx: Context, ids: NDArray[np.int64]) -> Any:
 
 def _compare(ctx: Context, y: NDArray[Any], own: Any, found: dict[str, Any], fitted: int) -> Iterator[Measurement | Message]:
     from audit.measure import undefined, value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.text import level, message
 
     metrics = _metrics(ctx)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
     from audit.stats.costs import Costs
     from audit.table import Block
 
@@ -251,7 +251,7 @@ def _declared(ctx: Context) -> float | None:
 
 def _rules(costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64], in_force: float | None) -> Evidence:
     """The decisions in force beside cutoffs that costs speak for."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.stats.costs import at_cutoffs, expected_cost
 
     at = at_cutoffs(bins)
@@ -276,7 +276,7 @@ def _rules(costs: Costs, cells: NDArray[np.int64], bins: NDArray[np.int64], in_f
 
 def _curves(ctx: Context, costs: Costs, lines: list[tuple[str, NDArray[np.int64]]]) -> list[Evidence]:
     """Cost and net benefit over all cutoffs, a line for each group that is large enough to show."""
-    from audit.result import Curve, Series
+    from audit.measurement import Curve, Series
     from audit.stats.costs import at_cutoffs, expected_cost, net_benefit
 
     steps = list(range(0, BINS + 1, 2))

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Measurement, Message, Slice, Table
     from audit.mistakes import Rows, Suspect
     from audit.perceived import Kept, Pictures, Texts
-    from audit.result import Measurement, Message, Slice, Table
 
     Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
@@ -176,8 +176,8 @@ def _name(kept: Kept, learnt: Texts | Pictures, inside: Bools, second: Bools, gr
 
 def _looks(kept: Kept, second: Bools, place: Ints, groups: list[int]) -> Table:
     """How the pictures of each group look on average, on the second half, and all others."""
+    from audit.measurement import Cell, Column, Table
     from audit.perceived import look
-    from audit.result import Cell, Column, Table
     from audit.text import message, render
 
     assert kept.squares is not None, "pictures are kept as squares"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Estimate, Measurement, Message
+    from audit.measurement import Estimate, Measurement, Message
 
 TRAINED, AUDITED = {"(rows)": "(training)"}, {"(rows)": "(these)"}
 
@@ -101,7 +101,7 @@ def _quantity(ctx: Context, answers: NDArray[np.float64], y: NDArray[np.float64]
 
     import numpy as np
 
-    from audit.result import Estimate
+    from audit.measurement import Estimate
     from audit.stats.losses import r2
 
     keep, usable = np.isfinite(answers), ctx.scored.usable
@@ -122,7 +122,7 @@ WORDS = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "r2": "share of the varia
 def _told(ctx: Context, metric: str, own: list[Estimate | None], difference: Estimate | None) -> Iterator[Measurement | Message]:
     """Both figures, their difference, and the sentence."""
     from audit.measure import undefined, value
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.text import message
 
     why = message("All outcomes are the same on these rows, or too few rows have one.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Measurement, Message, Part
+    from audit.measurement import Estimate, Measurement, Message, Part
     from audit.table import Block
 
 
@@ -56,7 +56,7 @@ def _accuracies(ctx: Context, replicates: int) -> Iterator[Measurement | Message
     import numpy as np
 
     from audit.measure import NAMED, comparisons, rate
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.text import message, who
 
     def coding(block: Block) -> NDArray[np.int64]:
@@ -106,7 +106,7 @@ def _recalls(ctx: Context, grouping: Grouping, cells: NDArray[np.int64], replica
     """Several classes, from cells (slices, classes, classes) of outcome and decision: macro F1 and balanced accuracy of each group, and how many of
     each class's outcomes are recognised in each group, against the reference; at most the first twenty classes."""
     from audit.measure import comparisons, rate, value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.cells import bootstrap
     from audit.stats.rates import macro_scores
     from audit.text import message
@@ -133,8 +133,8 @@ def _recalls(ctx: Context, grouping: Grouping, cells: NDArray[np.int64], replica
 def _aucs(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     """ROC AUC of each group against the reference; scores are sorted through files."""
     from audit.measure import value
+    from audit.measurement import Measurement
     from audit.ordered import in_order, subject
-    from audit.result import Measurement
     from audit.stats.auc import difference_of
     from audit.stats.ranking import Ranking
     from audit.text import message

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Measurement, Message, Part, Table
     from audit.named_slices import NamedRows
-    from audit.result import Measurement, Message, Part, Table
     from audit.stats.sums import Grouped, Moments
     from audit.table import Block
 
@@ -70,7 +70,7 @@ class _Tally(NamedTuple):
     means: dict[str, Grouped]
 
     def part(self, metric: str, inside: bool, slice_: dict[str, str]) -> Part:
-        from audit.result import Part
+        from audit.measurement import Part
 
         k, n = self.rates[metric][not inside]
         return Part(slice=slice_, k=k, n=n)
@@ -181,7 +181,7 @@ def _values(ctx: Context, block: Block) -> Mapping[str, tuple[NDArray[np.float64
 
 def _table(slices: Sequence[NamedRows], tallies: list[_Tally]) -> Table:
     """Which rows each slice is, and its rates beside everybody else's."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     columns = [

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
     from audit.stats.sums import Summing
 
 
@@ -106,7 +106,7 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
     import numpy as np
 
     from audit.measure import rate, value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.rates import wilson
     from audit.text import message
 
@@ -161,7 +161,7 @@ def _classification(ctx: Context, replicates: int) -> Iterator[Measurement | Mes
 
 
 def _confusion(cells: NDArray[np.int64], classes: list[str]) -> Evidence:
-    from audit.result import Heatmap
+    from audit.measurement import Heatmap
 
     return Heatmap(
         caption="Outcomes and decisions",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Cell, Estimate, Measurement, Message, Table
+    from audit.measurement import Cell, Estimate, Measurement, Message, Table
 
 
 @check(
@@ -150,7 +150,7 @@ def _compared(ctx: Context, found: list[_Period], metric: str) -> Iterator[Measu
     import numpy as np
 
     from audit.measure import undefined, value
-    from audit.result import Test
+    from audit.measurement import Test
     from audit.stats.heterogeneity import heterogeneity, slope
     from audit.text import message
 
@@ -207,7 +207,7 @@ def _trend(drift: Estimate | None) -> Message:
 
 
 def _table(ctx: Context, column: str, levels: list[str], found: list[_Period]) -> Table:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     regression = ctx.settled.task == "regression"

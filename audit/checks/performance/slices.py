@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Measurement, Message
     from audit.mistakes import Rows, Suspect
-    from audit.result import Measurement, Message
     from audit.slicing import Attribute
 
     Bools = NDArray[np.bool_]

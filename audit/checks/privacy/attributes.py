@@ -10,7 +10,7 @@ from audit.registry import Field, check
 if TYPE_CHECKING:
     from audit.context import Context
     from audit.guessing import Guessed
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
 
 
 @check(
@@ -63,7 +63,7 @@ def _column(ctx: Context, name: str, rows: int, values: int) -> Generator[Measur
     """One sensitive input; hands back what is to be said of it, with the gain to rank it by."""
     from audit.guessing import guess
     from audit.measure import rate, undefined
-    from audit.result import Measurement, Message
+    from audit.measurement import Measurement, Message
     from audit.stats.paired import tango
     from audit.text import message
 
@@ -88,7 +88,7 @@ def _column(ctx: Context, name: str, rows: int, values: int) -> Generator[Measur
 
 def _table(found: Guessed) -> Evidence:
     """Right guesses by the true value."""
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render
 
     caption = message("Right guesses by the true value, on the half of the rows that measures")

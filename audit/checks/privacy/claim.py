@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from audit.assumptions import Assumption, Recount
     from audit.claims import Claim
     from audit.context import Context
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
     from audit.stats.privacy.onerun import Guessed
 
 #: δ for what is shown where nothing was claimed.
@@ -114,13 +114,13 @@ def _told(claim: Claim, counted: Recount, named: list[Assumption]) -> list[Messa
 
 def _bound(number: float | None, method: str, n: int) -> Estimate | None:
     """A bound that was computed, and not estimated from rows."""
-    from audit.result import Estimate
+    from audit.measurement import Estimate
 
     return None if number is None else Estimate(value=number, low=number, high=number, level=0.95, method=method, n=n)
 
 
 def _table(read: list[Assumption]) -> Evidence:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     caption = message("What the claim rests on, as training logged it")
@@ -180,7 +180,7 @@ def _attempted(ctx: Context, share: float) -> Generator[Measurement, None, list[
 
 def _least(m: int, guessed: Guessed, least: float, claimed: float | None, delta: float) -> Measurement:
     """The lower bound, with the p value of the claim itself."""
-    from audit.result import Measurement, Part, Test
+    from audit.measurement import Measurement, Part, Test
     from audit.stats.privacy.onerun import p_value
 
     test = None
@@ -193,8 +193,8 @@ def _least(m: int, guessed: Guessed, least: float, claimed: float | None, delta:
 
 def _lower(number: float, m: int, method: str) -> Estimate:
     """A bound from below at confidence 1 − β: the value is the bound."""
+    from audit.measurement import Estimate
     from audit.promise import BETA
-    from audit.result import Estimate
 
     return Estimate(value=number, low=number, high=number, level=1 - BETA, method=method, n=m)
 

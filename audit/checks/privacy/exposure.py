@@ -9,7 +9,7 @@ from audit.registry import check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
 
 #: Planted rows that did not train below which ranks say too little; bits that are no more than chance; p below which a fitted curve is not believed.
 FEWEST, CHANCE, FITS = 20, 2.0, 0.05
@@ -111,7 +111,7 @@ def _told(median: Estimate, trained: int, others: int, most: float) -> Message:
 
 def _table(groups: list[tuple[int, Any]], most: float) -> Evidence:
     """Exposure by how often a canary was planted."""
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render
 
     caption = message("Exposure of canaries by how often each was planted (bits)")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context
     from audit.inversion import Start
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
 
     Floats = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ def _measured(climbs: list[Climb]) -> Iterable[Measurement]:
 
 
 def _table(climbs: list[Climb]) -> Evidence:
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render
 
     columns = [

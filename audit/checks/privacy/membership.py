@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from audit.attacks import Attack, Side, Sides
     from audit.context import Context
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
 
 #: Rows a side below which nothing is judged; others in the measured half for a false-positive rate of 0.1 %; rows a side of a group.
 ENOUGH, FOR_RARE, OF_GROUP = 1000, 10_000, 500
@@ -234,7 +234,7 @@ def _groups(ctx: Context, best: tuple[Attack, Attack], both: Sides) -> Iterator[
 
 def _table(tried: list[Attack], members: Side, others: Side, fpr: float) -> Evidence:
     """Every attack on the half that chose and on the half that measured."""
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render
 
     caption = message(

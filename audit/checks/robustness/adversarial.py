@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Evidence, Measurement, Message, Slice
+    from audit.measurement import Evidence, Measurement, Message, Slice
     from audit.stress.adversarial import Effort, Outcome
     from audit.stress.asked import Rows
 
@@ -80,7 +80,7 @@ def adversarial(
 def _robust(ctx: Context, right: Any, slice_: Slice, doubt: Message | None, evidence: Iterable[Evidence] = ()) -> Measurement:
     """The share of rows that stay right, with the exact interval; one that gradients cannot be trusted on carries the reason and is not judged."""
     from audit.measure import value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.rates import clopper_pearson
     from audit.text import render
 
@@ -143,7 +143,7 @@ def _doubt(found: Outcome) -> Message | None:
 
 
 def _tries(found: Outcome) -> Evidence:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     columns = [
         Column(name="epsilon", label="epsilon", kind="percent"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.features import FeatureSpec
     from audit.flips import Asked
-    from audit.result import Cell, Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Cell, Estimate, Evidence, Measurement, Message, Slice
     from audit.stress.corruptions import Kind
     from audit.stress.pictures import Bounds
     from audit.subject.frame import Frame
@@ -117,7 +117,7 @@ def _asked(
 def _measured(ctx: Context, clean: Undisturbed, done: list[Done]) -> Iterator[Measurement]:
     """The judged severity of each kind, and the mean error, for everybody and each group."""
     from audit.measure import rate
-    from audit.result import Measurement
+    from audit.measurement import Measurement
 
     evidence = [*_table(clean, done), *_curve(clean, done)] if done else []
     for one in done:
@@ -167,7 +167,7 @@ def _worst(clean: Undisturbed, asked: Asked) -> tuple[Slice, Estimate] | None:
 def _table(clean: Undisturbed, done: list[Done]) -> list[Evidence]:
     import numpy as np
 
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import render, who
 
     lines: list[list[Cell]] = []
@@ -195,7 +195,7 @@ def _table(clean: Undisturbed, done: list[Done]) -> list[Evidence]:
 
 def _curve(clean: Undisturbed, done: list[Done]) -> list[Evidence]:
     """The change over severities, a line for each kind."""
-    from audit.result import Curve, Series
+    from audit.measurement import Curve, Series
 
     lines = []
     for one in done:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.stress.asked import Rows
     from audit.stress.feasible import Attacker, Ground
 
@@ -105,7 +105,7 @@ def _measured(ctx: Context, chosen: Rows, left: Bools, epsilons: tuple[float, ..
 
 def _rate(ctx: Context, metric: str, rows: Any, slice_: dict[str, str], evidence: list[Evidence]) -> Measurement:
     from audit.measure import value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.rates import clopper_pearson
 
     k, n = int(rows.sum()), len(rows)
@@ -115,7 +115,7 @@ def _rate(ctx: Context, metric: str, rows: Any, slice_: dict[str, str], evidence
 
 
 def _tries(attacker: Attacker) -> Evidence:
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     columns = [
         Column(name="epsilon", label="standard deviations", kind="number"), Column(name="attack", label="attack"),
@@ -129,7 +129,7 @@ def _moves(attacker: Attacker) -> list[Evidence]:
     """How far each input moved in the rows that were turned."""
     import numpy as np
 
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
 
     own, moved = (np.concatenate([pair[i] for pair in attacker.found]) for i in (0, 1)) if attacker.found else (None, None)
     if own is None or moved is None or not len(own):

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
+    from audit.measurement import Evidence, Measurement, Message
     from audit.paired_groups import Group
-    from audit.result import Evidence, Measurement, Message
     from audit.rows import Rows
     from audit.source_task import SourceTask
 
@@ -151,7 +151,7 @@ def _measured(ctx: Context, right: Answers, inside: dict[str, NDArray[np.int64]]
 
 
 def _table(groups: list[Group], found: list[Measurement]) -> Evidence:
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render, who
 
     lines: list[list[Cell]] = []

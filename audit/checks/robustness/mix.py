@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context, Grouping
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
     from audit.stats.sums import Moments
 
     Triple = tuple[int, float, float]
@@ -123,7 +123,7 @@ def _changes(
     ctx: Context, metric: str, grouping: Grouping, groups: list[Triple | None], points: float
 ) -> Iterator[tuple[Told, Measurement]]:
     """The change for every group: with the others in proportion it is `points` times the group's mean minus that of everybody else."""
-    from audit.result import Measurement, Part
+    from audit.measurement import Measurement, Part
     from audit.stats.compare import mean_difference, newcombe
     from audit.stats.sums import Moments, together
 
@@ -155,7 +155,7 @@ def _changes(
 
 def _table(metric: str, found: list[tuple[Told, Measurement]]) -> Evidence:
     """What every group would change."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     kind = "number" if metric == "mean_absolute_error" else "percent"

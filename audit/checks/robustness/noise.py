@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from audit.context import Context
     from audit.disturbed import Disturber, Kind
     from audit.flips import Asked
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
     from audit.undisturbed import Lost, Undisturbed
 
 CLEAN = {"(rows)": "(clean)"}
@@ -116,7 +116,7 @@ def _kind(ctx: Context, kind: Kind, disturber: Disturber, clean: Undisturbed) ->
     """One kind of disturbance at every severity; hands back what is to be said of it, or why nothing is."""
     from audit.disturbed import SEVERITIES
     from audit.measure import rate, undefined
-    from audit.result import Measurement
+    from audit.measurement import Measurement
     from audit.undisturbed import Lost, ask_disturbed
 
     at, answers = {COLUMNS[kind]: str(JUDGED)}, [clean.again]
@@ -147,7 +147,7 @@ def _table(kind: Kind, clean: Undisturbed, answers: list[Asked]) -> Evidence:
     import numpy as np
 
     from audit.disturbed import AMOUNTS
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import message, render, who
 
     lines: list[list[Cell]] = []
@@ -180,7 +180,7 @@ def _table(kind: Kind, clean: Undisturbed, answers: list[Asked]) -> Evidence:
 
 def _curve(ctx: Context, kind: Kind, clean: Undisturbed, answers: list[Asked]) -> list[Evidence]:
     """The change over severities with its interval: everybody, and the groups with rows enough."""
-    from audit.result import Curve, Series
+    from audit.measurement import Curve, Series
     from audit.text import message, render, who
 
     lines = []

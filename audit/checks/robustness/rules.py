@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from audit.changes import Held
     from audit.context import Context
     from audit.declared_rules import DeclaredRule
-    from audit.result import Estimate, Evidence, Measurement, Message
+    from audit.measurement import Estimate, Evidence, Measurement, Message
 
 #: A rule in words, by what is changed and what must not follow.
 CHANGES = {"increase": "a larger value", "decrease": "a smaller value", "any": "another value"}
@@ -87,7 +87,7 @@ def _rule(
     """One rule, for everybody and for each known group."""
     from audit.dataset import MISSING
     from audit.measure import undefined, value
-    from audit.result import Message, Part
+    from audit.measurement import Message, Part
     from audit.stats.rates import clopper_pearson
     from audit.text import message
 
@@ -119,7 +119,7 @@ def _rule(
 
 def _in_words(rule: DeclaredRule) -> Evidence:
     """The rule as it was put to the model."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
 
     by = "" if rule.by is None else f"{rule.by[0]:g} – {rule.by[1]:g}"
     to = "" if rule.to is None else ", ".join(f"{v:g}" if isinstance(v, float) else v for v in rule.to)

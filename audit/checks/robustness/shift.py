@@ -9,7 +9,7 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.result import Estimate, Evidence, Measurement, Message, Slice
+    from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
     from audit.shifted import Compared, Domain, Side
 
 TRAINED, AUDITED = {"(rows)": "(training)"}, {"(rows)": "(these)"}
@@ -106,7 +106,7 @@ def _answers(ctx: Context, theirs: Side, ours: Side) -> Iterator[tuple[Measureme
     """The largest gap between the distributions of each answer, with its p over all of them (Bonferroni)."""
     import numpy as np
 
-    from audit.result import Measurement, Test
+    from audit.measurement import Measurement, Test
     from audit.shifted import answers
     from audit.stats.shift import kolmogorov
     from audit.stats.standardised import largest_gap
@@ -130,7 +130,7 @@ def _answers(ctx: Context, theirs: Side, ours: Side) -> Iterator[tuple[Measureme
 
 def _domain(domain: Domain, families: int, evidence: list[Evidence]) -> Measurement:
     from audit.measure import value
-    from audit.result import Test
+    from audit.measurement import Test
 
     p = _p(domain.auc)
     test = Test(null="equality", method="delong", p_value=p, adjusted_p_value=min(1.0, p * families), tests_in_family=families)
@@ -176,7 +176,7 @@ def _cost(
 
 def _columns(columns: list[Compared]) -> Evidence:
     """The inputs, the most telling first."""
-    from audit.result import Column, Table
+    from audit.measurement import Column, Table
     from audit.text import message, render
 
     caption = message(
@@ -195,7 +195,7 @@ def _columns(columns: list[Compared]) -> Evidence:
 
 def _families(tried: dict[str, float], kernel: tuple[float, float] | None) -> Evidence:
     """What was tested, with the least p of each; over all of them each counts as often as there are."""
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
 
     heads = [
         Column(name="tested", label="what was compared"), Column(name="mmd2", label="kernel discrepancy (MMD²)", kind="number"),

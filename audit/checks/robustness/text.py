@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.result import Evidence, Measurement, Message
+    from audit.measurement import Evidence, Measurement, Message
     from audit.stress.edits import Kind
     from audit.subject.frame import Frame
 
@@ -125,7 +125,7 @@ def _tried(
 def _measured(ctx: Context, done: list[Tried], groups: dict[str, NDArray[np.int16]]) -> Iterator[Measurement]:
     """The failure rate of each kind of edit, exact intervals; the table of all stands with the first."""
     from audit.measure import value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.rates import clopper_pearson
     from audit.text import message
 
@@ -154,7 +154,7 @@ def _worst(ctx: Context, one: Tried, groups: dict[str, NDArray[np.int16]]) -> tu
 
 
 def _table(ctx: Context, done: list[Tried], groups: dict[str, NDArray[np.int16]]) -> Evidence:
-    from audit.result import Cell, Column, Table
+    from audit.measurement import Cell, Column, Table
     from audit.text import level, render, who
 
     lines: list[list[Cell]] = []

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Evidence, Measurement, Message, Part, Series
+    from audit.measurement import Evidence, Measurement, Message, Part, Series
     from audit.stats.selective import Answered, Areas
     from audit.table import Block
 
@@ -174,7 +174,7 @@ def _counted(ctx: Context, sure: Sure, steps: list[Answered]) -> Iterator[tuple[
 def _groups(ctx: Context, grouping: Grouping, counts: Counts) -> Iterator[Measurement]:
     """For each group: how often it is decided, and how often rightly, at 90 % and 80 % of everybody; against the reference."""
     from audit.measure import rate, undefined
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.text import message
 
     shown = [i for i in range(len(grouping.slices)) if counts.rows[i, 0] >= max(ENOUGH, ctx.plan.disclosure.min_group_size)]
@@ -228,7 +228,7 @@ def _errors(steps: list[Answered]) -> list[tuple[int, int]]:
 
 def _line(ctx: Context, name: str, counts: list[tuple[int, int]]) -> Series:
     """Wrong decisions by the share decided, in rising order, from counts by falling share; points with too few rows are left out."""
-    from audit.result import Series
+    from audit.measurement import Series
     from audit.stats.rates import wilson
 
     x, y, low, high, n = [], [], [], [], []
@@ -245,7 +245,7 @@ def _line(ctx: Context, name: str, counts: list[tuple[int, int]]) -> Series:
 
 
 def _drawn(series: list[Series], caption: Message) -> list[Evidence]:
-    from audit.result import Curve
+    from audit.measurement import Curve
     from audit.text import render
 
     lines = [line for line in series if line.x]

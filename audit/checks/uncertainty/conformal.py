@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context, Grouping
-    from audit.result import Measurement, Message, Slice
+    from audit.measurement import Measurement, Message, Slice
     from audit.table import Block
 
     Floats = NDArray[np.float64]
@@ -136,7 +136,7 @@ def _counted(ctx: Context, limit: float) -> list[tuple[Grouping | None, Counts]]
 def _measured(ctx: Context, slice_: Slice, counts: Counts, i: int, level: float, regression: bool) -> Iterator[Measurement]:
     """Coverage, mean size and share of sets of one class of one slice."""
     from audit.measure import rate, undefined, value
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.conformal import mean_size
     from audit.stats.rates import clopper_pearson
     from audit.text import message
@@ -160,7 +160,7 @@ def _measured(ctx: Context, slice_: Slice, counts: Counts, i: int, level: float,
 
 def _tested(m: Measurement, counts: Counts, n: int, coverage: float) -> Measurement:
     """Everybody's coverage with the test that both halves are drawn alike, which holds unless something is wrong with the rows."""
-    from audit.result import Test
+    from audit.measurement import Test
     from audit.stats.conformal import promise_p
 
     p = promise_p(int(counts.covered[0]), int(counts.rows[0]), n, coverage)
@@ -179,7 +179,7 @@ def _groups(
     ctx: Context, counted: list[tuple[Grouping | None, Counts]], coverage: float, regression: bool
 ) -> Generator[Measurement, None, Lowest | None]:
     """Each group's figures, the test of its coverage adjusted over all groups by Holm, and differences against the reference."""
-    from audit.result import Test
+    from audit.measurement import Test
     from audit.stats.conformal import shortfall_p
     from audit.stats.multiplicity import holm
 
@@ -216,7 +216,7 @@ def _groups(
 def _apart(ctx: Context, grouping: Grouping, counts: Counts, i: int) -> Iterator[Measurement]:
     """How much larger a group's sets are than the reference's, and how much more often they hold one class."""
     from audit.measure import comparisons, mean_comparison
-    from audit.result import Part
+    from audit.measurement import Part
     from audit.stats.conformal import size_moments
 
     assert grouping.reference is not None

@@ -10,7 +10,7 @@ from audit.explain.gates import controls, measured
 from audit.explain.gates.randomised import randomised
 from audit.explain.gates.second import affordable, second
 from audit.explain.gates.trial import OnTrial, PerRow, Trial, stacked, trial
-from audit.result import Message
+from audit.measurement import Message
 from audit.subject.frame import take
 from audit.text import message
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audit.explain.explained import Method
     from audit.explain.gates.measured import Near
     from audit.explain.parts import Game
-    from audit.result import Measurement, Slice
+    from audit.measurement import Measurement, Slice
 
     Floats = NDArray[np.float64]
 

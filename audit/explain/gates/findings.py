@@ -8,7 +8,7 @@ import numpy as np
 
 from audit.explain.gap import METHODS
 from audit.measure import undefined, value
-from audit.result import Measurement, Message, Slice
+from audit.measurement import Measurement, Message, Slice
 from audit.stats.losses import mean_loss
 from audit.stats.quantiles import quantile
 from audit.text import message

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from audit.explain.explained import Explained, Method
     from audit.explain.gates.trial import PerRow
     from audit.explain.parts import Game
-    from audit.result import Slice
+    from audit.measurement import Slice
 
     Span = slice
     Floats = NDArray[np.float64]

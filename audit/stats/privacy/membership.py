@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from audit.result import Estimate
+from audit.measurement import Estimate
 from audit.stats._inputs import check_share, estimate, finite
 from audit.stats.privacy.manyruns import at_least, at_most
 
