@@ -62,19 +62,26 @@ def test_what_a_lying_worker_hands_back_is_brought_into_the_box_and_asked_again(
     assert values[0] == values[1]
 
 
-def test_masked_gradients_are_found_out_and_nothing_is_judged(tmp_path: Path) -> None:
-    """An attack that moves nothing, as where a layer rounds its inputs: Square finds what it misses."""
-    made = scene(tmp_path)
-    rule = CriterionRule(metric="robust_accuracy", compare="value", min=0.95, role="warns", severity="major", basis="policy", source="test")
-    plan = made.plan.model_copy(update={"checks": made.plan.checks | {CHECK: CheckPlan(criteria=[rule])}})
-    found, summary = run(made, Client(Half(), lambda own, _: own), rows=N)
+def test_masked_gradients_are_found_out_and_pass_nothing(tmp_path: Path) -> None:
+    """ROB-01, must be inconclusive: attacks that move nothing, as where a layer rounds its inputs, leave all that was right; Square finds what they miss."""
+    made, epsilons = scene(tmp_path), [0.03]
+    masked, summary = run(made, Client(Half(), lambda own, _: own), rows=N, epsilons=epsilons)
+    honest, _ = run(made, Client(Half()), rows=N, epsilons=epsilons)
     assert "the gradients are masked" in render(summary)
-    robust = [m for m in found if m.metric == "robust_accuracy"]
-    assert all("masked" in (m.reason or "") for m in robust)
-    assert {f.verdict for f in judge_reported(CHECK, found, plan, judgeable=True)} == {"not_judged"}
-    honest, _ = run(made, Client(Half()), rows=N)
-    assert "fail" in {f.verdict for f in judge_reported(CHECK, honest, plan, judgeable=True)}
-    assert Pick(found).value("masked_rate") > 0
+    assert Pick(masked).value("masked_rate") > 0
+
+    def verdict(found: list[Measurement], least: float) -> tuple[str, str]:
+        rule = CriterionRule(
+            metric="robust_accuracy", compare="value", min=least, role="warns", severity="major", basis="policy", source="test"
+        )
+        plan = made.plan.model_copy(update={"checks": made.plan.checks | {CHECK: CheckPlan(criteria=[rule])}})
+        robust = Pick(judge_reported(CHECK, found, plan, judgeable=True))("robust_accuracy", **{"(epsilon)": "0.03"})
+        return robust.verdict, robust.reason or ""
+
+    assert verdict(honest, 0.5)[0] == "pass"
+    assert verdict(masked, 0.5)[0] == "inconclusive"
+    assert "masked" in verdict(masked, 0.5)[1]
+    assert verdict(masked, 0.99)[0] == "fail", "what Square turned was turned"
 
 
 def test_a_model_that_looks_at_nothing_is_doubted(tmp_path: Path) -> None:

@@ -106,6 +106,10 @@ def test_without_a_counter_it_is_estimated_and_called_so(tmp_path: Path, monkeyp
     plan = scene.plan.model_copy(update={"checks": {"efficiency.energy": CheckPlan(criteria=[rule])}})
     (judged,) = [f for f in judge_reported("efficiency.energy", measurements, plan, judgeable=True) if f.metric == rule.metric]
     assert judged.verdict == "not_judged"
+    rule = CriterionRule(metric="joules_per_1000", max=1e9)
+    plan = scene.plan.model_copy(update={"checks": {"efficiency.energy": CheckPlan(criteria=[rule])}})
+    (judged,) = [f for f in judge_reported("efficiency.energy", measurements, plan, judgeable=True) if f.metric == rule.metric]
+    assert judged.verdict == "inconclusive", "a limit on what is measured is not held against what is assumed"
     file = tmp_path / "plan.toml"
     file.write_text(
         '[[checks."efficiency.energy".criteria]]\nmetric = "joules_per_1000_estimated"\nmax = 1.0\nrole = "warns"\nsource = "t"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -145,17 +146,42 @@ def test_sums_refuse_what_is_not_finite():
             function([1e308, 1e308])
 
 
+def gaps(tables):
+    """Cells are 3 groups by outcome by decision: the differences of selection rates to the first group."""
+    groups = tables.reshape(-1, 3, 2, 2).sum(axis=2)
+    rates = groups[:, :, 1] / groups.sum(axis=2)
+    return rates[:, 1:] - rates[:, :1]
+
+
+def test_cells_are_drawn_a_hundred_times_faster_than_rows():
+    """FAIR-03: 20,000 rows in 12 cells, 2,000 replicates, against drawing the rows of a table of group, outcome and decision again and counting."""
+    rng = np.random.default_rng(8)
+    table = np.stack([rng.integers(0, size, 20_000) for size in (3, 2, 2)])
+
+    def rows():
+        drawn = [table[:, rng.integers(0, table.shape[1], table.shape[1])] for _ in range(20)]
+        return gaps(np.array([np.bincount(group * 4 + y * 2 + pred, minlength=12) for group, y, pred in drawn]))
+
+    def cells():
+        counts = np.bincount(table[0] * 4 + table[1] * 2 + table[2], minlength=12)
+        return bootstrap(counts, gaps, level=0.95, rng=rng, replicates=2000)
+
+    def least(run):
+        took = []
+        for _ in range(7):
+            began = time.process_time()
+            run()
+            took.append(time.process_time() - began)
+        return min(took)
+
+    assert least(rows) * 2000 / 20 >= 100 * least(cells)
+
+
 def test_published_size_of_cells_gives_the_quantiles_of_resampled_rows():
-    """20,000 rows in 12 cells (3 groups by outcome by decision): the difference of selection rates, row by row and cell by cell."""
+    """20,000 rows in 12 cells: the difference of selection rates, row by row and cell by cell."""
     rng = np.random.default_rng(7)
     counts = rng.multinomial(20_000, rng.dirichlet(np.full(12, 4.0)))
     rows = np.repeat(np.arange(12, dtype=np.int8), counts)
-
-    def gaps(tables):
-        groups = tables.reshape(-1, 3, 2, 2).sum(axis=2)
-        rates = groups[:, :, 1] / groups.sum(axis=2)
-        return rates[:, 1:] - rates[:, :1]
-
     slow = gaps(np.array([np.bincount(rows[rng.integers(0, rows.size, rows.size)], minlength=12) for _ in range(600)]))
     fast = bootstrap(counts, gaps, level=0.9, rng=rng, replicates=4000).estimates
     for column, e in zip(slow.T, fast, strict=True):

@@ -78,11 +78,11 @@ def adversarial(
 
 
 def _robust(ctx: Context, right: Any, slice_: Slice, doubt: Message | None, evidence: Iterable[Evidence] = ()) -> Measurement:
-    """The share of rows that stay right, with the exact interval; one that gradients cannot be trusted on carries the reason and is not judged."""
+    """The share of rows that stay right, with the exact interval; where gradients cannot be trusted it may fail, for what was turned was turned, and
+    never pass."""
     from audit.measure import value
     from audit.measurement import Part
     from audit.stats.rates import clopper_pearson
-    from audit.text import render
 
     k, n = int(right.sum()), len(right)
     m = value(
@@ -92,7 +92,7 @@ def _robust(ctx: Context, right: Any, slice_: Slice, doubt: Message | None, evid
         evidence=evidence,
         parts=[Part(slice=slice_, k=k, n=n)],
     )
-    return m if doubt is None or m.estimate is None else m.model_copy(update={"reason": render(doubt), "reason_msg": doubt})
+    return m if doubt is None else m.model_copy(update={"no_pass": doubt})
 
 
 def _measured(ctx: Context, chosen: Rows, found: Outcome, effort: Effort, doubt: Message | None) -> Iterator[Measurement]:
