@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from audit.errors import AuditError
 from audit.result import Commitment, History
-from audit.store import EXPERIMENT, SETTINGS, client_of, require_store
+from audit.store import EXPERIMENT, SETTINGS, client_of, missing
+from audit.store import shared as shared  # what the jobs' host imports for this module's jobs too
 from audit.text import message, render
 
 if TYPE_CHECKING:
@@ -51,9 +52,7 @@ def look_back(arguments: dict[str, Any], worker: socket.socket | None) -> dict[s
     """
     os.environ.update(SETTINGS)
     uri, started = arguments["tracking_uri"], arguments["started"]
-    try:
-        require_store(uri)
-    except AuditError:
+    if missing(uri):
         return unknown("store")
     from mlflow.exceptions import MlflowException
 

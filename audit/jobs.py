@@ -27,7 +27,7 @@ from typing import Any
 
 from audit.errors import AuditError
 
-#: What most jobs import, the checks themselves among it; several of them import scikit-learn. Not MLflow: few jobs need it, and it is large.
+#: What most jobs import, the checks themselves among it; several of them import scikit-learn. What few need, a job's module names as `shared`.
 PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble")
 _PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
@@ -310,6 +310,13 @@ def _receive(host: socket.socket) -> tuple[Json, list[int]] | None:
     return order, list(fds)
 
 
+def _share(order: Json) -> None:
+    """Import what the module of a job names as wanted by several jobs: here, so that those that follow find it imported."""
+    module = importlib.import_module(order["target"].partition(":")[0])
+    for name in module.shared(order["arguments"]) if hasattr(module, "shared") else ():
+        importlib.import_module(name)
+
+
 def _host(descriptor: int) -> None:
     """Import once, then fork a child per order until the coordinator is gone."""
     _die_with_parent()
@@ -319,6 +326,8 @@ def _host(descriptor: int) -> None:
     importlib.import_module("audit.registry").checks()
     while (received := _receive(host)) is not None:
         order, fds = received
+        with contextlib.suppress(Exception):  # the job itself says what cannot be imported
+            _share(order)
         pid = os.fork()
         if pid == 0:
             os.setpgid(0, 0)

@@ -344,9 +344,9 @@ def documents(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
 def _log(audit: Any, folder: Path, document: dict[str, Any], request: Any) -> None:
     """The audit on MLflow; a store that cannot be reached costs the entry, not the audit."""
     from audit.jobs import JobError
+    from audit.store import missing
 
-    sqlite = request.tracking_uri.removeprefix("sqlite:///")
-    if request.tracking_uri.startswith("sqlite:///") and not Path(sqlite).is_file():
+    if missing(request.tracking_uri):
         return  # a model in a folder, and no store to write to
     try:
         audit.progress.step("MLflow")

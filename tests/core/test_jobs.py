@@ -17,6 +17,10 @@ from audit.jobs import JobError, Jobs, describe_error
 JOBS = """
 import os, signal, time
 from audit.errors import AuditError
+def shared(arguments): return arguments.get("share", [])
+def imported(arguments, worker):
+    import sys
+    return {"already": arguments["of"] in sys.modules}
 def double(arguments, worker): return {"twice": 2 * arguments["x"]}
 def refuse(arguments, worker): raise AuditError("bad column", "name another")
 def stumble(arguments, worker): raise ValueError("the value of a person: 123")
@@ -62,6 +66,14 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
 def test_a_job_gives_its_result(jobs: Jobs) -> None:
     assert jobs.run("tried_jobs:double", {"x": 21}, limit=60) == {"twice": 42}
     assert jobs.run("tried_jobs:double", {"x": "y" * 300_000}, limit=60) == {"twice": "y" * 600_000}
+
+
+def test_what_a_module_shares_is_imported_for_the_jobs_that_follow(jobs: Jobs) -> None:
+    asked = {"of": "turtledemo"}
+    assert jobs.run("tried_jobs:imported", asked, limit=60) == {"already": False}
+    assert jobs.run("tried_jobs:imported", asked | {"share": ["no_such_module"]}, limit=60) == {"already": False}
+    assert jobs.run("tried_jobs:imported", asked | {"share": ["turtledemo"]}, limit=60) == {"already": True}
+    assert jobs.run("tried_jobs:imported", asked, limit=60) == {"already": True}
 
 
 def test_a_refusal_of_a_job_is_a_refusal(jobs: Jobs) -> None:

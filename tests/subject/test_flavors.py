@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +39,11 @@ def ask(start: Any, path: Path, frame: Frame, **options: Any) -> tuple[Any, Any,
     assert np.array_equal(client.predict(frame, timeout=LIMIT).values, answer.values)
     assert again.values.shape[0] == 50
     return client, description, answer
+
+
+def test_reading_skops_loads_no_torch() -> None:
+    code = "import sys; from audit.subject.flavors import sklearn; sklearn._import_skops(); print('skops.io' in sys.modules, 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split() == ["True", "False"]
 
 
 def test_pipeline_on_numbers_and_words(save: Save, start: Any, rows: Frame, table: Any, target: Any) -> None:
