@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from audit.result import AuditResult
 
@@ -30,6 +31,19 @@ COLOURS = {
     "errored": "magenta",
     "error": "magenta",
 }
+
+
+class Progress(Protocol):
+    """Who is told how far the audit is."""
+
+    def step(self, name: str) -> None:
+        """A step begins."""
+
+    def rows(self, done: int, total: int) -> None:
+        """So many rows are scored."""
+
+    def finished(self, name: str, outcome: str) -> None:
+        """A step has ended."""
 
 
 class Plain:

@@ -10,56 +10,42 @@ import hashlib
 import json
 import platform
 import shutil
-import socket
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from audit import plan as plans
 from audit import scratch
-from audit.bases import FORGETTING, MEMBERSHIP, TOXICITY, before_tuning
+from audit.attempts import Attempts
 from audit.declared_rules import refuse_rules
-from audit.demo import train
 from audit.errors import AuditError
 from audit.explain import rows_file
-from audit.jobs import JobError, Jobs, Session, write_whole
+from audit.jobs import JobError, Jobs, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
+from audit.lookup import Lookup, required
 from audit.manifest import NAME, make
 from audit.named_slices import cohorts
 from audit.plan import Plan
-from audit.recorded import UNKNOWN, URI, Recorded
+from audit.progress import Progress
+from audit.recorded import URI, Recorded
 from audit.registry import Check, checks, refuse_columns, unmet
 from audit.request import Request
 from audit.signing import canonical
 from audit.subject import endpoint
-from audit.subject.inspect import Inspection, check_loadable, inspect_model
 from audit.subject.launch import Worker, launch
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 Json = dict[str, Any]
-MAX_RESTARTS = 3
-RESOLVE_SECONDS = 900.0
-LOCATE_SECONDS = 60.0
 PREPARE_SECONDS = 1800.0
 HISTORY_SECONDS = 300.0
 SCORE_SECONDS = 24 * 3600.0
-
-
-class Progress(Protocol):
-    """Who is told how far the audit is."""
-
-    def step(self, name: str) -> None:
-        """A step begins."""
-
-    def rows(self, done: int, total: int) -> None:
-        """So many rows are scored."""
-
-    def finished(self, name: str, outcome: str) -> None:
-        """A step has ended."""
+#: The roles that the resolved plan repeats.
+DECLARED = (
+    "target", "positive", "favourable", "decision", "label_source", "task", "classes", "sensitive", "outputs", "cluster", "independent", "time",
+)  # fmt: skip
 
 
 class Audit:
@@ -71,19 +57,15 @@ class Audit:
     def __init__(self, request: Request, progress: Progress, secret: str | None = None) -> None:
         self.request, self.progress = request, progress
         self.authorization = endpoint.authorization(secret)
-        self.endpoint: Json | None = None
         self.answers: str | None = None
         self.resumed = False
         self.plan = self.judged_by = Plan.model_validate(request.plan)
         scratch.remove_stale()
         self.scratch = scratch.make()
         self.jobs = Jobs(self.scratch)
-        self.worker: Worker | None = None
-        self.session: Session | None = None
-        self.restarts = 0
+        self.attempts = Attempts(self.jobs, self._worker)
         self.observed: dict[str, str] = {}
         self.journal: Journal | None = None
-        self.resolved: Json = {}
         self.facts: Json = {}
         self.scorer: Json | None = None
         self.settled: Json | None = None
@@ -95,8 +77,7 @@ class Audit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.worker:
-            self.worker.stop()
+        self.attempts.stop()
         self.jobs.stop()
         shutil.rmtree(self.scratch, ignore_errors=True)
         if self.journal:
@@ -108,7 +89,8 @@ class Audit:
         """Find the model and the data, read their descriptions, and refuse what cannot be audited; nothing is loaded and nothing written."""
         request = self.request
         self.progress.step("model")
-        self.resolved, self.inspection = self._found(request.uri)
+        found = Lookup(request, self.plan, self.jobs, self.scratch, self.progress)
+        self.resolved, self.inspection, self.endpoint = found.resolved, found.inspection, found.endpoint
         self.progress.step("data")
         data = request.data or self.resolved["evaluation"]
         if data is None:
@@ -118,85 +100,15 @@ class Audit:
             "given": request.given | {"columns": request.plan["columns"]},
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
-            "privacy": self.resolved["privacy"], "references": self._references(), "evaluation": self.resolved["evaluation"],
-            "source_task": self._source_task(), "slices": [c.model_dump() for c in cohorts(self.plan.slices)],
+            "privacy": self.resolved["privacy"], "references": found.references(), "evaluation": self.resolved["evaluation"],
+            "source_task": found.source_task(), "slices": [c.model_dump() for c in cohorts(self.plan.slices)],
         }  # fmt: skip
-        self.scorer = self._scorer()
-        self.facts = self._job("audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
+        self.scorer = found.scorer()
+        self.facts = required(self.jobs, "audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
         refuse_rules(self.plan.rules, self.facts)
         for id_, check in checks().items():
             if request.checks[id_]:
                 refuse_columns(check, self.facts, plans.parameters(self.plan, check))
-
-    def _found(self, uri: str) -> tuple[Json, Inspection]:
-        """Where the model is and what it is made of, as far as that can be known without running it."""
-        unregistered: Json = {
-            "uri": uri,
-            "path": "",
-            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training", "source_task")),
-            "privacy": {},
-        }
-        if uri == URI:
-            none = Inspection(flavor="predictions", loader="predictions", serialization="none", model_file="", files=[], sha256=None, sha256_reason=UNKNOWN)  # fmt: skip
-            return unregistered, none
-        if endpoint.is_address(uri):
-            self.endpoint = self._job("audit.subject.endpoint:locate", {"uri": uri}, LOCATE_SECONDS, "the endpoint's host was not found")
-            folder = self.scratch / "model"  # nothing is in it
-            folder.mkdir()
-            return unregistered | {"path": str(folder)}, endpoint.inspection()
-        wanted = {"uri": self._trained(uri), "destination": str(self.scratch / "model"), "tracking_uri": self.request.tracking_uri}
-        resolved = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
-        inspection = inspect_model(Path(resolved["path"]))
-        check_loadable(inspection, trust_pickle=self.request.trust_pickle)
-        return resolved, inspection
-
-    def _references(self) -> str | None:
-        """The folder of reference models that --references or else the plan names."""
-        named = plans.parameters(self.plan, checks()[MEMBERSHIP])["references"]
-        return self.request.references or (None if named is None else str(Path(named).absolute()))
-
-    def _source_task(self) -> Json:
-        """The model before fine-tuning, copied here, and the rows of its task, where the plan names one; else what training logged."""
-        named = before_tuning(plans.parameters(self.plan, checks()[FORGETTING]))
-        if named is None or not self.request.checks[FORGETTING]:
-            return {"folder": self.resolved["source_task"]}
-        found, base = self._brought(named[0], "base")
-        if base.flavor != self.inspection.flavor:
-            what = f"the model before fine-tuning is of flavor {base.flavor}, and the audited one of {self.inspection.flavor}"
-            raise AuditError(what, "name the version that was fine-tuned")
-        return {"base": named[0], "path": found["path"], "rows": named[1] or found["evaluation"]}
-
-    def _scorer(self) -> Json | None:
-        """The classifier that is to score what a language model says, copied here, where the plan names one."""
-        named = plans.parameters(self.plan, checks()[TOXICITY])["scorer"]
-        if named is None or not self.request.checks[TOXICITY]:
-            return None
-        found, inspection = self._brought(named, "scorer")
-        return {"uri": named, "path": found["path"], "logged": found["logged"], "inspection": inspection.model_dump(mode="json")}
-
-    def _brought(self, uri: str, folder: str) -> tuple[Json, Inspection]:
-        """Another model that the plan names, copied into a folder of its own; refused as the audited one would be."""
-        (self.scratch / folder).mkdir()
-        wanted = {"uri": uri, "destination": str(self.scratch / folder / "model"), "tracking_uri": self.request.tracking_uri}
-        found = self._job("audit.store:resolve", wanted, RESOLVE_SECONDS, "the model store did not answer")
-        inspection = inspect_model(Path(found["path"]))
-        check_loadable(inspection, trust_pickle=self.request.trust_pickle)
-        return found, inspection
-
-    def _trained(self, uri: str) -> str:
-        """`demo:PRESET` as a registered model, trained first if it is not there yet."""
-        if not uri.startswith("demo:"):
-            return uri
-        preset = uri.removeprefix("demo:")
-        target = f"models:/{preset}@demo"
-        try:
-            arguments = {"uri": target, "destination": str(self.scratch / "model"), "tracking_uri": self.request.tracking_uri}
-            self._job("audit.store:resolve", arguments, RESOLVE_SECONDS, "the model store did not answer")
-            shutil.rmtree(self.scratch / "model")
-        except AuditError:
-            self.progress.step(f"train {preset}")
-            train(preset, self.request.tracking_uri)
-        return target
 
     def recall(self, folder: Path) -> None:
         """What the store knows of these data and this plan; asked before anything is measured, because the levels depend on it.
@@ -240,7 +152,7 @@ class Audit:
             "flavor": self.inspection.flavor,
             "timeout": self.request.check_timeout,
         }
-        worker = None if self.facts["recorded"] else self._worker().socket
+        worker = None if self.facts["recorded"] else self.attempts.worker().socket
         try:
             found = self.jobs.run("audit.pilot:pilot", arguments, limit=2 * self.request.check_timeout, worker=worker)
         except JobError as error:
@@ -257,28 +169,19 @@ class Audit:
         mend = f"check the address, the server and --features; a token goes into {endpoint.TOKEN}"
         return AuditError(f"{self.request.uri} cannot be audited: {told}", mend)
 
-    def _job(self, target: str, arguments: Json, limit: float, late: str) -> Json:
-        """A job before anything is written: whatever goes wrong is a refusal."""
-        try:
-            return self.jobs.run(target, arguments, limit=limit)
-        except JobError as error:
-            raise AuditError(
-                f"{late if error.kind == 'timeout' else 'the request failed'}: {error.message}", "try again, or report this message"
-            ) from None
-
     def _worker(self) -> Worker:
-        if self.worker is None:
-            classes = self.facts["roles"]["classes"] or self.inspection.metadata.get("classes") or self.facts["labels"] or None
-            self.worker = launch(
-                Path(self.resolved["path"]),
-                self.inspection,
-                trust_pickle=self.request.trust_pickle,
-                isolation=self.request.isolation,
-                classes=classes,
-                endpoint=self._asked(),
-            )
-            self.observed = self.worker.observed
-        return self.worker
+        """The model, loaded in a worker of its own; what confines it is noted."""
+        classes = self.facts["roles"]["classes"] or self.inspection.metadata.get("classes") or self.facts["labels"] or None
+        worker = launch(
+            Path(self.resolved["path"]),
+            self.inspection,
+            trust_pickle=self.request.trust_pickle,
+            isolation=self.request.isolation,
+            classes=classes,
+            endpoint=self._asked(),
+        )
+        self.observed = worker.observed
+        return worker
 
     def _launching(self) -> Json:
         """How a check starts a worker for reference models, the model before fine-tuning or a scorer: as the audited model's was."""
@@ -298,16 +201,6 @@ class Audit:
             return None
         return self.endpoint | {"authorization": self.authorization, "timeout": self.request.check_timeout, "quote": self.settled is None}
 
-    def _restart(self) -> bool:
-        """A new worker in place of one that cannot be used; False once the audit has used up its restarts."""
-        if self.session:
-            self.session.close()
-        if self.worker:
-            self.worker.stop()
-            self.worker = None
-        self.restarts += 1
-        return self.restarts <= MAX_RESTARTS
-
     # --- the plan as resolved ---------------------------------------------------------------------------------------------------------
 
     def resolved_plan(self) -> Json:
@@ -315,23 +208,7 @@ class Audit:
         request, roles = self.request, self.facts["roles"]
         written = plans.fixed(self.plan, request.checks, sample=request.sample, seed=request.seed)
         written["disclosure"]["edition"] = request.edition
-        written["roles"] = {
-            k: roles[k]
-            for k in (
-                "target",
-                "positive",
-                "favourable",
-                "decision",
-                "label_source",
-                "task",
-                "classes",
-                "sensitive",
-                "outputs",
-                "cluster",
-                "independent",
-                "time",
-            )
-        }
+        written["roles"] = {name: roles[name] for name in DECLARED}
         if roles["weight"] is not None:
             written["roles"]["weight"] = roles["weight"]
         if self.facts["recorded"]:
@@ -423,9 +300,9 @@ class Audit:
                 self.progress.rows(int(progress.read_text() or 0), total)
 
         self.progress.step("score")
-        result, failure = self._attempt(
+        result, failure = self.attempts.attempt(
             lambda worker: self.jobs.run("audit.scored:score", arguments, limit=SCORE_SECONDS, worker=worker, tick=tick),
-            not self.facts["recorded"],
+            needs_model=not self.facts["recorded"],
         )
         if result is None:
             self.failure = f"The rows could not be scored: {failure}"
@@ -440,15 +317,7 @@ class Audit:
 
         It may take as long as a check, or up to `limit` seconds where that is longer."""
         limit = max(limit, self.request.check_timeout)
-
-        def asked(worker: socket.socket | None) -> Json:
-            if self.session is None or self.session.closed:
-                self.session = self.jobs.open(target, self._seen(scoring), limit=limit, worker=worker)
-            answer = self.session.ask(question, limit=limit)
-            self.restarts = 0  # a session may be long: what counts is how often in a row the model's process was lost
-            return answer
-
-        return self._attempt(asked, True)
+        return self.attempts.ask(target, question, lambda: self._seen(scoring), limit=limit)
 
     def _seen(self, scoring: Json) -> Json:
         """What a check sees, and a session."""
@@ -477,21 +346,6 @@ class Audit:
         stem = f"{model[:12]}-{self.facts['sha256'][:12]}-{part}"
         return folder / f"{stem}.parquet", folder / f"{stem}.sample.parquet"
 
-    def _attempt(self, run: Callable[[socket.socket | None], Json], needs_model: bool) -> tuple[Json | None, str]:
-        """A job, tried once more with a new worker where the model's side failed; (None, reason) where it gave no result."""
-        reason = ""
-        for attempt in range(2):
-            try:
-                return run(self._worker().socket if needs_model else None), ""
-            except JobError as error:
-                reason = error.message
-                lost = needs_model and (error.kind in ("timeout", "died") or error.cause in ("died", "timeout", "contract", "memory"))
-                if lost and not self._restart():
-                    return None, f"{reason} (the model's process was restarted {MAX_RESTARTS} times already)"
-                if not lost or error.kind == "timeout" or attempt or error.cause != "died":
-                    return None, reason
-        return None, reason
-
     def _result(self, id_: str, check: Check, scoring: Json | None, journal: Journal | None) -> Json:
         """One check: asked for, possible, finished before, or run now."""
         if not self.request.checks[id_]:
@@ -509,9 +363,9 @@ class Audit:
         self.progress.step(id_)
         launching = self._launching() if self.facts["references"] or self.facts["source_task"] or self.scorer else None
         arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
-        result, reason = self._attempt(
+        result, reason = self.attempts.attempt(
             lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),
-            check.info.probing,
+            needs_model=check.info.probing,
         )
         if result is None:
             result = {"status": "errored", "reason": reason, "params": params, "seconds": 0.0}

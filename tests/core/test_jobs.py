@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from audit.attempts import MAX_RESTARTS, Attempts
 from audit.errors import AuditError
 from audit.jobs import JobError, Jobs, describe_error
 
@@ -168,10 +169,8 @@ def test_a_session_that_cannot_begin_is_an_error(jobs: Jobs) -> None:
     assert jobs.run("tried_jobs:double", {"x": 1}, limit=60) == {"twice": 2}
 
 
-def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new_one() -> None:
     """The first worker dies over the question, so it is asked again; over a question that no worker survives the session goes on too."""
-    from audit.runner import MAX_RESTARTS, Audit
-
     opened: list[int] = []
 
     class Worker:
@@ -197,22 +196,17 @@ def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new
             self.closed = True
 
     numbers = iter(range(1, 20))
-    audit: Any = Audit.__new__(Audit)
-    audit.request = SimpleNamespace(check_timeout=60)
-    audit.worker, audit.session, audit.restarts = None, None, 0
-    audit.jobs = SimpleNamespace(open=lambda target, arguments, *, limit, worker: Asked(worker))
+    jobs: Any = SimpleNamespace(open=lambda target, arguments, *, limit, worker: Asked(worker))
+    attempts: Any = Attempts(jobs, lambda: Worker(next(numbers)))  # type: ignore[arg-type,return-value]
 
-    def worker() -> Worker:
-        audit.worker = audit.worker or Worker(next(numbers))
-        return audit.worker  # type: ignore[no-any-return]
+    def ask(*, deadly: bool) -> Any:
+        return attempts.ask("x:y", {"deadly": deadly}, dict, limit=60)
 
-    monkeypatch.setattr(audit, "_worker", worker, raising=False)
-    monkeypatch.setattr(audit, "_seen", lambda scoring: {}, raising=False)
-    assert audit.ask("x:y", {"deadly": False}, {}) == ({"by": 2}, "")
+    assert ask(deadly=False) == ({"by": 2}, "")
     assert opened == [1, 2]
     for _ in range(MAX_RESTARTS):
-        assert audit.ask("x:y", {"deadly": True}, {})[0] is None
-        assert audit.ask("x:y", {"deadly": False}, {})[0] is not None, "one answer makes up for the dead before it"
+        assert ask(deadly=True)[0] is None
+        assert ask(deadly=False)[0] is not None, "one answer makes up for the dead before it"
 
 
 def test_an_error_is_described_without_its_message() -> None:

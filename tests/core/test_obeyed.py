@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from audit import plan as plans
+from audit.attempts import Attempts
 from audit.jobs import JobError
 from audit.probe import run_check
 from audit.progress import Plain
@@ -32,10 +33,10 @@ def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_tol
     audit.request = SimpleNamespace(checks=dict.fromkeys(checks(), True), check_timeout=7.0, sample=11, seed=0)
     audit.plan = audit.judged_by = plans.load(None)
     audit.facts, audit.settled, audit.failure, audit.scratch, audit.scorer = {"references": None, "source_task": None}, {}, None, "", None
-    audit.inspection, audit.restarts = SimpleNamespace(files=[]), 0
+    audit.inspection = SimpleNamespace(files=[])
     audit.progress, audit.jobs = Plain(), SimpleNamespace(run=run)
-    monkeypatch.setattr(audit, "_worker", lambda: SimpleNamespace(socket=None), raising=False)
-    monkeypatch.setattr(audit, "_restart", lambda: True, raising=False)
+    worker: Any = SimpleNamespace(socket=None, stop=lambda: None)
+    audit.attempts = Attempts(audit.jobs, lambda: worker)
     assert audit._result(id_, checks()[id_], {}, None)["status"] == "completed"
     late = audit._result(id_, checks()[id_], {}, None)
     assert (late["status"], late["reason"]) == ("errored", "it was stopped after 7 s")

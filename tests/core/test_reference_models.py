@@ -20,10 +20,10 @@ from audit.attacks import Attack
 from audit.context import Context
 from audit.dataset import data_digest, open_dataset
 from audit.errors import AuditError
+from audit.lookup import Lookup
 from audit.probe import collect
 from audit.reference_models import Beside, References, find_references, kept
 from audit.registry import checks
-from audit.runner import Audit
 from audit.stats.rates import clopper_pearson
 from audit.text import render
 from audit.training import LOGGED
@@ -194,7 +194,7 @@ def test_the_plan_may_name_the_references_and_the_option_goes_before_it(tmp_path
 
     def folder(plan: Path | None, option: str | None) -> str | None:
         asked: Any = SimpleNamespace(plan=plans.load(plan), request=SimpleNamespace(references=option))
-        return Audit._references(asked)
+        return Lookup.references(asked)
 
     assert folder(tmp_path / "plan.toml", None) == "/of/the/plan"
     assert folder(tmp_path / "plan.toml", "/of/the/option") == "/of/the/option"
