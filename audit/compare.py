@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from audit.compared import Comparison
-    from reports.words import Look, Speaker
+    from reports.speaker import Speaker
+    from reports.words import Look
 
 EXIT_WORSE, EXIT_REFUSED, EXIT_OPEN = 1, 2, 3
 STATUS = {"pass": 0, "worse": EXIT_WORSE, "open": EXIT_OPEN}
@@ -95,7 +96,7 @@ def show(found: Comparison, lang: str, *, gate: bool) -> None:
     from rich.console import Console
 
     from reports.comparison import answers, gate_note, screen_note, side_text
-    from reports.words import Speaker
+    from reports.speaker import Speaker
 
     say = Speaker(lang)
     console = Console(highlight=False, width=min(WIDTH, Console().width) if sys.stdout.isatty() else WIDTH, markup=False, emoji=False)
@@ -137,7 +138,7 @@ def _changes(console: Console, found: Comparison, say: Speaker) -> None:
     from rich.text import Text
 
     from reports.comparison import OUTCOMES, rows
-    from reports.words import mark
+    from reports.speaker import mark
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     for head, options in (

@@ -134,7 +134,7 @@ def _table(document: AuditResult, found: list[Row], waivers: list[Waiver], today
     from rich.table import Table
     from rich.text import Text
 
-    from reports.words import clean
+    from reports.speaker import clean
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     a = document.answered

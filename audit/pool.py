@@ -176,7 +176,7 @@ def _print(documents: Sequence[AuditResult], pooled: Sequence[Pooled], *, checke
     from rich.text import Text
 
     from audit.text import number, p_value, percent
-    from reports.words import clean
+    from reports.speaker import clean
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for i, d in enumerate(documents):

@@ -237,9 +237,9 @@ def _audit(request: Any, options: argparse.Namespace, key: Ed25519PrivateKey | N
     from audit.runner import Audit
     from audit.subject.endpoint import TOKEN
     from reports.history import looks
+    from reports.speaker import Speaker
     from reports.states import state_of, state_of_audit
     from reports.view import deciding
-    from reports.words import Speaker
 
     folder = Path(request.out)
     secret = getattr(options, "secret", None) or os.environ.get(TOKEN)

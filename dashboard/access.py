@@ -30,7 +30,7 @@ from audit.result import AuditResult
 from dashboard import access_log
 from dashboard.index import state_file
 from dashboard.show import plain, speaker
-from reports.words import clean, mark
+from reports.speaker import clean, mark
 
 #: What each may do, the next may do too.
 ROLES = ("viewer", "auditor", "approver")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from reports.words import mark
+from reports.speaker import mark
 
 Value = str | int | bool | Sequence[str] | None
 MOST = 2000  # characters of one value

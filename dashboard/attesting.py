@@ -16,7 +16,7 @@ from reports.attest import put
 from reports.obligations.attestations import read
 from reports.obligations.dossier import Dossier
 from reports.obligations.statements import LOOKS
-from reports.words import Speaker, clean
+from reports.speaker import Speaker, clean
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from audit.result import AuditResult
-from reports.words import Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
 
 PLAN, DATA, MODEL, CONTEXT, SOFTWARE = mark("plan"), mark("data"), mark("model"), mark("context"), mark("software")
 #: Fields of the data, and what they are called.

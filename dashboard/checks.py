@@ -13,11 +13,12 @@ from reports.charts import Chart
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
 from reports.sentences import capital
+from reports.speaker import Speaker
 from reports.states import state_of, state_of_finding
 from reports.tables import about_metric, behind, blocks
 from reports.tested import planted
 from reports.view import CROSSED_OUT
-from reports.words import LOOKS, Look, Speaker
+from reports.words import LOOKS, Look
 
 MOST_FINDINGS, MOST_ROWS, MOST_CHARTS = 300, 200, 30
 FIRST_CHARTS = 2  # drawn at once

@@ -21,8 +21,8 @@ from reports.disclose import group_size
 from reports.figures import short
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
+from reports.speaker import Speaker, clean, mark, number
 from reports.tables import SMALL
-from reports.words import Speaker, clean, mark, number
 
 Kind = TypeVar("Kind")
 MOST_ROWS = 40

@@ -15,7 +15,7 @@ from dashboard import access, show
 from dashboard.reading import editions
 from dashboard.store import Entry, whole_folder_of
 from reports.formats import FORMATS, file_name
-from reports.words import Speaker, mark
+from reports.speaker import Speaker, mark
 
 TITLES = {
     "html": mark("Full report, for a browser"),

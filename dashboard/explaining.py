@@ -14,9 +14,10 @@ from reports.charts import Chart
 from reports.figures import Palette, figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
+from reports.speaker import Speaker, clean, mark
 from reports.states import state_of, state_of_finding
 from reports.tables import blocks, limit_text, rows_of
-from reports.words import COMPARE, LOOKS, Look, Speaker, clean, mark
+from reports.words import COMPARE, LOOKS, Look
 
 #: What an audit says of inputs, of decisions and of ways to another one; each may be absent.
 SHOWN = ("explanation.global", "explanation.local", "explanation.ways", "explanation.reasons", "explanation.recourse")

@@ -10,7 +10,8 @@ from dashboard.versions import MOST, Gap, Point, point, siblings
 from reports.frontier import PERFORMANCE, Version, beaten, distance, frontier_chart, written
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
-from reports.words import LOOKS, Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
+from reports.words import LOOKS
 
 ALONE = mark(
     "Only one version of this model was audited on these rows. Make one that differs less between groups with: python -m models.mitigate MODEL_URI --sensitive COLUMN. Then audit it, and compare both here."

@@ -13,7 +13,7 @@ import streamlit as st
 from audit.columns import ColumnRule
 from dashboard import show
 from reports.showing import plain as exact
-from reports.words import Speaker, clean, number
+from reports.speaker import Speaker, clean, number
 
 Value = str | float | bool | None | list[dict[str, Any]]  # the events of a sequence; a picture is its PNG or JPEG in base64
 Json = dict[str, Any]

@@ -13,8 +13,8 @@ from reports.charts import Chart
 from reports.figures import Palette, picture
 from reports.parted import TITLES
 from reports.person import METHODS, UNITS
+from reports.speaker import Speaker, clean, number
 from reports.worded import marked
-from reports.words import Speaker, clean, number
 
 MOST_WORD, MOST_EVENTS, MOST_BARS = 60, 10, 15
 #: The kind of each input by its name, as the document has them.

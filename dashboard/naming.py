@@ -14,7 +14,7 @@ from audit.result import NOT_NAMED, AuditResult
 from audit.toml import dumps
 from dashboard.asking import CannotAskError, Value
 from dashboard.index import state_file
-from reports.words import mark
+from reports.speaker import mark
 from reports.write import write_atomically
 
 

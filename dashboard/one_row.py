@@ -16,7 +16,8 @@ from dashboard import access, moved, show
 from dashboard.explaining import GATES
 from dashboard.store import Entry
 from reports.figures import Palette
-from reports.words import LOOKS, Speaker, clean, mark, number
+from reports.speaker import Speaker, clean, mark, number
+from reports.words import LOOKS
 
 #: What a person may look at alone.
 AGREE = {

@@ -8,7 +8,8 @@ import streamlit as st
 
 from dashboard import show
 from reports.blocks import Block, Drawing, Heading, Items, Note, Paragraph, Runs, Table
-from reports.words import Look, Speaker
+from reports.speaker import Speaker
+from reports.words import Look
 
 
 def text(runs: Runs) -> str:

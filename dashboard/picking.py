@@ -9,7 +9,7 @@ import streamlit as st
 from audit.result import AuditResult
 from dashboard import access, reading, show
 from dashboard.store import Entry
-from reports.words import Speaker, clean
+from reports.speaker import Speaker, clean
 
 
 def name(entry: Entry) -> str:

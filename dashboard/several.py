@@ -9,7 +9,7 @@ from dashboard import show
 from reports.charts import Chart, Dot, forest
 from reports.comparison import COLOURS, HELD, OUTCOMES, metric_text, moves, row, who_text
 from reports.metrics import kind_of
-from reports.words import Speaker, clean, number
+from reports.speaker import Speaker, clean, number
 
 MOST_ROWS = 60
 About = tuple[str, str, str, str]

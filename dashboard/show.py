@@ -15,8 +15,9 @@ import streamlit as st
 from dashboard.index import Found, Index
 from dashboard.store import tracking_uri
 from reports.charts import DARK, REFERENCE, Chart, dark
+from reports.speaker import Speaker, clean, mark
 from reports.tables import Block, Grid
-from reports.words import Look, Speaker, clean, mark
+from reports.words import Look
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 TEXT_COLOURS = {

@@ -19,7 +19,8 @@ from reports.parted import drawings
 from reports.person import Page, shares
 from reports.sections import Section
 from reports.showing import picture
-from reports.words import LOOKS, Speaker, clean, mark, number
+from reports.speaker import Speaker, clean, mark, number
+from reports.words import LOOKS
 
 GIVEN = ("number", "category", "datetime", "text", "image", "sequence")  # kinds of inputs that can be given
 VALID = timedelta(days=365)  # as a page for a person

@@ -13,8 +13,8 @@ from reports.charts import Chart, Dot, forest
 from reports.figures import Palette
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
+from reports.speaker import Speaker, clean, number
 from reports.tables import SMALL
-from reports.words import Speaker, clean, number
 
 
 def within(document: AuditResult, cohort: Cohort, say: Speaker) -> None:

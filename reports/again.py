@@ -14,8 +14,8 @@ from audit.result import AuditResult
 from reports.blocks import Paper
 from reports.disclose import public
 from reports.obligations.catalogue import Framework, built_in, find, parts
+from reports.speaker import Speaker
 from reports.trace import Places
-from reports.words import Speaker
 
 KINDS = ("appendix", "framework", "notice")
 

@@ -11,11 +11,12 @@ from audit.result import AuditResult, CheckResult
 from reports.blocks import Block, Heading, Items, Note, Paper, Runs, Table
 from reports.content import EDITIONS, MOST_TABLES, WHOLE, Caps, evidence_of, record_lists
 from reports.said import Said
+from reports.speaker import Speaker, clean, mark
 from reports.states import family_of
 from reports.tables import Block as Findings
 from reports.tables import Grid, blocks, grid
 from reports.view import anchor, first_screen
-from reports.words import FAMILIES, Speaker, clean, mark
+from reports.words import FAMILIES
 
 #: How much even an appendix holds: of findings for each check, of rows for each table, of lines for each record.
 MOST = Caps(checks=2_000, findings=4_000, rows=1_000, charts=0, pairs=5_000, said=2_000)

@@ -17,7 +17,7 @@ from reports.obligations.dossier import Dossier, attested_text, backing_text
 from reports.obligations.statements import LOOKS, Statement, applies
 from reports.obligations.timing import timing_text
 from reports.records import moment
-from reports.words import Speaker, mark
+from reports.speaker import Speaker, mark
 
 PLACE = re.compile(r"checks\[(\d+)\](?:\.findings\[(\d+)\])?")
 ALONE = mark(

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from audit.measurement import Message
 from audit.text import catalogue, message, render
 from reports.said import Said
-from reports.words import Look, Speaker, clean, together
+from reports.speaker import Speaker, clean, together
+from reports.words import Look
 
 Runs = tuple[Said, ...]
 

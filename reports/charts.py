@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.measurement import Attribution, Heatmap
-from reports.words import clean, number
+from reports.speaker import clean, number
 
 INK, MUTED, GRID, PAPER, REFERENCE = "#1b2430", "#5b6676", "#dfe3e8", "#ffffff", "#6b7280"
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")

@@ -10,7 +10,8 @@ from audit.text import PARTS, speaks
 from reports.charts import BETTER, CHANGED, REFERENCE, WORSE, Chart, Dot, forest
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
-from reports.words import COMPARE, LOOKS, METHODS, Look, Speaker, clean, interval, mark, number
+from reports.speaker import Speaker, clean, interval, mark, number
+from reports.words import COMPARE, LOOKS, METHODS, Look
 
 OUTCOMES = {
     "worse": Look(mark("Worse"), "✕", "fail", 0),

@@ -12,27 +12,13 @@ from audit.result import AuditResult, CheckResult
 from reports.charts import Chart
 from reports.figures import Palette, figures, shares
 from reports.said import Said, quoted
+from reports.speaker import Speaker, clean, mark, number
 from reports.states import family_of, state_of
 from reports.svg import svg
 from reports.tables import Block, Grid, behind, blocks
 from reports.tested import NAME, measured, planted
 from reports.view import CROSSED_OUT, UNSTATED, FirstScreen, anchor, context_of, first_screen, source_text, words_of
-from reports.words import (
-    CONTEXT,
-    EXCLUDED,
-    FAMILIES,
-    KINDS,
-    LABEL_SOURCES,
-    LOOKS,
-    OBSERVED,
-    SOURCES,
-    TASKS,
-    Look,
-    Speaker,
-    clean,
-    mark,
-    number,
-)
+from reports.words import CONTEXT, EXCLUDED, FAMILIES, KINDS, LABEL_SOURCES, LOOKS, OBSERVED, SOURCES, TASKS, Look
 
 WHOLE = "audit.json"  # where everything stands
 MOST_TABLES = 20  # of one check

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from audit.measurement import Curve, Histogram
 from reports.charts import INK, MUTED, PAPER, WIDTH, Spec, axis, domain, key, ratio_scale, unique, whole
-from reports.words import clean
+from reports.speaker import clean
 
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3])
 

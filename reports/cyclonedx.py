@@ -32,9 +32,10 @@ from reports.records import (
     pruned,
     spoken,
 )
+from reports.speaker import Speaker, clean, mark
 from reports.states import family_of
 from reports.view import UNSTATED, answered_text, context_of, limits, not_run, source_text, words_of
-from reports.words import LOOKS, SOURCES, TASKS, Speaker, clean, mark
+from reports.words import LOOKS, SOURCES, TASKS
 
 VERSION = "1.7"
 JOULES_PER_KWH = 3_600_000

@@ -14,9 +14,10 @@ from reports.markdown import edition_text, facts, grid, within
 from reports.marked import Page
 from reports.records import outcome
 from reports.sentences import capital
+from reports.speaker import Speaker, clean, mark
 from reports.tables import behind
 from reports.view import UNSTATED, context_of, limits, source_text, words_of
-from reports.words import CONTEXT, LABEL_SOURCES, SOURCES, Speaker, clean, mark
+from reports.words import CONTEXT, LABEL_SOURCES, SOURCES
 
 MOST_BYTES = 480_000
 MOST = (200, 60, 20)  # rows of a table

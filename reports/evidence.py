@@ -102,9 +102,10 @@ def _page(lang: str, document: AuditResult, signed_by: str | None, names: dict[s
     """The page that says how, in one language; `apart` are files of the manifest that are left out."""
     import jinja2
 
+    from reports.speaker import Speaker, clean
     from reports.states import state_of_audit
     from reports.view import answered_text
-    from reports.words import LOOKS, Speaker, clean
+    from reports.words import LOOKS
 
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     template = jinja2.Environment(

@@ -14,8 +14,9 @@ from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.said import places
 from reports.sentences import capital, method_name
+from reports.speaker import Speaker, clean, interval, number
 from reports.tables import SMALL, limit_text, line_name, reference_of, rows_of
-from reports.words import COMPARE, Speaker, clean, interval, number
+from reports.words import COMPARE
 
 MOST_CELLS = 64  # along a side of a map that is drawn
 REST = "(rest)"  # everybody else, where a search found a slice

@@ -9,7 +9,7 @@ from audit.measurement import Estimate
 from reports.charts import GRID, INK, OKABE_ITO, PAPER, REFERENCE, WIDTH, Chart, Spec, axis, domain, unique, whole
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital
-from reports.words import Speaker, interval
+from reports.speaker import Speaker, interval
 
 #: Metrics of performance that a frontier may show, the higher the better, in the order in which they are offered.
 PERFORMANCE = ("accuracy", "balanced_accuracy", "roc_auc", "f1", "average_precision", "r2")

@@ -8,7 +8,7 @@ from audit.result import AuditResult, Commitment, Waiver
 from reports.metrics import metric_name
 from reports.said import Said
 from reports.sentences import pair_text
-from reports.words import Speaker, clean
+from reports.speaker import Speaker, clean
 
 
 def looks(document: AuditResult, say: Speaker) -> list[Said]:

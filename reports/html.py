@@ -11,7 +11,8 @@ from reports.charts import DARK
 from reports.content import CAPS, CUT_CHARTS, CUT_TABLES, Caps, content
 from reports.disclose import public
 from reports.formats import file_name
-from reports.words import COLOURS, Speaker
+from reports.speaker import Speaker
+from reports.words import COLOURS
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_BYTES = 5_000_000

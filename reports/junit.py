@@ -18,7 +18,8 @@ from reports.comparison import GATES, STATES, answers, finding_text, held, metri
 from reports.history import waiver_text
 from reports.records import explained
 from reports.sentences import pair_text, sentence
-from reports.words import LOOKS, Speaker, clean
+from reports.speaker import Speaker, clean
+from reports.words import LOOKS
 
 Result = Literal["passed", "failure", "error", "skipped"]
 #: What a verdict, a requirement of the gate and the state of a finding are as a test; whatever is not named here was not settled.

@@ -24,10 +24,10 @@ from reports.disclose import public
 from reports.obligations.adverse import NAME as EXPLANATION
 from reports.pdf import APPENDIX, CAPS
 from reports.readback import Page, Piece, Printed, blocks, close, printed
+from reports.speaker import clean
 from reports.summary import FITS
 from reports.trace import CLASSES, Places, left_out, tokens
 from reports.typeset import inked
-from reports.words import clean
 
 OTHER = {"en": "zh", "zh": "en"}
 

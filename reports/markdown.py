@@ -8,9 +8,10 @@ from audit.result import AuditResult, CheckResult
 from reports.content import EDITIONS, WHOLE, Caps, CheckView, Content, about, content
 from reports.marked import Page
 from reports.sentences import capital
+from reports.speaker import Speaker, mark
 from reports.tables import Block, Grid, behind
 from reports.view import FirstScreen
-from reports.words import Look, Speaker, mark
+from reports.words import Look
 
 #: Sites that show Markdown stop at about half a megabyte.
 MOST_BYTES = 480_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.words import Speaker, mark
+from reports.speaker import Speaker, mark
 
 METRICS = {
     "accuracy": mark("how often the model is right (accuracy)"),

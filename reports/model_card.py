@@ -17,10 +17,11 @@ from reports.marked import Page
 from reports.metrics import metric_name
 from reports.records import Json, explained, judged, line, outcome, pruned
 from reports.sentences import capital, method_name
+from reports.speaker import Speaker, clean, mark, number
 from reports.states import family_of, state_of, state_of_audit, state_of_finding
 from reports.tables import blocks
 from reports.view import UNSTATED, answered_text, context_of, limits, not_run, source_text, words_of
-from reports.words import CONTEXT, LOOKS, SOURCES, Speaker, clean, mark, number
+from reports.words import CONTEXT, LOOKS, SOURCES
 
 MOST_BYTES = 480_000
 MOST = (80, 30, 10)  # findings of a check that the card holds

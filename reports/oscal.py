@@ -39,8 +39,9 @@ from reports.records import (
     token,
 )
 from reports.sentences import pair_text
+from reports.speaker import Speaker, clean, mark
 from reports.view import answered_text, source_text, what_intervals_say
-from reports.words import LOOKS, Speaker, clean, mark
+from reports.words import LOOKS
 
 VERSION = "1.2.2"
 #: What a verdict is in OSCAL: state and reason.

@@ -9,8 +9,9 @@ from typing import Any
 from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Paragraph, Runs, Table
 from reports.html import TEMPLATES, style
 from reports.marked import Page
+from reports.speaker import Speaker
 from reports.typeset import inked, plain, typeset
-from reports.words import Look, Speaker
+from reports.words import Look
 
 
 def html(paper: Paper) -> str:

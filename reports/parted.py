@@ -12,8 +12,8 @@ from reports import charts
 from reports.charts import Chart, Spec
 from reports.sections import Section
 from reports.showing import picture
+from reports.speaker import clean, mark, number
 from reports.worded import marked
-from reports.words import clean, mark, number
 
 if TYPE_CHECKING:
     from reports.person import Page

@@ -7,9 +7,9 @@ from typing import Any
 from audit.result import AuditResult
 from reports.content import CUT_CHARTS, CUT_TABLES, Caps, CheckView, Content, content
 from reports.formats import file_name
+from reports.speaker import Speaker
 from reports.tables import Grid
 from reports.typeset import fonts, page_count, plain, typeset
-from reports.words import Speaker
 
 MOST_PAGES, MOST_BYTES = 60, 5_000_000
 APPENDIX = "appendix"

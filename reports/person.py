@@ -15,8 +15,8 @@ from reports.parted import drawings, without
 from reports.said import Said, quoted
 from reports.sections import Section
 from reports.showing import events, picture, plain
+from reports.speaker import Speaker, clean, mark, number, together
 from reports.svg import svg
-from reports.words import Speaker, clean, mark, number, together
 
 METHODS = {
     "tree_shap": mark("SHAP values of trees"), "integrated_gradients": mark("Integrated Gradients"), "exact_shap": mark("Shapley values of all combinations"),

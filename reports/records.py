@@ -14,8 +14,8 @@ from uuid import NAMESPACE_URL, uuid5
 from audit.errors import AuditError
 from audit.result import AuditResult, CheckResult, Finding, Waiver
 from reports.sentences import reason_text, sentence
+from reports.speaker import Speaker, clean, mark
 from reports.states import state_of_finding
-from reports.words import Speaker, clean, mark
 
 if TYPE_CHECKING:
     from reports.obligations.attestations import Attestation

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.words import clean, number
+from reports.speaker import clean, number
 
 JOIN = " + "  # between the places of a text that was drawn from several
 

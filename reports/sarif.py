@@ -13,8 +13,9 @@ from reports.comparison import GATES, STATES, finding_text, held, side_text
 from reports.history import waiver_text
 from reports.metrics import metric_name
 from reports.records import NAMESPACE, Json, Judged, dumps, explained, finished, identity, judged, line, moment, numbers, pruned
+from reports.speaker import Speaker, clean
 from reports.view import answered_text, source_text, what_intervals_say
-from reports.words import LOOKS, Speaker, clean
+from reports.words import LOOKS
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 KINDS = {"pass": "pass", "fail": "fail", "inconclusive": "open", "not_judged": "informational", "error": "open"}

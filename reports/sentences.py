@@ -5,8 +5,9 @@ from __future__ import annotations
 from audit.result import Finding
 from audit.text import PARTS, speaks
 from reports.metrics import kind_of, metric_name
+from reports.speaker import Speaker, clean, interval, number
 from reports.states import SIZE_OPEN
-from reports.words import COMPARE, METHODS, REASONS, Speaker, clean, interval, number
+from reports.words import COMPARE, METHODS, REASONS
 
 
 def reason_text(finding: Finding, say: Speaker) -> str:

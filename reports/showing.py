@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from audit.explain.document import Input, Value
-from reports.words import Speaker, clean
+from reports.speaker import Speaker, clean
 
 #: What a picture may be written as.
 PNG = re.compile(r"[A-Za-z0-9+/]+={0,2}")

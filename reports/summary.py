@@ -9,9 +9,9 @@ from typing import Any
 from audit.result import AuditResult
 from reports.content import EDITIONS, about_digests, title_of
 from reports.said import Said
+from reports.speaker import Speaker, clean, mark
 from reports.typeset import fonts, inked, page_count, plain, typeset
 from reports.view import FirstScreen, first_screen
-from reports.words import Speaker, clean, mark
 
 MOST_PAGES = 2
 VERIFY = (

@@ -9,11 +9,13 @@ from audit.measurement import Evidence, Table
 from audit.result import CheckResult, Criterion, Finding
 from audit.text import LEVELS, PARTS
 from reports import trees
+from reports.cells import CELLS, LINES
 from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
 from reports.sentences import capital, method_name, reason_text
+from reports.speaker import Speaker, clean, interval, number
 from reports.states import state_of_finding
-from reports.words import BASES, CELLS, COMPARE, LINES, LOOKS, ROLES, RULES, SEVERITIES, Look, Speaker, clean, interval, number
+from reports.words import BASES, COMPARE, LOOKS, ROLES, RULES, SEVERITIES, Look
 
 #: Rows below which a group is small: its dot is hollow.
 SMALL = 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from audit.result import CheckInfo, SelfTest
 from reports.said import Said, figure
+from reports.speaker import Speaker, mark
 from reports.tables import Grid
-from reports.words import Speaker, mark
 
 #: Sources of rows that are ours; others are names of data.
 SOURCES = {"generated": mark("generated"), "mortgages": mark("Boston mortgages")}

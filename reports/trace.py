@@ -10,7 +10,7 @@ from typing import Any
 from audit.result import AuditResult
 from audit.text import FORMATS, catalogue
 from reports.readback import close
-from reports.words import MOST_PLACES, clean, number, three_digits
+from reports.speaker import MOST_PLACES, clean, number, three_digits
 
 #: A word that holds a digit: a number, an interval's end, a date, a digest. Signs and brackets around it do not belong to it, a minus does.
 WORD = re.compile(r"[−+]?[\w⁰¹²³⁴-⁹⁻]+(?:[.,:/%'-]?[\w⁰¹²³⁴-⁹⁻]+)*", re.ASCII)

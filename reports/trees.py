@@ -9,7 +9,7 @@ from reports import charts
 from reports.charts import Chart, Dot, shortened
 from reports.metrics import kind_of, metric_name
 from reports.sentences import capital, method_name
-from reports.words import Speaker, clean, interval, number
+from reports.speaker import Speaker, clean, interval, number
 
 #: Levels of a column that are named, and letters of a row's name.
 NAMED, LETTERS = 4, 80

@@ -18,7 +18,8 @@ from typing import Any
 
 from audit.errors import AuditError
 from reports.said import Said
-from reports.words import COLOURS, Look, Speaker
+from reports.speaker import Speaker
+from reports.words import COLOURS, Look
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAPERS = {"a4": "a4", "letter": "us-letter"}

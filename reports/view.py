@@ -11,6 +11,7 @@ from reports.history import accepted, looks, waiver_text
 from reports.metrics import metric_name
 from reports.said import Said, figure, places
 from reports.sentences import capital, pair_text, reason_text, sentence
+from reports.speaker import Speaker, clean, mark
 from reports.states import (
     SIZE_OPEN,
     TOO_SMALL,
@@ -22,19 +23,7 @@ from reports.states import (
     state_of_finding,
     state_of_question,
 )
-from reports.words import (
-    CONTEXT,
-    CONTEXT_ALIASES,
-    FAMILIES,
-    LOOKS,
-    REASONS,
-    SEVERITIES,
-    SOURCES,
-    Look,
-    Speaker,
-    clean,
-    mark,
-)
+from reports.words import CONTEXT, CONTEXT_ALIASES, FAMILIES, LOOKS, REASONS, SEVERITIES, SOURCES, Look
 
 UNSTATED: tuple[object, ...] = (None, "", "not stated", [], {})
 STANDING = mark(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from reports.charts import Spec, shade, whole
-from reports.words import clean, number
+from reports.speaker import clean, number
 
 #: Width of the lines, height of a tile with its number, and the space between tiles, in pixels.
 WIDTH, HEIGHT, GAP = 600, 40, 4

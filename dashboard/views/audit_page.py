@@ -9,9 +9,10 @@ from dashboard.picking import picked
 from dashboard.store import Entry
 from reports.figures import Palette
 from reports.history import today, validity
+from reports.speaker import Speaker
 from reports.states import family_of, state_of
 from reports.view import FirstScreen, Flagged, families, first_screen
-from reports.words import FAMILIES, LOOKS, Speaker
+from reports.words import FAMILIES, LOOKS
 
 
 def verdicts(items: list[Flagged], say: Speaker) -> None:

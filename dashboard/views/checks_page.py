@@ -5,9 +5,10 @@ import streamlit as st
 from audit.result import CheckInfo
 from dashboard import show
 from dashboard.picking import picked
+from reports.speaker import Speaker
 from reports.states import family_of
 from reports.tested import NAME, measured, planted
-from reports.words import FAMILIES, Speaker
+from reports.words import FAMILIES
 
 
 def about(info: CheckInfo, place: int, say: Speaker) -> None:

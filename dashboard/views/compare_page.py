@@ -27,7 +27,8 @@ from reports.comparison import (
 from reports.frontier import written
 from reports.metrics import metric_name
 from reports.sentences import capital
-from reports.words import LOOKS, Speaker, clean, mark, number
+from reports.speaker import Speaker, clean, mark, number
+from reports.words import LOOKS
 
 MOST_FINDINGS, MOST_CHANGED, MOST_MORE = 50, 200, 4
 BEFORE, NOW, POINTS = mark("Before"), mark("Now"), mark("Change (percentage points)")

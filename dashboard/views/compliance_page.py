@@ -21,7 +21,7 @@ from reports.obligations.draw import item, overview, warnings
 from reports.obligations.draw import paper as whole
 from reports.obligations.render import SUFFIXES, Wanted, draw, file_name
 from reports.obligations.statements import LOOKS, Statement, applies, tally
-from reports.words import Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
 
 GENERAL = "nist"  # what anybody may follow, shown first where no law is known to apply
 NONE = mark(

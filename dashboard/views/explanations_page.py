@@ -7,7 +7,7 @@ from dashboard import access, choosing, explaining, one_row, show
 from dashboard.picking import picked
 from dashboard.store import Entry
 from dashboard.whatif import whatif
-from reports.words import Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
 
 #: What is chosen between; a check's own address opens it.
 NAMES = {

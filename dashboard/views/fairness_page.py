@@ -15,9 +15,10 @@ from dashboard.within import within
 from reports.charts import Chart, Dot, forest
 from reports.figures import Palette, figures
 from reports.metrics import metric_name
+from reports.speaker import Speaker, mark, number
 from reports.states import family_of, state_of
 from reports.tables import blocks
-from reports.words import LOOKS, Speaker, mark, number
+from reports.words import LOOKS
 
 CHECK = "fairness.group"
 MOST = 60

@@ -6,8 +6,9 @@ from dashboard import access
 from dashboard.show import SIGNED, UNSIGNED, across, flag_text, found_audits, plain, problems, speaker
 from dashboard.store import Entry, Unaudited
 from reports.history import today, validity
+from reports.speaker import Speaker, clean, number
 from reports.view import answered_text, source_text
-from reports.words import FAMILIES, LOOKS, Speaker, clean, number
+from reports.words import FAMILIES, LOOKS
 
 #: The looks that a filter offers, worst first; two keys of one look are one choice.
 VERDICTS = ("fail", "error", "inconclusive", "size_open", "pass")

@@ -14,7 +14,8 @@ from dashboard.costs import Preview, RefusedError, before, preview
 from dashboard.store import Entry, Source, document_at, entry_of
 from reports.formats import FORMATS
 from reports.obligations.catalogue import built_in
-from reports.words import LOOKS, Look, Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
+from reports.words import LOOKS, Look
 
 STATES = {
     "running": Look(mark("Running"), "▶", "reported", 0),

@@ -16,7 +16,7 @@ from audit.explain.document import Document
 from reports.blocks import Block, Heading, Items, Note, Paper, Paragraph, Runs, Table, plain, runs
 from reports.person import Page
 from reports.said import Said, quoted
-from reports.words import Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
 
 NAME = "explanation.json"
 FRAMEWORK = "regb"

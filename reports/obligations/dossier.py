@@ -13,7 +13,7 @@ from reports.obligations.catalogue import EvidenceKind, Framework
 from reports.obligations.evidence import Backed, Backing, Why
 from reports.obligations.statements import Statement, applies, statements
 from reports.said import Said
-from reports.words import Speaker, clean, mark
+from reports.speaker import Speaker, clean, mark
 
 KINDS: dict[EvidenceKind, str] = {
     "performance": mark("How often it is right"), "calibration": mark("Whether its probabilities are right"),

@@ -16,10 +16,10 @@ from reports.obligations.statements import LOOKS, Statement, tally
 from reports.obligations.timing import Timing, timing_text
 from reports.said import Said, figure, quoted
 from reports.sentences import capital, sentence
+from reports.speaker import clean, mark
 from reports.states import state_of, state_of_audit
 from reports.view import anchor, answered_text, not_shown, unstated
 from reports.words import LOOKS as VERDICTS
-from reports.words import clean, mark
 
 MOST_FINDINGS = 8
 FORCE = {

@@ -7,8 +7,9 @@ from typing import Any
 from audit.result import AuditResult
 from reports.blocks import Runs
 from reports.said import Said, figure, quoted
+from reports.speaker import Speaker, clean, mark
 from reports.view import UNSTATED, context_of, source_text, words_of
-from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, SOURCES, TASKS, Speaker, clean, mark
+from reports.words import CONTEXT, CONTEXT_ALIASES, LABEL_SOURCES, SOURCES, TASKS
 
 #: What a control can be answered with that was declared and not measured: its label and its place in `audit.json`.
 FACTS = {

@@ -15,7 +15,7 @@ from reports.obligations.catalogue import Framework, built_in, find
 from reports.obligations.dossier import Dossier
 from reports.obligations.statements import applies
 from reports.obligations.timing import day
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

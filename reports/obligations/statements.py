@@ -18,7 +18,8 @@ from reports.obligations.attestations import Attestation
 from reports.obligations.catalogue import Control, EvidenceKind, Framework
 from reports.obligations.evidence import Backing, as_asked, backing
 from reports.obligations.timing import Timing, timing
-from reports.words import Look, mark
+from reports.speaker import mark
+from reports.words import Look
 
 State = Literal["supports", "measured", "does_not_support", "inconclusive", "gap", "attested", "not_applicable"]
 LOOKS: dict[State, Look] = {

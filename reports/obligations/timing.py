@@ -8,7 +8,7 @@ from typing import Literal
 
 from audit.errors import AuditError
 from reports.obligations.catalogue import Control, Framework, Step, Text
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 State = Literal["applies", "debated", "not_yet", "not_in_law", "superseded"]
 

@@ -12,8 +12,8 @@ from scene import Pick, Scene, set_scene
 from audit.measurement import Curve, Histogram, Measurement
 from audit.stats.compare import miettinen_nurminen, newcombe
 from reports.figures import Palette, over_cutoffs
+from reports.speaker import Speaker
 from reports.svg import svg
-from reports.words import Speaker
 
 
 def rows(n: int = 2000, seed: int = 0) -> dict[str, Any]:

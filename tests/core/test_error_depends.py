@@ -16,8 +16,8 @@ from audit.scored import halves
 from audit.text import render
 from reports.disclose import public, safe_evidence
 from reports.figures import Palette, figures
+from reports.speaker import Speaker
 from reports.trees import part_name, tree_chart
-from reports.words import Speaker
 
 CHECK = "performance.error_tree"
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from scene import set_scene
 
+from reports.speaker import Speaker
 from reports.view import families
-from reports.words import LOOKS, Speaker
+from reports.words import LOOKS
 
 
 def test_a_family_with_an_open_question_does_not_pass(tmp_path: Path) -> None:

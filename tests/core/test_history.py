@@ -19,8 +19,8 @@ from audit.history import context_digest, look_back, record
 from audit.result import AuditResult
 from audit.store import client_of, log_audit
 from audit.text import number, percent, signed
+from reports.speaker import Speaker
 from reports.view import first_screen
-from reports.words import Speaker
 
 # MLflow's own database layer warns.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -17,8 +17,8 @@ from audit.plan import CheckPlan, Plan
 from audit.registry import checks, refuse_columns
 from audit.text import render
 from reports.disclose import public
+from reports.speaker import Speaker
 from reports.tables import grid
-from reports.words import Speaker
 
 H, W, B, N, A, I, T = (  # noqa: E741
     "Hispanic or Latino", "White", "Black or African American", "Native Hawaiian or Pacific Islander", "Asian", "Native American or Alaska Native",

@@ -34,7 +34,7 @@ from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
 from audit.text import render, who
 from reports.sentences import reason_text
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 SELECTION, OPPORTUNITY, CALIBRATION = "fairness_selection", "fairness_opportunity", "calibration_large"
 EQUAL_TPR = rates("true_positive_rate", "sex", {"m": (1000, 1500), "f": (1000, 1500)})

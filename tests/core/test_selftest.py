@@ -20,9 +20,9 @@ from audit.selftest.crowds import generated, mortgages, real
 from audit.selftest.defects import DECIDING, DEFECTS, Defect
 from audit.selftest.trial import joined, trial
 from audit.selftested import Cell, Measured, Replayed, Share, documented
+from reports.speaker import Speaker
 from reports.tested import measured as line
 from reports.tested import planted
-from reports.words import Speaker
 
 NAMED = {d.name: d for d in DEFECTS}
 

@@ -24,8 +24,8 @@ from audit.verify import verify
 from audit.waivers import read_waivers
 from reports.disclose import public
 from reports.history import validity
+from reports.speaker import Speaker
 from reports.view import first_screen
-from reports.words import Speaker
 
 
 @pytest.fixture(scope="module")

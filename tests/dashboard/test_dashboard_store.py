@@ -19,8 +19,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard import index, store
 from dashboard.index import Found, Index
 from dashboard.store import Entry, Source, document_at, document_of, entry_of, missing_file
+from reports.speaker import Speaker
 from reports.view import families
-from reports.words import LOOKS, Speaker
+from reports.words import LOOKS
 
 NO_STORE = "sqlite:////nowhere/mlflow.db"
 

@@ -13,7 +13,7 @@ from dashboard.store import Source, entry_of
 from dashboard.versions import of_document, siblings
 from reports.comparison import who_text
 from reports.frontier import Version, beaten, distance, frontier_chart
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 
 def estimate(value: float, half: float = 0.05) -> Estimate:

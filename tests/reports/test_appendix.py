@@ -16,8 +16,8 @@ from reports.formats import FORMATS
 from reports.generate import main
 from reports.lint import lint
 from reports.readback import Page, printed
+from reports.speaker import Speaker
 from reports.tables import blocks
-from reports.words import Speaker
 
 SLICES = 200
 SMALL = Caps(200, 8, 4, 2, 20, 3)

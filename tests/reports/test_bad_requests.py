@@ -28,7 +28,7 @@ from reports.obligations.catalogue import find
 from reports.obligations.dossier import Dossier
 from reports.obligations.draw import paper
 from reports.paper import html, markdown, pdf
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 SAID = ["--control", "sr26.tier", "--by", "Ada", "--role", "owner", "--statement", "I looked."]
 Json = dict[str, Any]

@@ -11,7 +11,8 @@ from reading import Page
 from reports.blocks import Block, Drawing, Heading, Items, Note, Paper, Paragraph, Table, plain, runs
 from reports.paper import html, pdf
 from reports.said import Said, figure
-from reports.words import LOOKS, Speaker
+from reports.speaker import Speaker
+from reports.words import LOOKS
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -22,7 +22,7 @@ from reports.obligations.facts import fact
 from reports.obligations.render import file_name, plan_documents
 from reports.obligations.statements import LOOKS
 from reports.paper import html, markdown
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 DAY = datetime.date(2026, 11, 21)
 LANGS = ("en", "zh")

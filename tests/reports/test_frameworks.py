@@ -15,7 +15,7 @@ from audit.registry import checks
 from reports.obligations.catalogue import FOLDER, Framework, Step, built_in, controls, find, planned, read
 from reports.obligations.evidence import SOURCES
 from reports.obligations.timing import day, timing, timing_text
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 
 def test_what_comes_with_the_product() -> None:

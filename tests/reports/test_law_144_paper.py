@@ -22,7 +22,7 @@ from reports.obligations.catalogue import find
 from reports.obligations.dossier import Dossier
 from reports.obligations.draw import paper
 from reports.paper import html
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 INFO = CheckInfo(id="fairness.ll144", title="Local Law 144", meaning="m", limits="l", unit="share", direction="none")
 

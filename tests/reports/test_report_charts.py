@@ -16,9 +16,9 @@ from audit.result import Finding
 from reports.charts import BETTER, CHANGED, DARK, OKABE_ITO, PAPER, REFERENCE, WORSE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
 from reports.figures import Palette, dumbbells, figures, picture
+from reports.speaker import Speaker, number
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
 from reports.tables import behind, blocks, rows_of
-from reports.words import Speaker, number
 
 
 def charts(id_: str, lang: str = "en") -> list:  # type: ignore[type-arg]

@@ -14,7 +14,7 @@ from audit.result import AuditResult
 from reports.formats import FORMATS
 from reports.generate import main
 from reports.records import digits, moment, pruned, token
-from reports.words import clean
+from reports.speaker import clean
 
 TEXTS = ("markdown", "model-card", "datasheet")
 RECORDS = ("oscal", "sarif", "cyclonedx")

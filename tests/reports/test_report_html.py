@@ -15,7 +15,8 @@ from sample import sample
 
 from audit.result import CheckResult
 from reports.html import MOST_BYTES, render_html
-from reports.words import LOOKS, Speaker, number
+from reports.speaker import Speaker, number
+from reports.words import LOOKS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

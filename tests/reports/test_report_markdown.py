@@ -17,7 +17,7 @@ from reports.formats import FORMATS
 from reports.markdown import CAPS, within
 from reports.marked import BREAKS, Page, text
 from reports.metrics import kind_of
-from reports.words import clean, interval, number
+from reports.speaker import clean, interval, number
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKUP = {"html_block", "html_inline", "link_open", "image", "code_inline", "em_open", "strong_open", "hr"}

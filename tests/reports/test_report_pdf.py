@@ -19,8 +19,9 @@ from audit.errors import AuditError
 from audit.result import DataInfo
 from reports import typeset
 from reports.pdf import draw
+from reports.speaker import Speaker
 from reports.typeset import inked
-from reports.words import LOOKS, Speaker
+from reports.words import LOOKS
 
 FOOT = 50  # points from the lower edge, below which stands the running foot
 LEAST_BELOW = 20  # points between the top of a heading and the lowest text of its page, were there but one line under it

@@ -10,10 +10,10 @@ from sample import sample
 
 from audit.result import AuditResult, CheckResult
 from reports.lint import lint
+from reports.speaker import Speaker
 from reports.summary import draw
 from reports.typeset import inked
 from reports.view import first_screen
-from reports.words import Speaker
 
 
 def close(data: bytes) -> str:

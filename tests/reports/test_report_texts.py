@@ -17,9 +17,9 @@ from audit.text import catalogue
 from reports.figures import _moving
 from reports.metrics import kind_of
 from reports.sentences import reason_text, sentence
+from reports.speaker import Speaker, clean, number
 from reports.states import SIZE_OPEN, state_of
 from reports.view import deciding, first_screen
-from reports.words import Speaker, clean, number
 
 ROOT = Path(__file__).parent.parent.parent
 CALLS = {"t", "mark", "message", "translate"}

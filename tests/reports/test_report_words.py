@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reports.speaker import interval, number
 from reports.trace import written
-from reports.words import interval, number
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from reports.obligations.catalogue import Control, Framework, built_in
 from reports.obligations.dossier import Dossier, backing_text
 from reports.obligations.evidence import backing
 from reports.obligations.statements import LOOKS, State, Statement, applies, statements, tally
-from reports.words import Speaker
+from reports.speaker import Speaker
 
 TODAY = datetime.date(2026, 11, 21)
 CRITERION = Criterion(min=0.5, role="decides")
