@@ -10,8 +10,9 @@ from audit.cohorts.named import Cohort
 from audit.result import CheckResult
 from dashboard import show
 from reports.charts import Chart
-from reports.figures import Palette, figures
+from reports.figures import figures
 from reports.metrics import metric_name
+from reports.palette import Palette
 from reports.sentences import capital
 from reports.speaker import Speaker
 from reports.states import state_of, state_of_finding

@@ -11,8 +11,9 @@ from audit.result import AuditResult, CheckResult, Finding
 from dashboard import show
 from dashboard.checks import grids, heading, limits
 from reports.charts import Chart
-from reports.figures import Palette, figures, forest_chart, interval_text
+from reports.figures import figures, forest_chart, interval_text
 from reports.metrics import kind_of, metric_name
+from reports.palette import Palette
 from reports.sentences import capital
 from reports.speaker import Speaker, clean, mark
 from reports.states import state_of, state_of_finding

@@ -10,9 +10,10 @@ from audit.explain.rows_file import Account, Part, Picture, Row
 from audit.measurement import Attribution, Heatmap
 from dashboard import show
 from reports.charts import Chart
-from reports.figures import Palette, picture
+from reports.palette import Palette
 from reports.parted import TITLES
 from reports.person import METHODS, UNITS
+from reports.pictures import picture
 from reports.speaker import Speaker, clean, number
 from reports.worded import marked
 

@@ -15,7 +15,7 @@ from audit.result import AuditResult
 from dashboard import access, moved, show
 from dashboard.explaining import GATES
 from dashboard.store import Entry
-from reports.figures import Palette
+from reports.palette import Palette
 from reports.speaker import Speaker, clean, mark, number
 from reports.words import LOOKS
 

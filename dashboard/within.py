@@ -10,8 +10,8 @@ from dashboard import show
 from dashboard.choosing import counted, notes, told
 from dashboard.counting import about
 from reports.charts import Chart, Dot, forest
-from reports.figures import Palette
 from reports.metrics import kind_of, metric_name
+from reports.palette import Palette
 from reports.sentences import capital
 from reports.speaker import Speaker, clean, number
 from reports.tables import SMALL

@@ -10,7 +10,8 @@ from typing import Any
 from audit.measurement import Evidence
 from audit.result import AuditResult, CheckResult
 from reports.charts import Chart
-from reports.figures import Palette, figures, shares
+from reports.figures import figures, shares
+from reports.palette import Palette
 from reports.said import Said, quoted
 from reports.speaker import Speaker, clean, mark, number
 from reports.states import family_of, state_of

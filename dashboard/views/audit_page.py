@@ -7,8 +7,8 @@ from dashboard import choosing, documents, show
 from dashboard.checks import one_check
 from dashboard.picking import picked
 from dashboard.store import Entry
-from reports.figures import Palette
 from reports.history import today, validity
+from reports.palette import Palette
 from reports.speaker import Speaker
 from reports.states import family_of, state_of
 from reports.view import FirstScreen, Flagged, families, first_screen

@@ -6,7 +6,7 @@ from audit.result import AuditResult
 from dashboard import access, choosing, show
 from dashboard.checks import one_check
 from dashboard.picking import picked
-from reports.figures import Palette
+from reports.palette import Palette
 from reports.speaker import Speaker, mark
 
 #: What this page is about, in the order in which it should be read.

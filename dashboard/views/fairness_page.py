@@ -13,8 +13,9 @@ from dashboard.picking import picked
 from dashboard.store import Entry
 from dashboard.within import within
 from reports.charts import Chart, Dot, forest
-from reports.figures import Palette, figures
+from reports.figures import figures
 from reports.metrics import metric_name
+from reports.palette import Palette
 from reports.speaker import Speaker, mark, number
 from reports.states import family_of, state_of
 from reports.tables import blocks

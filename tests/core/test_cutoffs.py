@@ -11,7 +11,8 @@ from scene import Pick, Scene, set_scene
 
 from audit.measurement import Curve, Histogram, Measurement
 from audit.stats.compare import miettinen_nurminen, newcombe
-from reports.figures import Palette, over_cutoffs
+from reports.figures import over_cutoffs
+from reports.palette import Palette
 from reports.speaker import Speaker
 from reports.svg import svg
 

@@ -15,7 +15,8 @@ from audit.measurement import Measurement, Tree
 from audit.scored import halves
 from audit.text import render
 from reports.disclose import public, safe_evidence
-from reports.figures import Palette, figures
+from reports.figures import figures
+from reports.palette import Palette
 from reports.speaker import Speaker
 from reports.trees import part_name, tree_chart
 

@@ -15,7 +15,9 @@ from audit.measurement import Curve, Estimate, Heatmap, Series
 from audit.result import Finding
 from reports.charts import BETTER, CHANGED, DARK, OKABE_ITO, PAPER, REFERENCE, WORSE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
-from reports.figures import Palette, dumbbells, figures, picture
+from reports.figures import dumbbells, figures
+from reports.palette import Palette
+from reports.pictures import picture
 from reports.speaker import Speaker, number
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
 from reports.tables import behind, blocks, rows_of

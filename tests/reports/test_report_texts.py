@@ -14,8 +14,8 @@ from sample import sample
 from audit.measurement import Attribution
 from audit.result import CheckResult, Finding
 from audit.text import catalogue
-from reports.figures import _moving
 from reports.metrics import kind_of
+from reports.pictures import _moving
 from reports.sentences import reason_text, sentence
 from reports.speaker import Speaker, clean, number
 from reports.states import SIZE_OPEN, state_of
