@@ -5,21 +5,20 @@ from __future__ import annotations
 import importlib.metadata
 import socket
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 from audit.answering import Case
-from audit.dataset import MISSING
 from audit.explain import rows_file
 from audit.judge import Answer, audit_verdict, judge_reported, worst
 from audit.measurement import Measurement, Message
+from audit.notes import declared, notes_of, single_rows, undeclared, unruled
 from audit.outlook import outlook
 from audit.outputs import Settled
 from audit.plan import Plan, divided
 from audit.prepare import Facts
 from audit.questions import answer_all
-from audit.recorded import CUTOFF
 from audit.registry import checks
 from audit.request import Request
 from audit.result import (
@@ -60,13 +59,6 @@ LABEL_BASED = (
 MIXED = ("fairness.group", "fairness.subgroups")
 #: What they measure without an outcome; the rest of it is judged on outcomes only, and nothing without a favourable decision.
 LABEL_FREE = ("selection_rate", "adverse_selection_rate", "mean_prediction")
-SOURCES = {
-    "human_decision": message("The outcome column holds human decisions: agreement with past decisions, not correctness."),
-    "proxy": message("The outcome column holds a proxy: agreement with the proxy, not correctness about the outcome that it stands for."),
-    "selective": message(
-        "The outcome is known only for those whom past decisions selected: agreement with what was seen of them, not correctness for everybody."
-    ),
-}
 PACKAGES = (
     "numpy",
     "scipy",
@@ -101,9 +93,9 @@ def assemble(arguments: Json, worker: socket.socket | None) -> Json:
     verdict, answered = audit_verdict(questions)
     why = _why(questions, findings, verdict)
     not_assessed = _not_assessed(m for a in answers for m in a.not_assessed)
-    notes = _notes(facts, arguments["scoring"], settled, plan, arguments["inspection"], resumed=bool(arguments.get("resumed")))
+    notes = notes_of(facts, arguments["scoring"], settled, plan, arguments["inspection"], resumed=bool(arguments.get("resumed")))
     if plan.audit.rows:
-        notes.append(_single_rows(results[rows_file.CHECK], arguments.get("single_rows", 0)))
+        notes.append(single_rows(results[rows_file.CHECK], arguments.get("single_rows", 0)))
     finished = arguments["finished"]
     document = AuditResult(
         id=request.id, started=request.started, finished=finished, verdict=verdict, answered=answered, why=render(why), why_msg=why, questions=questions,
@@ -140,27 +132,13 @@ def _case(plan: Plan, facts: Facts, settled: Settled | None, results: dict[str, 
     return Case(
         plan=plan, task=settled.task if settled else facts.roles.task or "binary", has_scores=bool(settled and settled.has_scores),
         label_source=facts.roles.label_source, favourable=bool(favourable), event_is_favourable=bool(settled and settled.positive in favourable),
-        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=_declared(facts) or bool(settled and settled.task == "regression"),
-        undeclared=_unruled(facts, settled), claim=facts.privacy is not None and facts.privacy.claim is not None,
+        sensitive=bool(facts.groups), target=facts.target_sql is not None, decision_declared=declared(facts) or bool(settled and settled.task == "regression"),
+        undeclared=unruled(facts, settled), claim=facts.privacy is not None and facts.privacy.claim is not None,
         unjudged={id_: _reason(r) for id_, r in results.items() if r["status"] != "completed"},
         errored=frozenset(id_ for id_, r in results.items() if r["status"] == "errored"),
-        repeats=tuple(r.name for r in facts.repeats) if _undeclared(facts) else (), cluster=facts.roles.cluster,
+        repeats=tuple(r.name for r in facts.repeats) if undeclared(facts) else (), cluster=facts.roles.cluster,
         weight=facts.weight.name if facts.weight else None,
     )  # fmt: skip
-
-
-def _declared(facts: Facts) -> bool:
-    """Whether somebody said how decisions are made: by a rule, or by naming the column that holds them."""
-    return facts.roles.decision is not None or bool(facts.recorded and facts.recorded.prediction)
-
-
-def _unruled(facts: Facts, settled: Settled | None) -> Message | None:
-    """How recorded scores were made decisions, where nobody said; None for a model, which has a cutoff of its own."""
-    if facts.recorded is None or settled is None or not settled.has_scores:
-        return None
-    if settled.task == "binary":
-        return message("Decided at a score of at least {cutoff:number}, which nobody declared.", cutoff=CUTOFF)
-    return message("Decided for the class with the highest score, which nobody declared.")
 
 
 def _reason(result: Json) -> Message:
@@ -217,173 +195,6 @@ def _why(questions: list[Question], findings: dict[str, list[Finding]], verdict:
     return message("Still open: {question} {reason}", question=still_open.title_msg, reason=reason)
 
 
-def _of_subject(facts: Facts, settled: Settled | None, inspection: Json, *, resumed: bool) -> list[Message]:
-    """What is not known where the model's files were not seen."""
-    notes = []
-    if inspection["flavor"] == "http":
-        notes.append(
-            message("The model was asked at its address: nothing proves which model answered, or that it was the same throughout.")
-        )
-        if resumed:
-            notes.append(
-                message("This audit was interrupted and resumed; the model's answers to the first rows were the same before and after.")
-            )
-    if facts.recorded is not None:
-        columns = facts.recorded.names
-        notes.append(message("No model was asked: what is audited are the predictions in the data ({columns}).", columns=columns))
-    if settled is not None and settled.stepped:
-        notes.append(
-            message(
-                "Gradients do not tell how this net decides: they are 0, do not reach its inputs, or miss what its answers move by, as behind an arg max or a step. So its answers alone explain it."
-            )
-        )
-    one_score = facts.recorded is not None and len(facts.recorded.scores) == 1  # that of the positive class: there is no order
-    if (
-        settled is not None
-        and settled.has_scores
-        and inspection["flavor"] in ("http", "predictions")
-        and not facts.roles.classes
-        and not one_score
-    ):
-        notes.append(
-            message("Columns of scores were taken in the order {classes}; nobody declared it with --classes.", classes=settled.classes)
-        )
-    return notes
-
-
-def _notes(facts: Facts, scoring: Json | None, settled: Settled | None, plan: Plan, inspection: Json, *, resumed: bool) -> list[Message]:
-    """What a reader must know of how the audit read model and data."""
-    notes = [*facts.notes, *_of_subject(facts, settled, inspection, resumed=resumed), *_dependence(facts, scoring)]
-    if not _declared(facts) and settled is not None and settled.task != "regression":
-        notes.append(
-            _unruled(facts, settled)
-            or message("Decisions are taken at the model's built-in cutoff, which nobody declared: name the rule with --decision.")
-        )
-    source = facts.roles.label_source
-    if facts.target_sql is not None and source != "outcome":
-        undeclared = message(
-            "Nobody declared what the outcome column holds: if human decisions, this is agreement with past decisions, not correctness."
-        )
-        notes.append(
-            message(
-                "{declared} Fairness of errors and calibration are therefore not judged.",
-                declared=SOURCES.get(source or "", undeclared),
-            )
-        )
-    if settled is not None and not settled.favourable:
-        notes.append(
-            message("Nobody declared which decision is favourable: group fairness reports the rates of each class and judges none.")
-        )
-    elif settled is not None and settled.task == "regression":
-        notes.append(
-            message("The favourable decision is a prediction above the median of all predictions.") if settled.favourable == ["high"]
-            else message("The favourable decision is a prediction below the median of all predictions.")
-        )  # fmt: skip
-    if facts.target_missing:
-        notes.append(message("Rows without an outcome: {n:count}. They were left out of what needs one.", n=facts.target_missing))
-    if scoring and scoring["undefined_score"]:
-        notes.append(
-            message(
-                "Rows without a usable prediction (refused by the model, no finite number, or no known class): {n:count}. They were left out.",
-                n=scoring["undefined_score"],
-            )
-        )
-    if scoring and scoring["halved"]:
-        notes.append(message("Batches were halved because the model ran out of memory: the same digits are not promised again."))
-    for group in facts.groups:
-        unknown = sum(n for level, n in zip(group.levels, group.sizes, strict=True) if level == MISSING)
-        if unknown:
-            notes.append(
-                message(
-                    "Membership in {column} is unknown for {n:count} rows ({share:percent}): shown, never judged.",
-                    column=group.name,
-                    n=unknown,
-                    share=unknown / facts.rows,
-                )
-            )
-    if plan.decides and _changed_criteria(plan):
-        notes.append(message("Criteria differ from the built-in plan: {names}.", names=_changed_criteria(plan)))
-    return notes
-
-
-def _single_rows(result: Json, n: int) -> Message:
-    """Where the single rows are that the plan allowed, or why there are none."""
-    if n:
-        return message(
-            "The plan allowed single rows: {n:count} of those that {check} explained stand beside this document in {file}. They can be people; no report and no copy "
-            "of this audit carries them.",
-            n=n, check=rows_file.CHECK, file=rows_file.NAME,
-        )  # fmt: skip
-    reason = message("No row could be explained.") if result["status"] == "completed" else _reason(result)
-    return message(
-        "The plan allowed single rows, and none were kept, because {check} explained none: {reason}", check=rows_file.CHECK, reason=reason
-    )
-
-
-def _undeclared(facts: Facts) -> bool:
-    """Whether keys repeat and nobody said what that means."""
-    return bool(facts.repeats) and facts.cluster is None and not facts.roles.independent
-
-
-def _dependence(facts: Facts, scoring: Json | None) -> list[Message]:
-    """What the intervals assume of the rows."""
-    notes, others = [], [r.name for r in facts.repeats if r.name != facts.roles.cluster]
-    if facts.cluster is not None:
-        numbers = {"column": facts.cluster.name, "clusters": scoring["clusters"] if scoring else 0, "rows": facts.rows}
-        notes.append(
-            message(
-                "Rows with the same {column} belong together ({clusters:count} clusters in {rows:count} rows). Intervals and tests of weighted estimates draw whole "
-                "clusters with what they weigh; the intervals of all other findings assume independent rows.", **numbers,
-            )
-            if facts.weight is not None
-            else message(
-                "Rows with the same {column} belong together ({clusters:count} clusters in {rows:count} rows). Intervals and tests of the deciding questions draw whole "
-                "clusters; the intervals of all other findings assume independent rows.", **numbers,
-            )
-        )  # fmt: skip
-        if facts.cluster.missing:
-            notes.append(
-                message(
-                    "{column} is missing in {n:count} rows: each of them is a cluster of its own.",
-                    column=facts.cluster.name,
-                    n=facts.cluster.missing,
-                )
-            )
-        if others:
-            notes.append(message("These columns repeat as well, and nothing allows for it: {columns}.", columns=others))
-    elif facts.roles.independent and others:
-        notes.append(
-            message(
-                "The auditor states that rows are independent (--independent) although these columns repeat: {columns}.", columns=others
-            )
-        )
-    for r in facts.repeats if _undeclared(facts) else []:
-        notes.append(
-            message(
-                "All intervals assume independent rows, and {column} looks like an identifier and repeats ({values:count} values in {rows:count} rows): no interval "
-                "lets a deciding question pass until --cluster {column} or --independent says what that means. A fail may be due to too narrow an interval.",
-                column=r.name, values=r.values, rows=r.rows,
-            )
-        )  # fmt: skip
-    return notes
-
-
-def _changed_criteria(plan: Plan) -> list[str]:
-    from audit.plan import load
-
-    built_in = load(None)
-    changed = [f"decides.{name}" for name, d in plan.decides.items() if d != built_in.decides[name]]
-    changed += [f"compare.{k}" for k, v in plan.compare.model_dump().items() if v != getattr(built_in.compare, k)]
-    changed += [f"judge.{k}" for k, v in plan.judge.model_dump().items() if v != getattr(built_in.judge, k)]
-    if plan.materiality.tier != built_in.materiality.tier:
-        changed.append(
-            f"materiality.tier = {plan.materiality.tier} (built-in: {built_in.materiality.tier}), chosen by {plan.materiality.chosen_by}"
-        )
-    own = {id_: (c.criteria, c.requires) for id_, c in built_in.checks.items()}
-    changed += [f"checks.{id_}" for id_, c in plan.checks.items() if (c.criteria, c.requires) != own.get(id_, ([], []))]
-    return changed
-
-
 def _context(facts: Facts, plan: Plan) -> Json:
     given = dict(facts.roles.context)
     context: Json = {key: given.pop(key, None) or "not stated" for key in CONTEXT}
@@ -412,7 +223,7 @@ def _data(facts: Facts, settled: Settled | None, scoring: Json | None) -> DataIn
     return DataInfo(
         source=facts.source, sha256=facts.sha256, rows=facts.rows, columns=facts.columns, target=facts.roles.target,
         positive=settled.positive if settled else facts.roles.positive, favourable=settled.favourable if settled else facts.roles.favourable,
-        label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=_declared(facts),
+        label_source=facts.roles.label_source or "undeclared", decision=facts.roles.decision or "predict", decision_declared=declared(facts),
         prediction=facts.recorded.prediction if facts.recorded else None, scores=facts.recorded.scores if facts.recorded else [],
         sensitive=[g.name for g in facts.groups], reference={g.name: g.reference for g in facts.groups if g.reference is not None}, excluded=excluded,
         cluster=facts.roles.cluster, clusters=scoring["clusters"] if scoring and facts.cluster else None, independent=facts.roles.independent,
@@ -469,10 +280,3 @@ def _check(id_: str, result: Json, findings: list[Finding], rejection: Rejection
 
 def _status(status: str) -> Message:
     return message("Not run") if status == "skipped" else message("Could not run")
-
-
-def now() -> str:
-    """The time in UTC, to the second, as the document writes it."""
-    from datetime import UTC
-
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

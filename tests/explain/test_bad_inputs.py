@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from scene import set_scene
 
-from audit.assemble import _of_subject
 from audit.explain.parts import Columns, game
 from audit.explain.shapley import exact
 from audit.explain.values import strange
 from audit.judge import judge_reported
+from audit.notes import _of_subject
 from audit.plan import load
 from audit.probe import collect
 from audit.subject.client import Prediction
