@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.frontier import Sample
-    from models.mitigation import Candidate, Task
+    from models.mitigation.methods import Candidate
+    from models.mitigation.task import Task
     from models.registered import Registered, Variant
 
 CONSTRAINTS = ("demographic_parity", "true_positive_rate_parity", "false_positive_rate_parity", "equalized_odds")
@@ -69,8 +70,8 @@ def _variant(base: Registered, options: argparse.Namespace) -> Variant:
     """The chosen point, with the frontier that it was chosen from."""
     from models import frontier
     from models.loop import deterministic
-    from models.mitigation import METHODS as CANDIDATES
-    from models.mitigation import task
+    from models.mitigation.methods import METHODS as CANDIDATES
+    from models.mitigation.task import task
 
     what = task(base, options.sensitive, options.constraint)
     rows = _rows(base, what, options.data)
@@ -108,7 +109,7 @@ def _variant(base: Registered, options: argparse.Namespace) -> Variant:
 
 def _described(base: Registered, what: Task, candidate: Candidate, record: dict[str, Any], method: str) -> Variant:
     """The point with what its readers must know: where it comes from, how it uses the group, and what its score means."""
-    from models.mitigation import NEED_GROUP
+    from models.mitigation.methods import NEED_GROUP
     from models.registered import Variant
 
     needs = method in NEED_GROUP
@@ -154,7 +155,7 @@ def _decided(base: Registered, net: Any, outputs: str, threshold: float, rows: p
 
 def _sample(base: Registered, what: Task, rows: pd.DataFrame, seed: int) -> Sample:
     from models.frontier import Sample
-    from models.mitigation import group_of
+    from models.mitigation.task import group_of
 
     y = base.y_of(rows) == base.positive
     if y.all() or not y.any():

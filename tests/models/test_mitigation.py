@@ -12,21 +12,24 @@ import pytest
 import torch
 from variant_scene import CUT, registered, rows
 
-from models import frontier, mitigation
+from models import frontier
 from models.errors import TrainingError
 from models.frontier import Sample
 from models.loop import deterministic, outputs_of
 from models.mitigate import _rows, _variant
+from models.mitigation import methods
+from models.mitigation import task as mitigated
+from models.mitigation.heads import Heads, margins
 from models.registered import Registered
 
 BASE = registered()
 
 
-def task(constraint: str = "demographic_parity", base: Registered = BASE) -> mitigation.Task:
-    return mitigation.task(base, "side", constraint)
+def task(constraint: str = "demographic_parity", base: Registered = BASE) -> mitigated.Task:
+    return mitigated.task(base, "side", constraint)
 
 
-def chance(candidate: mitigation.Candidate, frame: pd.DataFrame) -> np.ndarray:
+def chance(candidate: methods.Candidate, frame: pd.DataFrame) -> np.ndarray:
     """(n,) what the net says of the positive label."""
     return outputs_of(candidate.net.module, candidate.net.encoder.arrays(frame))[:, 1]
 
@@ -54,10 +57,10 @@ def test_cut_offs_decide_as_fairlearn_s(constraint: str, monkeypatch: pytest.Mon
     fitted = []
     real = ThresholdOptimizer.fit
     monkeypatch.setattr(ThresholdOptimizer, "fit", lambda self, *a, **k: fitted.append(real(self, *a, **k)) or fitted[-1])
-    monkeypatch.setattr(mitigation, "TOLERANCES", (0.0, 0.05))
-    candidates = list(mitigation.threshold_optimizer(task(constraint)))
+    monkeypatch.setattr(methods, "TOLERANCES", (0.0, 0.05))
+    candidates = list(methods.threshold_optimizer(task(constraint)))
     new = known(rows(400, 9))
-    margin = mitigation.margins(BASE, new).reshape(-1, 1)
+    margin = margins(BASE, new).reshape(-1, 1)
     assert len(candidates) == len(fitted) == (2 if constraint == "equalized_odds" else 4)
     for candidate, method in zip(candidates, fitted, strict=True):
         expected = method._pmf_predict(margin, sensitive_features=new["side"].to_numpy(dtype=object))[:, 1]
@@ -65,9 +68,9 @@ def test_cut_offs_decide_as_fairlearn_s(constraint: str, monkeypatch: pytest.Mon
 
 
 def test_whoever_has_no_known_group_is_cut_where_the_base_cuts() -> None:
-    candidate = next(iter(mitigation.threshold_optimizer(task())))
+    candidate = next(iter(methods.threshold_optimizer(task())))
     new = rows(300, 9).assign(side=None)
-    score = 1 / (1 + np.exp(-mitigation.margins(BASE, new)))
+    score = 1 / (1 + np.exp(-margins(BASE, new)))
     assert 0 < (score >= CUT).mean() < 1
     assert chance(candidate, new).tolist() == (score >= CUT).astype(float).tolist()
 
@@ -79,11 +82,11 @@ def test_the_mixture_is_the_randomised_classifier_of_exponentiated_gradient(one_
     fitted = []
     real = ExponentiatedGradient.fit
     monkeypatch.setattr(ExponentiatedGradient, "fit", lambda self, *a, **k: fitted.append(real(self, *a, **k)) or fitted[-1])
-    monkeypatch.setattr(mitigation, "BOUNDS", (0.02,))
-    monkeypatch.setattr(mitigation, "ITERATIONS", 5)
+    monkeypatch.setattr(methods, "BOUNDS", (0.02,))
+    monkeypatch.setattr(methods, "ITERATIONS", 5)
     what = task(base=registered(one_output=one_output))
-    (candidate,) = mitigation.exponentiated_gradient(what)
-    heads = mitigation._Heads(what)
+    (candidate,) = methods.exponentiated_gradient(what)
+    heads = Heads(what)
     expected = fitted[0]._pmf_predict(heads.scaled)[:, 1]
     assert candidate.point["heads"] > 1
     assert chance(candidate, what.train) == pytest.approx(expected, abs=1e-6)
@@ -92,10 +95,10 @@ def test_the_mixture_is_the_randomised_classifier_of_exponentiated_gradient(one_
 
 def test_without_correlation_the_log_odds_do_not_vary_with_the_group() -> None:
     what = task()
-    *_, full = mitigation.correlation_remover(what)
+    *_, full = methods.correlation_remover(what)
     outputs = outputs_of(full.net.module, full.net.encoder.arrays(what.train))
     margin = outputs[:, 1] - outputs[:, 0]
-    before = mitigation.margins(BASE, what.train)
+    before = margins(BASE, what.train)
     b = what.group == "b"
     assert before[~b].mean() - before[b].mean() > 0.5
     assert margin[~b].mean() - margin[b].mean() == pytest.approx(0, abs=1e-4)
@@ -103,9 +106,9 @@ def test_without_correlation_the_log_odds_do_not_vary_with_the_group() -> None:
 
 
 def test_the_heads_of_grid_search_replace_the_last_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mitigation, "GRID", 5)
+    monkeypatch.setattr(methods, "GRID", 5)
     what = task()
-    candidates = list(mitigation.grid_search(what))
+    candidates = list(methods.grid_search(what))
     assert [c.net.architecture for c in candidates] == ["tabular"] * 5
     apart = [abs((chance(c, what.train) > 0)[what.group == g].mean()) for c in candidates for g in what.groups]
     assert max(apart) > min(apart)
@@ -120,32 +123,32 @@ def test_the_adversary_s_predictor_is_the_last_layer_of_the_net_and_says_less_of
     fitted = []
     real = AdversarialFairnessClassifier.fit
     monkeypatch.setattr(AdversarialFairnessClassifier, "fit", lambda self, *a, **k: fitted.append(real(self, *a, **k)) or fitted[-1])
-    monkeypatch.setattr(mitigation, "ALPHAS", (0.0, 1.0))
+    monkeypatch.setattr(methods, "ALPHAS", (0.0, 1.0))
     what = task()
     with deterministic(0, threads=1):
-        plain, against = mitigation.adversarial(what)
-    heads = mitigation._Heads(what)
-    margins = []
+        plain, against = methods.adversarial(what)
+    heads = Heads(what)
+    found = []
     for candidate, method in zip((plain, against), fitted, strict=True):
         outputs = outputs_of(candidate.net.module, candidate.net.encoder.arrays(what.train))
         margin = outputs[:, 1] - outputs[:, 0]
         theirs = method.backendEngine_.evaluate(heads.scaled)[:, 0]
         assert 1 / (1 + np.exp(-margin)) == pytest.approx(theirs, abs=1e-4)
-        margins.append(margin)
-    apart = [m[what.group == "a"].mean() - m[what.group == "b"].mean() for m in margins]
+        found.append(margin)
+    apart = [m[what.group == "a"].mean() - m[what.group == "b"].mean() for m in found]
     assert apart[0] > 0.3
     assert abs(apart[1]) < 0.5 * apart[0]
     assert (against.outputs, against.score_of) == ("logit", "outcome")
     with deterministic(0, threads=1):
-        again = list(mitigation.adversarial(what))[1]
+        again = list(methods.adversarial(what))[1]
     assert all(torch.equal(value, again.net.module.state_dict()[name]) for name, value in against.net.module.state_dict().items())
 
 
 def test_the_adversary_knows_two_constraints() -> None:
     with pytest.raises(TrainingError, match="knows no true_positive_rate_parity"):
-        next(mitigation.adversarial(task("true_positive_rate_parity")))
+        next(methods.adversarial(task("true_positive_rate_parity")))
     with deterministic(0, threads=1):
-        assert next(mitigation.adversarial(task("equalized_odds"))).point == {"adversary": mitigation.ALPHAS[0]}
+        assert next(methods.adversarial(task("equalized_odds"))).point == {"adversary": methods.ALPHAS[0]}
 
 
 def test_a_point_by_hand() -> None:
@@ -226,7 +229,7 @@ def test_rows_of_the_audit_may_not_choose(tmp_path: Any) -> None:
 def test_what_cannot_be_mitigated_is_refused(tmp_path: Any) -> None:
     def refusal(base: Registered = BASE, sensitive: str = "side") -> str:
         with pytest.raises(TrainingError) as refused:
-            mitigation.task(base, sensitive, "demographic_parity")
+            mitigated.task(base, sensitive, "demographic_parity")
         return str(refused.value)
 
     assert "no sensitive column 'race'" in refusal(sensitive="race")
