@@ -48,6 +48,23 @@ def test_each_group_has_the_figures_of_its_own_rows(tmp_path: Path) -> None:
         assert found.value("debiased_calibration_error", sex=group) == pytest.approx(max(0, debiased) ** 0.5, abs=1e-12)
 
 
+def test_a_score_of_six_tenths_for_one_half_has_the_published_errors(tmp_path: Path) -> None:
+    """CAL-01 and FAIR-09: 100 rows at .6 of which half happen. ECE, smooth ECE and calibration in the large .1, debiased .0864566."""
+    found = Pick(set_scene(tmp_path, y=[0, 1] * 50, pred=[1] * 100, score=[0.6] * 100).measure("calibration.overall"))
+    for metric in ("expected_calibration_error", "smooth_calibration_error", "calibration_in_the_large"):
+        assert found.value(metric) == pytest.approx(0.1, abs=1e-6), metric
+    assert found.value("debiased_calibration_error") == pytest.approx(0.0074747475**0.5, abs=1e-6)
+
+
+def test_the_brier_score_of_two_scores_has_the_published_parts(tmp_path: Path) -> None:
+    """CAL-02: 50 rows at .2, of which 10 happen, and 50 at .8, of which 30 do: .22 = .02 − .04 + .24."""
+    y = [1] * 10 + [0] * 40 + [1] * 30 + [0] * 20
+    found = Pick(set_scene(tmp_path, y=y, pred=[0] * 50 + [1] * 50, score=[0.2] * 50 + [0.8] * 50).measure("calibration.overall"))
+    assert found.value("brier_score") == pytest.approx(0.22)
+    (table,) = found("brier_reliability").evidence
+    assert [row[1] for row in table.rows] == pytest.approx([0.02, -0.04, 0.24, 0, 0.22, 1 - 0.22 / 0.24], abs=1e-12)
+
+
 def test_scores_that_are_too_sure_of_one_group_are_found_there(tmp_path: Path) -> None:
     found = Pick(two_groups(tmp_path, sharp=3.0).measure("calibration.groups"))
     f, m = (found("calibration_slope", sex=g).estimate for g in ("f", "m"))

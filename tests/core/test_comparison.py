@@ -11,8 +11,11 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss, precision_score, r2_score, roc_auc_score
 from two_audits import People, audited, change, compared, requirement, write
 
+from audit import measure
 from audit.compare import main
 from audit.compared import Comparison
+from audit.judge import finding
+from audit.measurement import Estimate
 from audit.stats.paired import Pair, mcnemar
 from audit.versions.classes import findings
 from audit.versions.pairing import read
@@ -172,6 +175,27 @@ def test_a_finding_that_is_open_now_is_not_resolved(place: Path, people: People,
     ]
     found = findings(unequal, unequal.model_copy(update={"checks": checks}))
     assert {f.state for f in found} == {"persisting"}
+
+
+def test_energy_from_an_assumed_power_is_never_compared(place: Path, old: Path) -> None:
+    """EFF-03, must not be judged: ten times the processor seconds times one assumed power. No change, no finding and no requirement is about it."""
+
+    def using(name: str, joules: float) -> Path:
+        document = json.loads((old / "audit.json").read_bytes())
+        (energy,) = [c for c in document["checks"] if c["info"]["id"] == "efficiency.energy"]
+        e = Estimate(value=joules, low=joules / 5, high=joules * 5 / 3, level=0.95, method="assumed_power", n=5)
+        told = measure.value("joules_per_1000_estimated", e).model_copy(update={"repeatable": False, "reason": "not measured"})
+        energy |= {
+            "status": "completed",
+            "reason": None,
+            "reason_msg": None,
+            "findings": [finding("efficiency.energy", told).model_dump(mode="json")],
+        }
+        return write(place / name, document)
+
+    found = compared(place, using("frugal", 1.0), using("wasteful", 10.0))
+    assert read(place / "wasteful").checks != read(place / "frugal").checks
+    assert "joules" not in found.model_dump_json()
 
 
 # --- the gate --------------------------------------------------------------------------------------------------------------------------
