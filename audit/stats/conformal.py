@@ -30,20 +30,6 @@ def cutoff(scores: ArrayLike, coverage: float) -> float | None:
     return None if rank > values.size else float(np.partition(values, rank - 1)[rank - 1])
 
 
-def coverage_limits(n: int, coverage: float, *, level: float) -> tuple[float, float] | None:
-    """Between which two values the true coverage lies with probability `level`, once a cutoff is set by n rows; None where it can promise nothing.
-
-    Beta(n + 1 − l, l) with l what `left_out` says: where scores do not tie. Vovk 2012.
-    """
-    from scipy.stats import beta
-
-    check_share("level", level)
-    above = left_out(n, coverage)
-    if above < 1:
-        return None
-    return float(beta.ppf((1 - level) / 2, n + 1 - above, above)), float(beta.ppf((1 + level) / 2, n + 1 - above, above))
-
-
 def promise_p(covered: int, rows: int, n: int, coverage: float) -> float | None:
     """p of "these rows are drawn as the n that set the cutoff were": how often so few or fewer of them would be covered (beta-binomial law).
 
