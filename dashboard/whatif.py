@@ -16,9 +16,9 @@ from dashboard.conversation import Answer, Conversation
 from dashboard.inputs import Form, Json, Value
 from dashboard.store import Entry
 from reports.parted import drawings
-from reports.person import Page, shares
+from reports.person import Page
 from reports.sections import Section
-from reports.showing import picture
+from reports.showing import picture, shares
 from reports.speaker import Speaker, clean, mark, number
 from reports.words import LOOKS
 

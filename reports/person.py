@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 from audit.columns import ColumnRule
-from audit.explain.document import Decision, Document, Explanation, Gate, Input, Method, Reason, Value, Way
+from audit.explain.document import Decision, Document, Explanation, Gate, Input, Value
 from audit.text import render
+from reports import reasons, recourse
 from reports.html import TEMPLATES, style
 from reports.parted import drawings, without
 from reports.said import Said, quoted
 from reports.sections import Section
-from reports.showing import events, picture, plain
+from reports.showing import events, picture, plain, shares
 from reports.speaker import Speaker, clean, mark, number, together
 from reports.svg import svg
 
@@ -130,52 +130,11 @@ class Page:
 
     def why(self) -> Section | None:
         """The principal reasons, or why there are none to give."""
-        found, say = self.d.reasons, self.say
-        if found is None:
-            return None
-        title = say.t("The principal reasons")
-        if found.state in ("not_needed", "impossible") and found.why is not None:
-            return Section(title, notes=[clean(render(found.why, self.lang))])
-        if found.state == "none":
-            return Section(title, notes=[say.t("No input lies below that of others in the score, so no single one is a reason.")])
-        first = found.methods[0]
-        if found.state == "blocked":
-            barred = dict.fromkeys(self.called(r.factor) for m in found.methods for r in m.reasons if r.barred)
-            alert = say.t(
-                "No notice is issued. Among the principal reasons is what may be no reason for a decision: {names}. This decision must be looked at by somebody who can change it.",
-                names=say.list(barred),
-            )  # fmt: skip
-            return Section(title, alert=alert)
-        if found.state == "rejected":
-            alert = say.t("The explanation behind these reasons failed a test, so they must not be used. A person must state the reasons.")
-            return Section(title, alert=alert, rejected=True, items=[self._reason(r) for r in first.reasons])
-        notes = [self._compared(first), *self._ties(first)]
-        if len(found.methods) > 1:
-            other = found.methods[1]
-            same = {r.factor for r in other.reasons} == {r.factor for r in first.reasons}
-            names = say.list(self.called(r.factor) for r in other.reasons)
-            notes.append(
-                say.t("The other method, {method}, names the same.", method=self._against(other)) if same
-                else say.t("The other method, {method}, names: {names}.", method=self._against(other), names=names)
-            )  # fmt: skip
-        return Section(title, items=[self._reason(r) for r in first.reasons], notes=notes)
+        return reasons.why(self)
 
-    def _reason(self, reason: Reason) -> dict[str, str]:
-        inputs = {i.column: i for i in self.d.inputs}
-        if reason.factor not in inputs:
-            return {"label": self.called(reason.factor), "detail": ""}
-        own = inputs[reason.factor]
-        here = self.shown(own)
-        coded = own.kind != "number" or bool(self.rule(reason.factor).values)
-        if coded and reason.same is not None:
-            detail = self.say.t(
-                "here: {here}; the same for {share} of those compared with", here=here, share=number(reason.same, "percent")
-            )
-        elif not coded and reason.mean is not None:
-            detail = self.say.t("here: {here}; on average {mean} among those compared with", here=here, mean=number(reason.mean, "number"))
-        else:
-            detail = self.say.t("here: {here}", here=here)
-        return {"label": self.called(reason.factor), "detail": detail}
+    def ways(self) -> Section | None:
+        """What would change the decision, or that nothing does and which limit stands against it."""
+        return recourse.ways(self)
 
     def _usual(self, column: str) -> str:
         found = next(i for i in self.d.inputs if i.column == column)
@@ -183,94 +142,6 @@ class Page:
             low, high = (plain(float(f"{end:.4g}")) for end in (found.low, found.high))
             return low if low == high else self.say.t("{low} to {high}", low=low, high=high)
         return self.written(column, found.most) if found.most is not None else ""
-
-    def _against(self, method: Method) -> str:
-        return self.say.t("against all applicants") if method.against == "everybody" else self.say.t("against those who just got it")
-
-    def _compared(self, method: Method) -> str:
-        low, high = shares(method.score_low or 0.0, method.score_high or 0.0)
-        if method.against == "everybody":
-            return self.say.t(
-                "In the order of how far they pull the score below the average of {n:count} applicants drawn from all.", n=method.applicants
-            )
-        if self.d.decision.score is None:
-            return self.say.t("In the order of how far they pull the score below the average of the {n:count} applicants who just got the other decision.", n=method.applicants)  # fmt: skip
-        return self.say.t(
-            "In the order of how far they pull the score below the average of the {n:count} applicants who just got the other decision (scores {low} to {high}).",
-            n=method.applicants, low=low, high=high,
-        )  # fmt: skip
-
-    def _ties(self, method: Method) -> list[str]:
-        out = []
-        for place, reason in enumerate(method.reasons):
-            if not reason.tied:
-                continue
-            if place + 1 < len(method.reasons):
-                one, other = self.called(reason.factor), self.called(method.reasons[place + 1].factor)
-                out.append(self.say.t("Which weighs more is not settled, as they are too close: {one}, or {other}.", one=one, other=other))
-            else:
-                out.append(
-                    self.say.t("The last place is not settled, as another input is too close: {one}.", one=self.called(reason.factor))
-                )
-        return out
-
-    def ways(self) -> Section | None:
-        """What would change the decision, or that nothing does and which limit stands against it."""
-        found, say = self.d.recourse, self.say
-        if found is None:
-            return None
-        title = say.t("What would change the decision")
-        if found.state in ("not_needed", "impossible") and found.why is not None:
-            return Section(title, lines=[clean(render(found.why, self.lang))])
-        if found.state == "none":
-            lines = [say.t("Nothing that may change was found that would change this decision.")]
-            if found.binding:
-                lines.append(
-                    say.t("What stands against it: {names}. Any one of them would open a way if it could change.", names=say.list(self.called(n) for n in found.binding))
-                )  # fmt: skip
-            elif found.unlimited:
-                lines.append(say.t("No single limit stands against it; several together do."))
-            else:
-                lines.append(say.t("Not even without the declared limits was a way found."))
-            return Section(title, lines=lines, notes=self._fixed())
-        tables = [self._way(way, i, len(found.ways)) for i, way in enumerate(found.ways)]
-        lines = [
-            say.t(
-                "With these values, and everything else as it is, the model would give the other decision. It was asked again with exactly these values."
-            )
-        ]
-        notes = [
-            say.t("Each way ends just where the decision turns: with a little less it no longer holds."),
-            say.t("This is no promise. It holds for this version of the model, until {date} at the latest, and whoever decides may weigh other things.", date=self.d.valid_until),
-            say.t("Only what follows from others by definition moved along; in life more moves together. Found by search: an easier way may exist.")
-            if any(c.along for way in found.ways for c in way.changes)
-            else say.t("Inputs were changed one by one; in life they move together. Found by search: an easier way may exist."),
-            *self._fixed(),
-        ]  # fmt: skip
-        return Section(title, lines=lines, tables=tables, notes=notes)
-
-    def _fixed(self) -> list[str]:
-        fixed = self.d.recourse.fixed if self.d.recourse else ()
-        return [self.say.t("Taken as unchangeable: {names}.", names=self.say.list(self.called(n) for n in fixed))] if fixed else []
-
-    def _way(self, way: Way, place: int, n: int) -> dict[str, Any]:
-        say = self.say
-        rows = [
-            {
-                "what": say.t("{name} (moves along)", name=self.called(c.column)) if c.along else self.called(c.column),
-                "before": self.written(c.column, c.before),
-                "after": self.written(c.column, c.after),
-            }
-            for c in way.changes
-        ]
-        notes = []
-        if way.score is not None and self.d.decision.cutoff is not None:
-            score, cutoff = shares(way.score, self.d.decision.cutoff, least=2)
-            notes.append(say.t("The score would be {score}; {cutoff} is needed.", score=score, cutoff=cutoff))
-        if not way.plausible:
-            notes.append(say.t("Few people in the data are like this, so it may be hard to reach."))
-        caption = say.t("One way") if n == 1 else say.t("Way {k} of {n}", k=place + 1, n=n)
-        return {"caption": caption, "rows": rows, "note": say.sentences(notes)}
 
     def made(self) -> Section:
         """How the answer comes about: a chart of the largest parts."""
@@ -409,7 +280,7 @@ class Page:
                     f"{r.factor} {number(r.shortfall, 'number')} ({number(r.low, 'number')} … {number(r.high, 'number')})"
                     for r in method.reasons
                 )
-                rows.append((say.t("Shortfalls {method}", method=self._against(method)), quoted(told, f"reasons.methods[{i}]")))
+                rows.append((say.t("Shortfalls {method}", method=reasons.against(self, method)), quoted(told, f"reasons.methods[{i}]")))
             if d.reasons.agreement is not None:
                 rows.append(
                     (
@@ -429,15 +300,6 @@ class Page:
                 (say.t("Rows that the search asked about"), Said(number(d.recourse.asked, "count"), "recourse.asked", numeric=True))
             )
         return rows
-
-
-def shares(*values: float, least: int = 1) -> Sequence[str]:
-    """Shares in percent with as many decimals as tell them apart, `least` or more: 71.07 % and 71.12 %."""
-    for digits in range(least, 7):
-        texts = [f"{100 * v:.{digits}f}\u00a0%".replace("-", "−") for v in values]
-        if len(set(texts)) == len(set(values)):
-            return texts
-    return texts
 
 
 def page(document: Document, lang: str = "en") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from audit.explain.document import Input, Value
 from reports.speaker import Speaker, clean
@@ -16,6 +17,15 @@ def plain(value: float) -> str:
     text = f"{value:,.10g}" if abs(value) < 1e9 else f"{value:.10g}"
     short = f"{value:,.7g}" if abs(value) < 1e6 else text  # 17.629999 of a single-precision column is 17.63
     return (short if abs(float(short.replace(",", "")) - value) <= 1e-6 * abs(value) else text).replace("-", "−")
+
+
+def shares(*values: float, least: int = 1) -> Sequence[str]:
+    """Shares in percent with as many decimals as tell them apart, `least` or more: 71.07 % and 71.12 %."""
+    for digits in range(least, 7):
+        texts = [f"{100 * v:.{digits}f}\u00a0%".replace("-", "−") for v in values]
+        if len(set(texts)) == len(set(values)):
+            return texts
+    return texts
 
 
 def picture(own: Input) -> str:

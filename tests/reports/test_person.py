@@ -9,8 +9,8 @@ import pytest
 
 from audit.explain.document import Document
 from reports.parted import drawings
-from reports.person import Page, page, shares
-from reports.showing import plain
+from reports.person import Page, page
+from reports.showing import plain, shares
 
 
 def document(**more: Any) -> Document:
