@@ -9,6 +9,7 @@ import streamlit as st
 from audit.cohorts.named import Cohort
 from audit.result import CheckResult
 from dashboard import show
+from reports.behind import behind
 from reports.charts import Chart
 from reports.figures import figures
 from reports.metrics import metric_name
@@ -16,7 +17,7 @@ from reports.palette import Palette
 from reports.sentences import capital
 from reports.speaker import Speaker
 from reports.states import state_of, state_of_finding
-from reports.tables import about_metric, behind, blocks
+from reports.tables import about_metric, blocks
 from reports.tested import planted
 from reports.view import CROSSED_OUT
 from reports.words import LOOKS, Look

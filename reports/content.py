@@ -9,6 +9,7 @@ from typing import Any
 
 from audit.measurement import Evidence
 from audit.result import AuditResult, CheckResult
+from reports.behind import behind
 from reports.charts import Chart
 from reports.figures import figures, shares
 from reports.palette import Palette
@@ -16,7 +17,7 @@ from reports.said import Said, quoted
 from reports.speaker import Speaker, clean, mark, number
 from reports.states import family_of, state_of
 from reports.svg import svg
-from reports.tables import Block, Grid, behind, blocks
+from reports.tables import Block, Grid, blocks
 from reports.tested import NAME, measured, planted
 from reports.view import CROSSED_OUT, UNSTATED, FirstScreen, anchor, context_of, first_screen, source_text, words_of
 from reports.words import CONTEXT, EXCLUDED, FAMILIES, KINDS, LABEL_SOURCES, LOOKS, OBSERVED, SOURCES, TASKS, Look

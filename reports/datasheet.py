@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from audit.result import AuditResult, CheckResult
+from reports.behind import behind
 from reports.content import about_digests
 from reports.markdown import edition_text, facts, grid, within
 from reports.marked import Page
 from reports.records import outcome
 from reports.sentences import capital
 from reports.speaker import Speaker, clean, mark
-from reports.tables import behind
 from reports.view import UNSTATED, context_of, limits, source_text, words_of
 from reports.words import CONTEXT, LABEL_SOURCES, SOURCES
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from audit.result import AuditResult, CheckResult
+from reports.behind import behind
 from reports.content import EDITIONS, WHOLE, Caps, CheckView, Content, about, content
 from reports.marked import Page
 from reports.sentences import capital
 from reports.speaker import Speaker, mark
-from reports.tables import Block, Grid, behind
+from reports.tables import Block, Grid
 from reports.view import FirstScreen
 from reports.words import Look
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from audit.measurement import Evidence, Table
+from audit.measurement import Table
 from audit.result import CheckResult, Criterion, Finding
 from audit.text import LEVELS, PARTS
-from reports import trees
 from reports.cells import CELLS, LINES
 from reports.metrics import METRICS, OVER_GROUPS, kind_of, metric_name
 from reports.said import Said, figure, quoted
@@ -301,81 +300,3 @@ def grid(table: Table, path: str, say: Speaker, most: int, skip: int = 0) -> Gri
 def line_name(curve: str, name: str, say: Speaker) -> str:
     """A line of a stored curve: a group's name, or one of ours in the reader's language."""
     return say.t(name) if name in LINES.get(curve, ()) else say.level(name)
-
-
-#: Columns of a matrix that a table shows, and how many of the largest cells stand in for one of more.
-MOST_COLUMNS, LARGEST = 12, 20
-
-
-def behind(evidence: Evidence, path: str, say: Speaker, most: int) -> Grid:
-    """The numbers behind a chart, as a table."""
-    if evidence.kind == "table":
-        return grid(evidence, path, say, most)
-    caption = Said(say.stored(evidence.caption, evidence.caption_msg), f"{path}.caption")
-    heads: list[str] = []
-    rows: list[list[Said]] = []
-    if evidence.kind == "curve":
-        heads = [say.t("Line"), say.stored(evidence.x_label, None), say.stored(evidence.y_label, None), say.t("Low"), say.t("High")]
-        whole = evidence.x_kind == "number" and all(x == int(x) for line in evidence.series for x in line.x)
-        x_kind = "count" if whole else evidence.x_kind  # steps are counted: 1, not 1.00
-        for s, line in enumerate(evidence.series):
-            here = f"{path}.series[{s}]"
-            for j, (x, y) in enumerate(zip(line.x, line.y, strict=False)):
-                low, high = (b[j] if b and j < len(b) else None for b in (line.low, line.high))
-                rows.append(
-                    [
-                        Said(line_name(evidence.name, line.name, say), f"{here}.name"),
-                        figure(x, x_kind, f"{here}.x[{j}]"),
-                        figure(y, evidence.y_kind, f"{here}.y[{j}]"),
-                        figure(low, evidence.y_kind, f"{here}.low[{j}]"),
-                        figure(high, evidence.y_kind, f"{here}.high[{j}]"),
-                    ]
-                )
-    elif evidence.kind == "histogram":
-        heads = [say.t("From"), say.t("To"), *(say.level(n) for n in evidence.series)]
-        for j in range(len(evidence.edges) - 1):
-            ends = [figure(evidence.edges[k], "number", f"{path}.edges[{k}]") for k in (j, j + 1)]
-            rows.append(
-                ends
-                + [
-                    figure(c[j] if j < len(c) else None, "count", f"{path}.series.{clean(name, 80)}[{j}]")
-                    for name, c in evidence.series.items()
-                ]
-            )
-    elif evidence.kind == "heatmap" and len(evidence.columns) > MOST_COLUMNS:  # too many for a table: the largest first
-        heads = [say.t("Row"), say.t("Column"), say.stored(evidence.unit, None)]
-        cells_by_size = sorted(
-            ((r, c) for r in range(len(evidence.rows)) for c in range(len(evidence.columns))),
-            key=lambda at: (-evidence.values[at[0]][at[1]], at),
-        )
-        for r, c in cells_by_size[:LARGEST]:
-            value = figure(evidence.values[r][c], "number", f"{path}.values[{r}][{c}]")
-            rows.append([quoted(evidence.rows[r], f"{path}.rows[{r}]"), quoted(evidence.columns[c], f"{path}.columns[{c}]"), value])
-    elif evidence.kind == "heatmap":
-        heads = [say.stored(evidence.row_label, None), *(clean(c, 80) for c in evidence.columns)]
-        kind = "number" if evidence.unit else "count" if all(v == int(v) for line in evidence.values for v in line) else "percent"
-        for r, name in enumerate(evidence.rows):
-            cells = [figure(v, kind, f"{path}.values[{r}][{c}]") for c, v in enumerate(evidence.values[r])]
-            rows.append([quoted(name, f"{path}.rows[{r}]"), *cells])
-    elif evidence.kind == "tree":
-        kind, deep = kind_of(evidence.metric, "value"), trees.depths(evidence.nodes)
-        heads = [say.t("Part of the rows"), say.t("Rows"), capital(metric_name(evidence.metric, say)), say.t("Low"), say.t("High")]
-        for j, node in enumerate(evidence.nodes):
-            here = f"{path}.nodes[{j}]"
-            ends = [figure(b, kind, f"{here}.{k}") for k, b in (("low", node.low), ("high", node.high))]
-            part = Said(trees.INDENT * deep[j] + trees.part_name(evidence.nodes, j, say), f"{path}.nodes")
-            rows.append([part, figure(node.n, "count", f"{here}.n"), figure(node.value, kind, f"{here}.value"), *ends])
-    else:
-        heads = [say.t("Feature"), say.stored(evidence.unit, None), say.t("Low"), say.t("High")]
-        kind = "signed" if min(evidence.values, default=0) < 0 else "number"
-        for j, (name, v) in enumerate(zip(evidence.features, evidence.values, strict=False)):
-            bounds = [figure(b[j] if b else None, kind, f"{path}.{k}[{j}]") for k, b in (("low", evidence.low), ("high", evidence.high))]
-            rows.append([quoted(name, f"{path}.features[{j}]"), figure(v, kind, f"{path}.values[{j}]"), *bounds])
-    first_text = evidence.kind != "histogram"
-    return Grid(
-        caption,
-        [Said(h, path) for h in heads],
-        [not (first_text and k == 0) for k in range(len(heads))],
-        rows[:most],
-        max(0, len(rows) - most),
-    )

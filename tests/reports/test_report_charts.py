@@ -13,6 +13,7 @@ from sample import sample
 
 from audit.measurement import Curve, Estimate, Heatmap, Series
 from audit.result import Finding
+from reports.behind import behind
 from reports.charts import BETTER, CHANGED, DARK, OKABE_ITO, PAPER, REFERENCE, WORSE, Dot, dark, forest, heatmap
 from reports.curves import curve, histogram
 from reports.figures import dumbbells, figures
@@ -20,7 +21,7 @@ from reports.palette import Palette
 from reports.pictures import picture
 from reports.speaker import Speaker, number
 from reports.svg import ATTRIBUTES, TAGS, keep, svg
-from reports.tables import behind, blocks, rows_of
+from reports.tables import blocks, rows_of
 
 
 def charts(id_: str, lang: str = "en") -> list:  # type: ignore[type-arg]

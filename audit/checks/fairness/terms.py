@@ -40,10 +40,9 @@ def terms(
     import numpy as np
 
     from audit import flips
-    from audit.stats.rates import clopper_pearson
     from audit.subject.frame import Categories
     from audit.swapped_terms import kinds_of, measured, neutral, swap
-    from audit.text import level, message
+    from audit.text import message
 
     kinds = kinds_of(words)
     if ctx.facts.decision.kind == "column":
@@ -77,16 +76,22 @@ def terms(
     if worst is None:
         yield message("No text could be changed.")
         return
-    rate, kind, changed, n = worst
+    yield _most(ctx, len(kinds), *worst)
+
+
+def _most(ctx: Context, kinds: int, rate: float, kind: str, changed: int, n: int) -> Message:
+    """The sentence of the kind whose words change most decisions: `changed` of `n`."""
+    from audit.stats.rates import clopper_pearson
+    from audit.text import level, message
+
     e = clopper_pearson(changed, n, level=ctx.level("term_flip_rate"))
     assert e is not None
     if changed == n == 1:
-        yield message(
+        return message(
             "Of {kinds:count} kinds of words, swapping those of kind {kind} changes most decisions: that of the only text that holds one. One text says little ({level:percent} interval of the rate {low:percent} to {high:percent}).",
-            kinds=len(kinds), kind=level(kind), level=e.level, low=e.low, high=e.high,
+            kinds=kinds, kind=level(kind), level=e.level, low=e.low, high=e.high,
         )  # fmt: skip
-        return
-    yield message(
+    return message(
         "Of {kinds:count} kinds of words, swapping those of kind {kind} changes most decisions: {rate:percent} of {n:count} texts ({level:percent} interval {low:percent} to {high:percent}). The largest of several looks larger than it is.",
-        kinds=len(kinds), kind=level(kind), rate=rate, n=n, level=e.level, low=e.low, high=e.high,
+        kinds=kinds, kind=level(kind), rate=rate, n=n, level=e.level, low=e.low, high=e.high,
     )  # fmt: skip
