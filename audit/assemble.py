@@ -37,7 +37,7 @@ from audit.result import (
 from audit.selftested import documented
 from audit.text import message, render
 from audit.waivers import match
-from audit.weights import Weight
+from audit.weighted.column import Weight
 from audit.withdraw import Rejection, rejections, withdrawn
 
 Json = dict[str, Any]

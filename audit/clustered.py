@@ -2,7 +2,7 @@
 
 A check measures as if rows were independent and hands each measurement on to `Rates.of`, `gap` or `skill`, which put the clustered interval and
 test in the place of the others. The value stays: dependence does not move it. Where rows carry survey weights too, `Rates` takes these, and all other
-weighted figures are drawn by `audit.weighted`.
+weighted figures are drawn by `audit.weighted.measurements`.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ def _with(measured: Measurement, found: tuple[Estimate, Clusters] | None) -> Mea
 def gaps(ctx: Context, grouping: Grouping | None = None) -> list[NDArray[np.float64] | None]:
     """Sums per cluster, (U, 3), of what was claimed (a probability), of how often it came true, and of rows: of everybody, or of each slice.
 
-    None in their place where no clusters were declared, and where weights are to be taken (`audit.weighted`).
+    None in their place where no clusters were declared, and where weights are to be taken (`audit.weighted.measurements`).
     """
     import numpy as np
 

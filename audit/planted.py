@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.disturbed import Disturber
 from audit.flips import with_values_of
+from audit.stress.disturbed import Disturber
 from audit.subject.frame import Frame, rows
 from audit.two_sets import numbers
 

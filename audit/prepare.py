@@ -10,7 +10,6 @@ from typing import Any
 from audit import columns
 from audit.bases import Base, find_base
 from audit.bins import binned
-from audit.claims import Privacy, find_privacy
 from audit.cohorts.named import Cohort
 from audit.dataset import MISSING, Dataset, data_digest, open_dataset
 from audit.dependence import Cluster, Repeats, cluster_of, repeating
@@ -19,14 +18,15 @@ from audit.features import FeatureSpec, choose, for_endpoint, unreadable_numbers
 from audit.measurement import Frozen, Message
 from audit.named_slices import NamedRows, named_rows
 from audit.periods import periods
+from audit.privacy.claims import Privacy, find_privacy
+from audit.privacy.reference_models import References, find_references
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
-from audit.reference_models import References, find_references
 from audit.roles import Decision, Roles, merge, parse_decision
 from audit.source_task import SourceTask, find_source
 from audit.text import message
 from audit.training import Training, find_training
-from audit.weights import Weight, weight_of
+from audit.weighted.column import Weight, weight_of
 
 #: Numeric columns with more values than this are cut into bins.
 MAX_VALUES = 20

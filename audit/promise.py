@@ -7,9 +7,9 @@ refute at β = 0.01 whatever the level of the audit; between .01 and .05 they ar
 from __future__ import annotations
 
 from audit.answering import TITLES, Case, blocked, conclude, criterion_of
-from audit.assumptions import TOLERANCE
 from audit.judge import Answer
 from audit.measurement import Message
+from audit.privacy.assumptions import TOLERANCE
 from audit.result import Finding
 from audit.text import message, render
 

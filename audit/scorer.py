@@ -14,7 +14,7 @@ import numpy as np
 from audit.errors import AuditError
 from audit.flips import Asked
 from audit.outputs import interpret, settle
-from audit.reference_models import another
+from audit.privacy.reference_models import another
 from audit.roles import Roles
 from audit.subject.frame import Categories
 

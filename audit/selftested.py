@@ -29,7 +29,7 @@ PLACE = HERE / "selftest.json"
 AROUND = tuple(HERE / "selftest" / f"{name}.py" for name in ("crowds", "play", "trial"))
 PLANTED, KINDS = HERE / "selftest" / "planted.py", tuple(HERE / "selftest" / f"{name}.py" for name in ("explainers", "promised"))
 #: Modules and packages that compute what a check that imports them finds, and modules that make an answer of the findings of one.
-COMPUTE = ("audit.stats", "audit.explain.gates", "audit.attacks", "audit.calibrating", "audit.assumptions")
+COMPUTE = ("audit.stats", "audit.explain.gates", "audit.privacy.attacks", "audit.calibrating", "audit.privacy.assumptions")
 DECIDED = {"privacy.claim": ("promise",), "fairness.group": ("screens",), "performance.baseline": ("questions",)}
 IMPORTED = re.compile(r"^\s*from (audit[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 #: What a check says of itself, which moves no figure.

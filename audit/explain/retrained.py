@@ -18,7 +18,7 @@ MODELS = 5
 
 def retrained(judge: Decider, frame: Frame) -> NDArray[np.float64] | None:
     """For each row (n,) the share of reference models that give it the favourable decision by the same rule; None where none are at hand."""
-    from audit.reference_models import ask
+    from audit.privacy.reference_models import ask
 
     ctx = judge.ctx
     references = ctx.facts.references

@@ -72,7 +72,7 @@ def _play(folder: Path, rng: Generator, n: int, crowd: Crowd, record: Record, *,
     """Rows and a model with this claim; canaries move as far as a mechanism of this ε allows, or by `shift`."""
     from scipy.special import expit, logit
 
-    from audit.claims import Privacy, read_claim
+    from audit.privacy.claims import Privacy, read_claim
     from audit.stats.privacy import gaussian
 
     rows = Rows(rng, n, crowd)

@@ -21,7 +21,7 @@ from audit.prepare import Facts, Groups
 from audit.roles import Roles, parse_decision
 from audit.scored import Scoring, described
 from audit.training import Training
-from audit.weights import Weight
+from audit.weighted.column import Weight
 
 TYPES = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.string(): "VARCHAR"}
 

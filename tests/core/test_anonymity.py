@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scene import Pick, set_scene
 
 from audit.dataset import open_dataset
-from audit.identifiers import direct, quasi_identifiers
+from audit.privacy.identifiers import direct, quasi_identifiers
 from audit.stats.privacy.anonymity import classes, k_anonymity, l_diversity, t_closeness
 from audit.text import render
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from scene import Pick, Scene, set_scene
 
-from audit.claims import Privacy
 from audit.context import Context
+from audit.privacy.claims import Privacy
 from audit.text import render
 
 CHECK = "privacy.exposure"

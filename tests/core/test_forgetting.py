@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from scene import Pick, Scene, set_scene
 
-from audit import reference_models
 from audit.bases import before_tuning
 from audit.context import Context
 from audit.errors import AuditError
+from audit.privacy import reference_models
 from audit.probe import collect
 from audit.source_task import find_source
 from audit.text import render

@@ -11,7 +11,7 @@ import torch
 from scene import Pick, Scene, set_scene
 from torch import nn
 
-from audit.inversion import start_of
+from audit.privacy.inversion import start_of
 from audit.probe import collect
 from audit.registry import NEEDS
 from audit.subject.client import Prediction

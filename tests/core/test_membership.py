@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from scene import Pick, Scene, completed, set_scene
 
-from audit.claims import Privacy
 from audit.context import Context
+from audit.privacy.claims import Privacy
 from audit.probe import collect
 from audit.registry import checks
 from audit.text import render

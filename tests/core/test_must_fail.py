@@ -15,11 +15,11 @@ import pytest
 from scene import Pick, Scene, set_scene
 from written import asked
 
-from audit import attacks
 from audit.context import Context
 from audit.explain import attribute
 from audit.judge import judge_reported
 from audit.plan import CheckPlan, CriterionRule
+from audit.privacy import attacks
 from audit.probe import collect
 from audit.registry import checks
 from audit.selftest import explainers

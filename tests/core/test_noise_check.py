@@ -15,10 +15,10 @@ from written import asked
 
 from audit import plan as plans
 from audit.columns import ColumnRule
-from audit.disturbed import AMOUNTS, SEVERITIES, Disturber
 from audit.judge import judge_reported
 from audit.measurement import Measurement
 from audit.probe import collect
+from audit.stress.disturbed import AMOUNTS, SEVERITIES, Disturber
 from audit.subject.client import Prediction, WorkerError
 from audit.subject.frame import Categories, Frame
 from audit.text import render

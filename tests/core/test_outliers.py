@@ -10,11 +10,11 @@ import pytest
 from scene import Pick
 from written import asked
 
-from audit.disturbed import Disturber
 from audit.measurement import Measurement
 from audit.planted import far, mixed
 from audit.probe import collect
 from audit.stats.outliers import Reference, doubt, energy
+from audit.stress.disturbed import Disturber
 from audit.subject.frame import Categories, Frame
 from audit.text import render
 

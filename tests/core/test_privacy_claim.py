@@ -13,10 +13,10 @@ import pytest
 from scene import Pick, Scene, completed, set_scene
 from scipy.stats import binom
 
-from audit.assumptions import assumptions, recount
-from audit.claims import Privacy, find_privacy, read_claim
 from audit.context import Context
 from audit.features import FeatureSpec
+from audit.privacy.assumptions import assumptions, recount
+from audit.privacy.claims import Privacy, find_privacy, read_claim
 from audit.probe import collect
 from audit.registry import checks
 from audit.result import AuditResult, Question

@@ -341,9 +341,9 @@ def test_a_way_holds_or_not_where_its_numbers_are_missed() -> None:
 
 def test_ways_are_tried_on_models_trained_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six references, of which five are asked: four move the cutoff up by so much that the ways no longer hold, or not at all."""
-    from audit import reference_models
     from audit.explain.decisions import decider
     from audit.explain.retrained import retrained
+    from audit.privacy import reference_models
 
     features = {"x": np.linspace(0, 1, 400)}
     _, context = asked(tmp_path, lambda f: np.asarray(f["x"]), features, "explanation.recourse")

@@ -15,14 +15,14 @@ from scene import Pick, Scene, completed, set_scene
 from scipy.special import expit
 
 from audit import plan as plans
-from audit import reference_models
-from audit.attacks import Attack
 from audit.context import Context
 from audit.dataset import data_digest, open_dataset
 from audit.errors import AuditError
 from audit.lookup import Lookup
+from audit.privacy import reference_models
+from audit.privacy.attacks import Attack
+from audit.privacy.reference_models import Beside, References, find_references, kept
 from audit.probe import collect
-from audit.reference_models import Beside, References, find_references, kept
 from audit.registry import checks
 from audit.stats.rates import clopper_pearson
 from audit.text import render

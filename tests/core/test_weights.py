@@ -16,7 +16,7 @@ from audit.dataset import open_dataset
 from audit.errors import AuditError
 from audit.registry import checks
 from audit.roles import Roles
-from audit.weights import weight_of
+from audit.weighted.column import weight_of
 
 SAME = 1e-12
 

@@ -16,7 +16,7 @@ from audit.dataset import open_dataset
 from audit.measurement import Estimate, Measurement
 from audit.roles import Roles
 from audit.text import render
-from audit.weights import weight_of
+from audit.weighted.column import weight_of
 
 CHECKS = (
     "performance.overall", "performance.baseline", "performance.groups", "calibration.overall", "calibration.groups", "fairness.group",

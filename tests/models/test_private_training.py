@@ -15,9 +15,9 @@ import torch
 from scipy.stats import chi2
 from torch import nn
 
-from audit.assumptions import assumptions, recount
-from audit.claims import Privacy as Claimed
-from audit.claims import read_claim
+from audit.privacy.assumptions import assumptions, recount
+from audit.privacy.claims import Privacy as Claimed
+from audit.privacy.claims import read_claim
 from models.checkpoints import Checkpoint
 from models.config import load_preset
 from models.errors import TrainingError

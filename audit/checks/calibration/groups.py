@@ -51,10 +51,11 @@ def groups(ctx: Context, *, bins: Annotated[int, Field(ge=1, le=1000)] = 15) -> 
 
 
 def _probabilities(ctx: Context, bins: int) -> Iterator[Measurement | Message]:
-    from audit import clustered, weighted_calibration
+    from audit import clustered
     from audit.calibrating import of_table, reliability_curve, reliability_series
     from audit.ordered import TOP, in_order, subject
     from audit.text import message, who
+    from audit.weighted import calibration as weighted_calibration
 
     what, widest = subject(ctx), _widest(ctx)
     for grouping in ctx.groupings(intersection=False):
@@ -189,9 +190,9 @@ def _classes(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
 
 
 def _quantities(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit import weighted_calibration
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message, who
+    from audit.weighted import calibration as weighted_calibration
 
     widest = _widest(ctx)
     for grouping in ctx.groupings(intersection=False):

@@ -59,9 +59,9 @@ def overall(
 
 
 def _bias(ctx: Context) -> Iterator[Measurement | Message]:
-    from audit import weighted_calibration
     from audit.calibrating import fit_curve, of_quantity
     from audit.text import message
+    from audit.weighted import calibration as weighted_calibration
 
     ((_, (bias, line), drawn),) = of_quantity(ctx, None)
     if ctx.facts.weight is not None:
@@ -77,10 +77,11 @@ def _bias(ctx: Context) -> Iterator[Measurement | Message]:
 
 
 def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement | Message]:
-    from audit import clustered, weighted_calibration
+    from audit import clustered
     from audit.calibrating import of_table, reliability_curve, reliability_series, spread_of
     from audit.ordered import TOP, in_order, subject
     from audit.text import message
+    from audit.weighted import calibration as weighted_calibration
 
     what = subject(ctx)
     with in_order(ctx, what) as (table,):

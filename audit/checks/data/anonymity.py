@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.identifiers import Looks
     from audit.measurement import Evidence, Measurement, Message
+    from audit.privacy.identifiers import Looks
     from audit.stats.privacy.anonymity import Classes
 
 
@@ -38,8 +38,8 @@ def anonymity(
     ctx: Context, *, quasi_identifiers: list[str] | None = None, k: Annotated[int, Field(ge=2, le=10_000)] = 5
 ) -> Iterable[Measurement | Message]:
     """Classes by the quasi-identifiers over all rows; `k` is the size below which a class counts as small."""
-    from audit import identifiers
     from audit.measure import exact, undefined, value
+    from audit.privacy import identifiers
     from audit.text import message
 
     dataset, roles = ctx.dataset, ctx.facts.roles

@@ -148,7 +148,7 @@ def _of_their_own(ctx: Context, coding: Coding, names: list[str]) -> Mapping[tup
     """Sensitive columns → their rates where rows do not count one by one: over clusters, or with weights. Nothing where neither was declared."""
     from audit.clustered import Rates, piled
     from audit.counting import CELLS, rates
-    from audit.weighted import over_groups
+    from audit.weighted.measurements import over_groups
 
     def read(cells: Any) -> dict[str, Pair]:
         return rates(ctx, cells)
@@ -246,7 +246,7 @@ def _means(ctx: Context, grouping: Grouping) -> Iterator[Measurement]:
     from audit.stats.compare import mean_difference, mean_test
     from audit.stats.losses import mean_loss
     from audit.text import message
-    from audit.weighted import means
+    from audit.weighted.measurements import means
 
     if ctx.facts.weight is not None:
         yield from means(ctx, "mean_prediction", grouping, lambda rows: rows["pred"], outcome=False)
@@ -278,7 +278,7 @@ def _classes(ctx: Context) -> Iterator[Measurement]:
     import numpy as np
 
     from audit.measure import rate
-    from audit.weighted import over_groups
+    from audit.weighted.measurements import over_groups
 
     if ctx.settled.task == "regression":
         return

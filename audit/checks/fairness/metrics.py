@@ -119,7 +119,7 @@ def metrics(
 
 def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
     """The same where rows carry survey weights."""
-    from audit import weighted_over_groups as weighted
+    from audit.weighted import over_groups as weighted
 
     def extremes(grouping: Grouping, found: dict[str, OverGroups], rows: dict[str, int]) -> Iterator[Measurement]:
         over = {name: Over(*parts) for name, parts in weighted.printed(found, rows).items() if name in DERIVED}

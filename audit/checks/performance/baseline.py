@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 )
 def baseline(ctx: Context) -> Iterable[Measurement | Message]:
     """Skill overall and per group (against the group's own base rate), in log loss and Brier score, R² or informedness; in blocks of rows."""
-    from audit import clustered, weighted_performance
+    from audit import clustered
     from audit.measure import SKILLS
     from audit.text import message
+    from audit.weighted import performance as weighted_performance
 
     if ctx.facts.weight is not None:
         measured = weighted_performance.baseline(ctx)

@@ -44,7 +44,7 @@ def groups(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)]
 
 def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
     """The same where rows carry survey weights."""
-    from audit import weighted_performance as scores
+    from audit.weighted import performance as scores
 
     quantity = ctx.settled.task == "regression"
     found = list(scores.errors_by_group(ctx) if quantity else scores.by_group(ctx))

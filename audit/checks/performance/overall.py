@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )
 def overall(ctx: Context, *, replicates: Annotated[int, Field(ge=25, le=100_000)] = 2000) -> Iterable[Measurement | Message]:
     """Classification metrics of the decisions and scores, or regression errors, as scikit-learn defines them."""
-    from audit.weighted_performance import overall as by_weight
+    from audit.weighted.performance import overall as by_weight
 
     if ctx.settled.task == "regression":
         return _regression(ctx)
@@ -83,8 +83,8 @@ def _regression(ctx: Context) -> Iterator[Measurement | Message]:
 def _by_weight(ctx: Context) -> Iterator[Measurement | Message]:
     """Errors of a quantity where rows carry survey weights."""
     from audit.text import message
-    from audit.weighted import means
-    from audit.weighted_scores import explained
+    from audit.weighted.measurements import means
+    from audit.weighted.scores import explained
 
     (error,) = means(ctx, "mean_absolute_error", None, lambda rows: abs(rows["y"] - rows["pred"]), outcome=True)
     yield error

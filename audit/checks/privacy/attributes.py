@@ -9,8 +9,8 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.guessing import Guessed
     from audit.measurement import Evidence, Measurement, Message
+    from audit.privacy.guessing import Guessed
 
 
 @check(
@@ -61,9 +61,9 @@ def attributes(
 
 def _column(ctx: Context, name: str, rows: int, values: int) -> Generator[Measurement, None, list[tuple[float, Message]]]:
     """One sensitive input; hands back what is to be said of it, with the gain to rank it by."""
-    from audit.guessing import guess
     from audit.measure import rate, undefined
     from audit.measurement import Measurement, Message
+    from audit.privacy.guessing import guess
     from audit.stats.paired import tango
     from audit.text import message
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from audit.registry import Field, check
 
 if TYPE_CHECKING:
-    from audit.assumptions import Assumption, Recount
-    from audit.claims import Claim
     from audit.context import Context
     from audit.measurement import Estimate, Evidence, Measurement, Message
+    from audit.privacy.assumptions import Assumption, Recount
+    from audit.privacy.claims import Claim
     from audit.stats.privacy.onerun import Guessed
 
 #: δ for what is shown where nothing was claimed.
@@ -64,8 +64,8 @@ def claim(ctx: Context, *, guesses: Annotated[float, Field(gt=0, le=1)] = 0.5) -
 
 def _counted(ctx: Context, claim: Claim) -> Generator[Measurement, None, list[Message]]:
     """What the accountants say, and what is broken or not known of the assumptions; returns sentences."""
-    from audit.assumptions import assumptions, recount
     from audit.measure import exact, undefined, value
+    from audit.privacy.assumptions import assumptions, recount
     from audit.text import message
 
     privacy, rows = ctx.facts.privacy, ctx.facts.training.rows if ctx.facts.training else None

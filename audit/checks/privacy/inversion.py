@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audit.context import Context
-    from audit.inversion import Start
     from audit.measurement import Estimate, Evidence, Measurement, Message
+    from audit.privacy.inversion import Start
 
     Floats = NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def inversion(
     """The first `classes` classes, each climbed to in `steps` steps; compared with at most `rows` rows of each kind."""
     import numpy as np
 
-    from audit.inversion import GRADIENT, start_of
+    from audit.privacy.inversion import GRADIENT, start_of
     from audit.text import message
 
     sample = ctx.sample(min(rows, ctx.plan.audit.sample))
@@ -103,7 +103,7 @@ def _ends(ctx: Context, start: Start, classes: list[int], prior: float, steps: i
 
 def _nearest(ctx: Context, start: Start, ends: Floats, audited: Floats) -> list[tuple[float | None, float | None, int]]:
     """For each end the greatest cosine with a training row and with one of as many audited rows; None where training rows are not known or are the same."""
-    from audit.inversion import cosines
+    from audit.privacy.inversion import cosines
     from audit.rows import training_rows
 
     training = ctx.facts.training
@@ -115,7 +115,7 @@ def _nearest(ctx: Context, start: Start, ends: Floats, audited: Floats) -> list[
 
 
 def _mean(ctx: Context, end: Floats, members: Floats, code: int) -> Estimate | None:
-    from audit.inversion import to_mean
+    from audit.privacy.inversion import to_mean
 
     if len(members) < max(2, ctx.plan.disclosure.min_group_size) or not end.any():
         return None

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from audit.attacks import Attack, Side, Sides
     from audit.context import Context
     from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
+    from audit.privacy.attacks import Attack, Side, Sides
 
 #: Rows a side below which nothing is judged; others in the measured half for a false-positive rate of 0.1 %; rows a side of a group.
 ENOUGH, FOR_RARE, OF_GROUP = 1000, 10_000, 500
@@ -54,7 +54,7 @@ def membership(
 ) -> Iterable[Measurement | Message]:
     """Attacks on at most `rows` members and as many others, overall and for each group that is large enough; `references` is a folder of reference
     models, where --references names none and training logged none."""
-    from audit.attacks import attacks, sides, why_not
+    from audit.privacy.attacks import attacks, sides, why_not
     from audit.rows import once
     from audit.text import message
 
@@ -174,7 +174,7 @@ def _with_references(told: Message, both: Sides, best: tuple[Attack, Attack]) ->
 
 def _open(m: Measurement, both: Sides) -> Measurement:
     """The measurement, no pass where too few reference models were asked, or such as show less: no attack that worked is no proof that none would."""
-    from audit.attacks import FOR_RATIO
+    from audit.privacy.attacks import FOR_RATIO
     from audit.text import message
 
     if both.references >= FOR_RATIO and both.alike is not False:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from audit.measurement import Cell, Estimate, Evidence, Measurement, Message, Slice
     from audit.stress.corruptions import Kind
     from audit.stress.pictures import Bounds
+    from audit.stress.undisturbed import Undisturbed
     from audit.subject.frame import Frame
-    from audit.undisturbed import Undisturbed
 
 CLEAN = {"(rows)": "(clean)"}
 #: The severity whose loss is held against the criterion.
@@ -64,9 +64,9 @@ def corruptions(
 
     from audit.stress.corruptions import SEVERITIES, kinds
     from audit.stress.pictures import Bounds, between
+    from audit.stress.undisturbed import undisturbed
     from audit.subject.frame import take
     from audit.text import message
-    from audit.undisturbed import undisturbed
 
     spec = next(f for f in ctx.facts.features if f.kind in ("image", "audio", "sequence"))
     if ctx.facts.decision.kind == "column":
@@ -99,7 +99,7 @@ def _asked(
     """The answers at every severity, or why there are none."""
     from audit.measure import undefined
     from audit.stress.corruptions import SEVERITIES, corrupted
-    from audit.undisturbed import Lost, ask_disturbed
+    from audit.stress.undisturbed import Lost, ask_disturbed
 
     answers = [clean.again]
     for severity in SEVERITIES:

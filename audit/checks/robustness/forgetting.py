@@ -86,7 +86,7 @@ def _answers(ctx: Context, task: SourceTask, classes: list[str], found: Rows) ->
     import numpy as np
 
     from audit.outputs import interpret
-    from audit.reference_models import beside, described, in_parts
+    from audit.privacy.reference_models import beside, described, in_parts
     from audit.subject.client import Prediction
     from audit.subject.inspect import inspect_model
 

@@ -9,10 +9,10 @@ from audit.registry import Field, check
 
 if TYPE_CHECKING:
     from audit.context import Context
-    from audit.disturbed import Disturber, Kind
     from audit.flips import Asked
     from audit.measurement import Estimate, Evidence, Measurement, Message, Slice
-    from audit.undisturbed import Lost, Undisturbed
+    from audit.stress.disturbed import Disturber, Kind
+    from audit.stress.undisturbed import Lost, Undisturbed
 
 CLEAN = {"(rows)": "(clean)"}
 #: The severity whose loss is held against the criterion.
@@ -63,11 +63,11 @@ def noise(
     import numpy as np
 
     from audit.columns import rules
-    from audit.disturbed import AMOUNTS, SEVERITIES, Disturber
     from audit.measure import rate, undefined
+    from audit.stress.disturbed import AMOUNTS, SEVERITIES, Disturber
+    from audit.stress.undisturbed import Lost, undisturbed
     from audit.subject.frame import take
     from audit.text import message
-    from audit.undisturbed import Lost, undisturbed
 
     sample = ctx.sample(max(2, min(rows, ctx.plan.audit.sample, budget // (2 + len(AMOUNTS) * len(SEVERITIES)))))
     defined = np.flatnonzero(np.isfinite(sample.pred) if ctx.settled.task == "regression" else sample.pred >= 0)
@@ -114,10 +114,10 @@ class Told(NamedTuple):
 
 def _kind(ctx: Context, kind: Kind, disturber: Disturber, clean: Undisturbed) -> Generator[Measurement, None, list[Told] | Lost]:
     """One kind of disturbance at every severity; hands back what is to be said of it, or why nothing is."""
-    from audit.disturbed import SEVERITIES
     from audit.measure import rate, undefined
     from audit.measurement import Measurement
-    from audit.undisturbed import Lost, ask_disturbed
+    from audit.stress.disturbed import SEVERITIES
+    from audit.stress.undisturbed import Lost, ask_disturbed
 
     at, answers = {COLUMNS[kind]: str(JUDGED)}, [clean.again]
     for severity in SEVERITIES:
@@ -146,8 +146,8 @@ def _table(kind: Kind, clean: Undisturbed, answers: list[Asked]) -> Evidence:
     """Every severity with what it does to everybody, and to the group that loses most."""
     import numpy as np
 
-    from audit.disturbed import AMOUNTS
     from audit.measurement import Cell, Column, Table
+    from audit.stress.disturbed import AMOUNTS
     from audit.text import message, render, who
 
     lines: list[list[Cell]] = []
@@ -218,8 +218,8 @@ def _summary(told: list[Told], metric: str, without: list[Kind]) -> Message:
 
 def _most(told: list[Told], metric: str) -> Message:
     """The kind that costs most at the judged severity, and the group that it costs most."""
+    from audit.stress.undisturbed import OF_GROUP
     from audit.text import message, who
-    from audit.undisturbed import OF_GROUP
 
     everybody = [t for t in told if not t.slice]
     if not everybody:

@@ -44,8 +44,8 @@ def outliers(ctx: Context, *, rows: Annotated[int, Field(ge=20)] = 1000) -> Iter
     import numpy as np
 
     from audit.columns import rules
-    from audit.disturbed import Disturber
     from audit.planted import far, mixed
+    from audit.stress.disturbed import Disturber
     from audit.text import message
 
     usual, frame = _rows(ctx, min(rows, ctx.plan.audit.sample))

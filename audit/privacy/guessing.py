@@ -93,7 +93,7 @@ def _imputed(
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    from audit.attacks import numbers
+    from audit.privacy.attacks import numbers
 
     (others, learnt, codes), (members, known) = learning, asking
     x_members, x_others = numbers(_rest(members, name, known), _rest(others, name, learnt))

@@ -17,7 +17,7 @@ from audit.stats.losses import log_losses
 from audit.stats.weighted_ranks import WeightedRanking, trivially
 from audit.stats.weighted_sums import ratio_of_sums
 from audit.text import message
-from audit.weighted import Cells, counted, differences, measured, summed
+from audit.weighted.measurements import Cells, counted, differences, measured, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audit.clustered import GroupRates
     from audit.context import Context, Grouping
     from audit.table import Block
-    from audit.weighted import Summed
+    from audit.weighted.measurements import Summed
 
 
 def crossed(ctx: Context, groupings: Sequence[Grouping | None] | None = None) -> list[tuple[Grouping | None, Cells]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import Literal, NamedTuple
 
-from audit.claims import Claim, Privacy
 from audit.measurement import Message
+from audit.privacy.claims import Claim, Privacy
 from audit.stats.privacy import gaussian, pld, rdp, sampling
 from audit.text import message
 

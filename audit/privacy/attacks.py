@@ -109,7 +109,7 @@ def _references(ctx: Context, members: Rows, others: Rows) -> tuple[list[NDArray
     """For members and others what the reference models say of the outcome, (2, K, k), and which trained on the row, (K, k)."""
     import numpy as np
 
-    from audit.reference_models import ask, kept
+    from audit.privacy.reference_models import ask, kept
     from audit.stats.privacy.membership import log_odds
 
     found, both = ctx.facts.references, (members, others)

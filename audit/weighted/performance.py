@@ -11,8 +11,8 @@ from audit.clustered import NO_INTERVAL
 from audit.measure import undefined, value
 from audit.measurement import Measurement, Message
 from audit.text import message
-from audit.weighted import means
-from audit.weighted_scores import crossed, explained, losses, mean_losses, of_cells, rankings, rate, read_rates, skills
+from audit.weighted.measurements import means
+from audit.weighted.scores import crossed, explained, losses, mean_losses, of_cells, rankings, rate, read_rates, skills
 
 if TYPE_CHECKING:
     from audit.clustered import GroupRates

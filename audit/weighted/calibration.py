@@ -9,8 +9,8 @@ from audit.measure import undefined, value
 from audit.measurement import Clusters, Estimate, Measurement, Weights
 from audit.ordered import claimed, columns, subject
 from audit.text import message
-from audit.weighted import means, summed
-from audit.weighted_scores import losses, mean
+from audit.weighted.measurements import means, summed
+from audit.weighted.scores import losses, mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from audit.over_groups import as_printed, in_one_table
 from audit.stats import confusion
 from audit.stats.extremes import OverGroups
 from audit.text import message
-from audit.weighted import measured, over_groups, summed
-from audit.weighted_scores import crossed, explained, losses, of_cells, rankings, read_rates
+from audit.weighted.measurements import measured, over_groups, summed
+from audit.weighted.scores import crossed, explained, losses, of_cells, rankings, read_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from audit.context import Context, Grouping
     from audit.measurement import Measurement, Message
-    from audit.weighted import Cells, Summed
+    from audit.weighted.measurements import Cells, Summed
 
     Found = dict[str, OverGroups]
     #: One grouping's metrics over groups → its extremes.
