@@ -47,7 +47,7 @@ Judged = tuple[Finding, float | None, str, Message | None, Message | None]
 def _counted(f: Finding, claimed: Finding, counted: Finding) -> Judged:
     if f.estimate is None or claimed.estimate is None or counted.estimate is None:
         why = f.reason_msg or claimed.reason_msg or message("The claim cannot be counted again from what was logged.")
-        return f, TOLERANCE, "inconclusive", None, why
+        return f, TOLERANCE, "inconclusive", why, why
     numbers = {"claimed": claimed.estimate.value, "counted": counted.estimate.value}
     if f.estimate.value > TOLERANCE:
         text = message("The claimed epsilon of {claimed:number} is unsupported: the logged training costs {counted:number}.", **numbers)
@@ -72,8 +72,8 @@ def _assumed(broken: Finding, unknown: Finding) -> Judged:
 
 def _attempted(f: Finding, claimed: Finding, most: Finding | None) -> Judged:
     if f.estimate is None or claimed.estimate is None or most is None or most.estimate is None or f.test is None:
-        why = f.reason_msg or message("No attempt to refute the claim was possible.")
-        return f, None, "inconclusive", None, why
+        why = f.reason_msg or claimed.reason_msg or message("No attempt to refute the claim was possible.")
+        return f, None, "inconclusive", why, why
     epsilon, least, cap = claimed.estimate.value, f.estimate.value, most.estimate.value
     numbers = {"claimed": epsilon, "least": least, "level": f.estimate.level, "p": f.test.p_value, "cap": cap}
     if f.test.p_value <= BETA:

@@ -73,7 +73,8 @@ def find_privacy(arguments: dict[str, Any], features: list[FeatureSpec], target:
     """The claim and the canaries of a request; None where neither was logged."""
     logged, metadata = arguments.get("logged") or {}, arguments.get("metadata") or {}
     of_run, of_model = logged.get("privacy"), metadata.get("privacy")
-    given = of_run if isinstance(of_run, dict) else of_model if isinstance(of_model, dict) else None
+    # What is there and is no record is a claim that nobody can read, and not none.
+    given = next((found if isinstance(found, dict) else {} for found in (of_run, of_model) if found is not None), None)
     differ = []
     if isinstance(of_run, dict) and isinstance(of_model, dict):
         differ = sorted(k for k in of_run.keys() | of_model.keys() if k in (*NUMBERS, *WORDS) and of_run.get(k) != of_model.get(k))

@@ -98,6 +98,8 @@ def _read(folder: Path, training: Training | None, rows: int, *, named: bool) ->
 
     if training is None:
         raise AuditError("the rows that the model was trained on are not known", "name them with --training")
+    if not folder.is_dir():
+        raise AuditError(f"there is no folder of reference models at {folder}", LAYOUT)
     for name in ("keep.npy", "members.parquet", "references"):
         if not (folder / name).exists():
             raise AuditError(f"the folder of reference models holds no {name}", LAYOUT)

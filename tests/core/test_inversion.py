@@ -136,7 +136,7 @@ def test_what_is_found_is_set_beside_the_class_and_single_rows(tmp_path: Path) -
 def test_without_training_rows_only_the_mean_is_compared_with(tmp_path: Path) -> None:
     pick, said = asked(scene(tmp_path, trained=False))
     assert {m.metric for m in pick.found} == {"inversion_to_mean"}
-    assert "training rows to compare it with are not known" in said
+    assert "training rows other than the audited ones, to compare it with, are not known" in said
 
 
 def test_the_sample_and_the_budget_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,8 @@ def test_a_model_that_learnt_nobody_by_heart_is_not_accused(tmp_path: Path) -> N
 
 
 def test_few_rows_are_reported_and_not_judged(tmp_path: Path) -> None:
-    found = judged(scene(tmp_path, heart=2.0, n=600))
+    made = scene(tmp_path, heart=2.0, n=600)
+    found = judged(made)
     assert found("attack_auc").verdict == "not_judged"
     assert found("tpr_at_fpr_5").verdict == "not_judged"
     assert found("tpr_at_fpr_5").reason == (
@@ -87,6 +88,7 @@ def test_few_rows_are_reported_and_not_judged(tmp_path: Path) -> None:
         "Give more rows with --training and --data, or a larger --sample."
     )
     assert {f.metric for f in found.found} == {"attack_auc", "tpr_at_fpr_5", "implied_epsilon", "tpr_at_fpr_01"}
+    assert str(found("tpr_at_fpr_5").reason) in render(made.summary("privacy.membership"))
 
 
 def test_a_group_needs_500_rows_a_side(tmp_path: Path) -> None:

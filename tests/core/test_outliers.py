@@ -93,6 +93,14 @@ def test_a_quantity_has_distances_only_and_columns_of_words_are_only_mixed(tmp_p
     assert "mixed from others" in summary
 
 
+def test_without_training_rows_the_summary_says_what_stands_for_them(tmp_path: Path) -> None:
+    _, summary = run(tmp_path, shy, people(), trained=False)
+    assert summary.endswith(
+        "half of the audited rows stands for what is usual: nothing is said of rows unlike those that the model has seen."
+    )
+    assert "stands for what is usual" not in run(tmp_path, shy, people())[1]
+
+
 def test_too_few_rows_say_so(tmp_path: Path) -> None:
     found, summary = run(tmp_path, bold, {name: v[:10] for name, v in people().items()})
     assert not found

@@ -219,6 +219,31 @@ def test_a_claim_stands_on_the_run_and_in_the_model(tmp_path: Path) -> None:
     assert "z" in str(lacking.without)
 
 
+@pytest.mark.parametrize(("changed", "differ", "said"), [
+    ({"epsilon": None}, [], "The record holds no epsilon."),
+    ({"noise_multiplier": 0.0}, [], "The noise was switched off: nothing is promised."),
+    ({"steps": None}, [], "Too little was logged to count it: noise, sampling rate, steps and delta are needed."),
+    ({"epsilon": 5.0}, ["epsilon"], "Run and model state epsilon differently, so that nobody knows what was promised: log the model again with what its training did."),
+])  # fmt: skip
+def test_why_a_claim_cannot_be_held_against_its_count_is_the_true_reason(
+    tmp_path: Path, changed: dict[str, Any], differ: list[str], said: str
+) -> None:
+    found = findings_of(answered(scene(tmp_path, TRUE | changed, differ=differ))[0])("unsupported_epsilon")
+    assert (found.estimate, found.verdict, found.reason) == (None, "inconclusive", said)
+
+
+def test_canaries_without_an_epsilon_say_that_there_is_none_to_refute(tmp_path: Path, model: None) -> None:
+    made = scene(tmp_path, {k: v for k, v in TRUE.items() if k != "epsilon"}, canaries=plant(tmp_path, leak=0.0))
+    found = findings_of(answered(made)[0])("epsilon_at_least")
+    assert (found.verdict, found.reason, found.sentence) == ("inconclusive", "The record holds no epsilon.", "The record holds no epsilon.")
+
+
+def test_a_claim_that_is_no_record_is_one_that_nobody_can_read() -> None:
+    found = find_privacy({"logged": {"privacy": "yes"}, "metadata": {}}, [], "outcome")
+    assert found is not None
+    assert found.claim == read_claim({})
+
+
 def test_run_and_model_that_disagree_leave_the_claim_open(tmp_path: Path) -> None:
     made = scene(tmp_path, TRUE, differ=["epsilon"])
     assert answered(made)[1].verdict == "inconclusive"

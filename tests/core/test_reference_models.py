@@ -172,6 +172,12 @@ def test_a_record_that_does_not_fit_is_refused_or_left_aside(tmp_path: Path, spo
     assert "left aside" in render(notes[0])
 
 
+def test_a_folder_of_references_that_is_not_there_is_named(tmp_path: Path) -> None:
+    facts = Planted(tmp_path, heart=0.0, count=4, n=100).scene.facts
+    with pytest.raises(AuditError, match=f"there is no folder of reference models at {tmp_path}/nowhere"):
+        find_references({"references": str(tmp_path / "nowhere")}, facts.training, facts.sha256, 100)
+
+
 def test_references_of_another_kind_of_model_are_refused_or_left_aside(tmp_path: Path) -> None:
     facts = Planted(tmp_path, heart=0.0, count=4, n=100).scene.facts
     graph = tmp_path / "references" / "003.pt2"

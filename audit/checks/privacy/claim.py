@@ -64,7 +64,7 @@ def claim(ctx: Context, *, guesses: Annotated[float, Field(gt=0, le=1)] = 0.5) -
 
 def _counted(ctx: Context, claim: Claim) -> Generator[Measurement, None, list[Message]]:
     """What the accountants say, and what is broken or not known of the assumptions; returns sentences."""
-    from audit.measure import exact, undefined, value
+    from audit.measure import exact, value
     from audit.privacy.assumptions import assumptions, recount
     from audit.text import message
 
@@ -73,11 +73,12 @@ def _counted(ctx: Context, claim: Claim) -> Generator[Measurement, None, list[Me
     counted = recount(claim)
     read = assumptions(privacy, counted, rows)
     n = int(claim.rows or 0)
-    why = message("Too little was logged to count it: noise, sampling rate, steps and delta are needed.")
-    if claim.epsilon is None:
-        yield undefined("claimed_epsilon", message("The record holds no epsilon."))
-    else:
-        yield value("claimed_epsilon", exact(claim.epsilon, n))
+    record, noise = read[:2]
+    differs = record.said if privacy.differ else None
+    absent = message("The record holds no epsilon.") if claim.epsilon is None else None
+    why = noise.said or message("Too little was logged to count it: noise, sampling rate, steps and delta are needed.")
+    claimed = None if differs or claim.epsilon is None else exact(claim.epsilon, n)
+    yield value("claimed_epsilon", claimed, reason=differs or absent)
     yield value("accounted_epsilon", _bound(counted.epsilon, counted.method, n), reason=why, evidence=[_table(read)])
     for metric, number, method in (
         ("renyi_epsilon", counted.renyi, "renyi"), ("unamplified_epsilon", counted.unamplified, "gaussian_composition"),
@@ -85,20 +86,21 @@ def _counted(ctx: Context, claim: Claim) -> Generator[Measurement, None, list[Me
     ):  # fmt: skip
         if number is not None:
             yield value(metric, _bound(number, method, n))
-    short = None if claim.epsilon is None or counted.epsilon is None else counted.epsilon - claim.epsilon
-    yield value("unsupported_epsilon", None if short is None else exact(short, n), reason=why)
+    short = None if claimed is None or counted.epsilon is None else counted.epsilon - claimed.value
+    yield value("unsupported_epsilon", None if short is None else exact(short, n), reason=differs or absent or why)
     broken, unknown = ([a for a in read if a.state == state] for state in ("broken", "not known"))
     yield value("broken_assumptions", exact(float(len(broken)), len(read)))
     yield value("unknown_assumptions", exact(float(len(unknown)), len(read)))
     notes = [a for a in read if a.state == "note"]
-    return _told(claim, counted, [*broken, *unknown, *notes])
+    return _told(claim, counted, [*broken, *unknown, *notes], settled=claimed is not None)
 
 
-def _told(claim: Claim, counted: Recount, named: list[Assumption]) -> list[Message]:
+def _told(claim: Claim, counted: Recount, named: list[Assumption], *, settled: bool) -> list[Message]:
+    """Sentences; `settled` is whether the record says one thing, and an epsilon."""
     from audit.text import message
 
     said = []
-    if claim.epsilon is None or claim.delta is None or counted.epsilon is None:
+    if not settled or claim.epsilon is None or claim.delta is None or counted.epsilon is None:
         said.append(message("The claim cannot be counted again from what was logged."))
     else:
         numbers = {"epsilon": claim.epsilon, "delta": claim.delta, "counted": counted.epsilon}

@@ -175,7 +175,7 @@ def _said(climbs: list[Climb]) -> Message:
     e = most.mean
     if most.training is None or most.others is None:
         return message(
-            "The gradients of class {name} lead from the average row to a prototype whose cosine with the mean of the class is {value:number} ({level:percent} interval {low:number} to {high:number}). A prototype is no record of anybody; training rows to compare it with are not known.",
+            "The gradients of class {name} lead from the average row to a prototype whose cosine with the mean of the class is {value:number} ({level:percent} interval {low:number} to {high:number}). A prototype is no record of anybody; training rows other than the audited ones, to compare it with, are not known.",
             name=most.label, value=e.value, level=e.level, low=e.low, high=e.high,
         )  # fmt: skip
     return message(

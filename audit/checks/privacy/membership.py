@@ -138,7 +138,8 @@ def _overall(
         )
     if area is None or hit is None:
         return None
-    return _sentence(area, hit, fpr, int(inside.sum()), int(outside.sum()))
+    told = _sentence(area, hit, fpr, int(inside.sum()), int(outside.sum()))
+    return told if few is None else message("{first} {rest}", first=told, rest=few)
 
 
 def _sentence(area: Estimate, hit: Estimate, fpr: float, members: int, others: int) -> Message:

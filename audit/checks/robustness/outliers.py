@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audit.measurement import Estimate, Measurement, Message
     from audit.stats.outliers import Reference
     from audit.subject.frame import Frame
+    from audit.training import Training
 
 #: Rows a side below which nothing is said.
 LEAST = 20
@@ -67,7 +68,19 @@ def outliers(ctx: Context, *, rows: Annotated[int, Field(ge=20)] = 1000) -> Iter
                     if m.metric == "outlier_auc" and m.estimate is not None:
                         told[name][score] = m.estimate
                     yield m
+    if _seen(ctx) is None:
+        ctx.asides.append(
+            message(
+                "Training rows other than the audited ones are not known, so half of the audited rows stands for what is usual: nothing is said of rows unlike those that the model has seen."
+            )
+        )
     yield _summary(told["(far)"] if told.get("(far)") else told["(mixed)"], far_away=bool(told.get("(far)")))
+
+
+def _seen(ctx: Context) -> Training | None:
+    """The rows that trained the model; None where they are not known or are the audited ones."""
+    training = ctx.facts.training
+    return training if training is not None and training.sha256 != ctx.facts.sha256 else None
 
 
 def _rows(ctx: Context, size: int) -> tuple[Frame | None, Frame]:
@@ -81,8 +94,7 @@ def _rows(ctx: Context, size: int) -> tuple[Frame | None, Frame]:
 
     sample = ctx.sample(size)
     defined = np.isfinite(sample.pred) if ctx.settled.task == "regression" else sample.pred >= 0
-    training = ctx.facts.training
-    if training is not None and training.sha256 != ctx.facts.sha256:
+    if _seen(ctx) is not None:
         usual, frame = training_rows(ctx, size).frame, take(sample.frame, np.flatnonzero(defined))
     else:
         half = halves(sample.row, ctx.seed + 1)  # the sample is drawn by the hash of the seed itself
