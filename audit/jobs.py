@@ -1,6 +1,6 @@
 """Work that is heavy or may hang runs in a child that can be killed; the coordinator imports nothing heavy.
 
-One host process imports the numeric libraries once and forks a child per job. A job is one of our own functions, named as
+One host process imports what jobs share once and forks a child per job. A job is one of our own functions, named as
 "module:function"; it takes a JSON object and an open socket to the model's worker, and hands back one JSON file, written whole or not at all.
 A session is a job that stays: its function hands back another one, which answers a JSON object with a JSON object until nobody asks any more.
 """
@@ -27,8 +27,9 @@ from typing import Any
 
 from audit.errors import AuditError
 
-#: What most jobs import, the checks themselves among it; several of them import scikit-learn. What few need, a job's module names as `shared`.
-PRELOADED = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble")
+#: The checks and what they measure with (1.5 CPU-seconds): wanted by every job whose module does not say what it shares with others (`shared`), and
+#: not by those that look for the model and read the rows, so that a refused request does without.
+MEASURING = ("numpy", "scipy.stats", "pyarrow.parquet", "duckdb", "pandas", "sklearn.ensemble", "audit.probe", "audit.assemble")
 _PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
 
@@ -313,17 +314,19 @@ def _receive(host: socket.socket) -> tuple[Json, list[int]] | None:
 def _share(order: Json) -> None:
     """Import what the module of a job names as wanted by several jobs: here, so that those that follow find it imported."""
     module = importlib.import_module(order["target"].partition(":")[0])
-    for name in module.shared(order["arguments"]) if hasattr(module, "shared") else ():
+    if hasattr(module, "shared"):
+        names = module.shared(order["arguments"])
+    else:
+        names = MEASURING
+        importlib.import_module("audit.registry").checks()
+    for name in names:
         importlib.import_module(name)
 
 
 def _host(descriptor: int) -> None:
-    """Import once, then fork a child per order until the coordinator is gone."""
+    """Fork a child per order until the coordinator is gone; what several of them import is imported once, here."""
     _die_with_parent()
     host = socket.socket(fileno=descriptor)
-    for name in PRELOADED:
-        importlib.import_module(name)
-    importlib.import_module("audit.registry").checks()
     while (received := _receive(host)) is not None:
         order, fds = received
         with contextlib.suppress(Exception):  # the job itself says what cannot be imported

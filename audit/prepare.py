@@ -97,6 +97,11 @@ class Facts(Frozen):
         return dataset
 
 
+def shared(arguments: dict[str, Any]) -> tuple[str, ...]:
+    """Nothing that checks measure with (`audit.jobs`): rows are read and counted by DuckDB."""
+    return ()
+
+
 def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str, Any]:
     """Job: open the data, settle who is what, and refuse what cannot be audited."""
     dataset = open_dataset(arguments["data"])
