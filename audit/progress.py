@@ -42,8 +42,8 @@ class Progress(Protocol):
     def rows(self, done: int, total: int) -> None:
         """So many rows are scored."""
 
-    def finished(self, name: str, outcome: str) -> None:
-        """A step has ended."""
+    def finished(self, name: str, outcome: str, reason: str = "") -> None:
+        """A step has ended, and why where it did not complete."""
 
 
 class Plain:
@@ -65,10 +65,10 @@ class Plain:
             self._told = now
             print(f"  {_rate(done, total, now - self._began)}", file=sys.stderr, flush=True)
 
-    def finished(self, name: str, outcome: str) -> None:
-        """A step has ended; said only where it did not complete."""
+    def finished(self, name: str, outcome: str, reason: str = "") -> None:
+        """A step has ended; said, and why, only where it did not complete."""
         if outcome != "completed":
-            print(f"  {name}: {outcome}", file=sys.stderr, flush=True)
+            print(_ended(name, outcome, reason), file=sys.stderr, flush=True)
 
 
 class Live(Plain):
@@ -94,11 +94,15 @@ class Live(Plain):
         if done:
             self._status.update(f"{self._name}: {_rate(done, total, time.monotonic() - self._began)}")
 
-    def finished(self, name: str, outcome: str) -> None:
+    def finished(self, name: str, outcome: str, reason: str = "") -> None:
         """A step has ended."""
         self._status.stop()
         if outcome != "completed":
-            self._console.print(f"  {name}: {outcome}")
+            self._console.print(_ended(name, outcome, reason), markup=False)
+
+
+def _ended(name: str, outcome: str, reason: str) -> str:
+    return f"  {name}: {outcome}: {reason}" if reason else f"  {name}: {outcome}"
 
 
 def _rate(done: int, total: int, seconds: float) -> str:

@@ -36,9 +36,13 @@ from audit.subject import endpoint
 from audit.subject.launch import Worker, launch
 
 if TYPE_CHECKING:
+    import socket
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 Json = dict[str, Any]
+#: What to do about a check that takes too long.
+LONGER = "; give it longer with --check-timeout, or fewer rows with --sample or in the plan"
 PREPARE_SECONDS = 1800.0
 HISTORY_SECONDS = 300.0
 SCORE_SECONDS = 24 * 3600.0
@@ -363,18 +367,24 @@ class Audit:
         self.progress.step(id_)
         launching = self._launching() if self.facts["references"] or self.facts["source_task"] or self.scorer else None
         arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
-        result, reason = self.attempts.attempt(
-            lambda worker: self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker),
-            needs_model=check.info.probing,
-        )
+        result, reason = self.attempts.attempt(lambda worker: self._run(arguments, worker), needs_model=check.info.probing)
         if result is None:
             result = {"status": "errored", "reason": reason, "params": params, "seconds": 0.0}
         else:
             result |= {"params": params}
         if journal:
             journal.write(id_, result)
-        self.progress.finished(id_, result["status"])
+        self.progress.finished(id_, result["status"], reason)
         return result
+
+    def _run(self, arguments: Json, worker: socket.socket | None) -> Json:
+        """A check in a process of its own; `JobError` says what to do where it took too long."""
+        try:
+            return self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker)
+        except JobError as error:
+            if error.kind == "timeout":
+                error.message += LONGER
+            raise
 
     # --- the folder -------------------------------------------------------------------------------------------------------------------
 

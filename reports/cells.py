@@ -143,6 +143,7 @@ CELLS = {
     ("type", "varchar"): mark("text"),
     ("type", "date"): mark("date"),
     ("type", "timestamp"): mark("time"),
+    **{("type", kind): kind for kind in (mark("text"), mark("image"), mark("sequence"), mark("audio"))},
 }
 #: Lines of stored curves that are ours and not groups: curve → name.
 LINES = {

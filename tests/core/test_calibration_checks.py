@@ -123,9 +123,16 @@ def test_several_classes_are_calibrated_by_predicted_class_and_one_by_one(tmp_pa
             gap = groups(("calibration_in_the_large"), sex=group, **{"(class)": name}).estimate
             assert gap.value == pytest.approx(scores[own, i].mean() - (y[own] == i).mean(), abs=1e-12)
             assert gap.n == own.sum()
+    assert f"is {found.value('calibration_slope'):.2f}"[:6] in render(scene.summary("calibration.overall")), "the slope can be what fails"
     # What decides is the predicted class's probability, overall and per group; single classes are reported.
     (question,) = [q for q in scene.document().questions if q.id == "calibration_large"]
     assert len(question.findings) == 3
+
+
+def test_where_no_slope_can_be_fitted_the_summary_says_so(tmp_path: Path) -> None:
+    y = np.array([0, 1] * 50)
+    told = render(set_scene(tmp_path, y=y, pred=y, score=np.where(y, 0.9, 0.1)).summary("calibration.overall"))
+    assert told.endswith("The outcomes are separated by the score, or do not vary: a slope cannot be fitted.")
 
 
 def test_a_quantity_has_the_line_that_statsmodels_fits(tmp_path: Path) -> None:

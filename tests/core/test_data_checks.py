@@ -167,6 +167,18 @@ def test_an_input_that_gives_the_outcome_away_is_named(tmp_path: Path) -> None:
     assert "leak" in said(scene, "data.leakage")
 
 
+def test_of_thousands_of_inputs_the_best_stand_in_the_table_and_it_says_of_how_many(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, 200)
+    picture = rng.random((200, 1, 6, 10)).astype(np.float32)
+    picture[:, 0, 4, 0] = y
+    found = Pick(set_scene(tmp_path, y=y, pred=y, features={"picture": picture}).measure("data.leakage"))
+    (table,) = next(m.evidence for m in found.found if m.evidence and m.metric == "single_input_auc")
+    assert isinstance(table, Table)
+    assert [len(table.rows), table.rows[0][0]] == [50, "picture[5, 1]"]
+    assert table.caption == "How well each input alone predicts the outcome: the best 50 of 60"
+
+
 def test_without_training_rows_the_rest_is_still_measured(tmp_path: Path) -> None:
     scene = leaky(tmp_path)
     scene.facts = scene.facts.model_copy(update={"training": None})

@@ -108,19 +108,20 @@ def _probabilities(ctx: Context, bins: int, draws: int) -> Iterator[Measurement 
         yield message("Calibration cannot be measured on these rows.")
         return
     numbers = {"gap": large.value, "low": large.low, "high": large.high, "level": large.level, "n": large.n}
-    if what == TOP:
-        yield message(
+    said = (
+        message(
             "The mean probability of the predicted class differs from how often that class is right by {gap:points} points "
             "({level:percent} interval {low:points} to {high:points}; {n:count} rows).", **numbers,
-        )  # fmt: skip
-        return
-    said = message(
-        "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
-        **numbers,
-    )
-    slope = next((m.estimate for m in found if m.metric == "calibration_slope" and not m.slice), None)
-    if slope is None:
-        yield said
+        )
+        if what == TOP
+        else message(
+            "The mean probability differs from the observed rate by {gap:points} points ({level:percent} interval {low:points} to {high:points}; {n:count} rows).",
+            **numbers,
+        )
+    )  # fmt: skip
+    tilt = next(m for m in found if m.metric == "calibration_slope" and not m.slice)
+    if (slope := tilt.estimate) is None:
+        yield message("{first} {second}", first=said, second=tilt.reason_msg or tilt.reason)
         return
     yield message(
         "{said} The slope of what happened over the log odds is {slope:number} ({level:percent} interval {low:number} to {high:number}; 1 is meant, below it probabilities are too extreme).",

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from audit.measurement import Cell, Estimate, Evidence, Measurement, Message, Table
     from audit.stats.fingerprints import Prints
 
-#: Inputs that are listed one by one; where there are more, all stand in a table.
-MOST = 10
+#: Inputs that are listed one by one; where there are more they stand in a table, of thousands (as of a recording) the first.
+MOST, TABLED = 10, 50
 #: From this AUC (or R²) on, one input alone is named as giving the outcome away.
 ALMOST = 0.98
 
@@ -291,11 +291,15 @@ def _widened(e: Estimate, factor: float) -> Estimate:
 
 def _alone_table(metric: str, found: list[tuple[str, Estimate]]) -> Table:
     from audit.measurement import Column, Table
+    from audit.text import message, render
 
     label = {"single_input_auc": "ROC AUC", "single_input_r2": "R²", "single_input_v": "Cramér's V"}[metric]
     columns = [
         Column(name="feature", label="input"), Column(name="alone", label=label, kind="number"), Column(name="low", label="low", kind="number"),
         Column(name="high", label="high", kind="number"), Column(name="rows", label="rows", kind="integer"),
     ]  # fmt: skip
-    rows: list[list[Cell]] = [[name, e.value, e.low, e.high, e.n] for name, e in found]
-    return Table(caption="How well each input alone predicts the outcome", columns=columns, rows=rows)
+    rows: list[list[Cell]] = [[name, e.value, e.low, e.high, e.n] for name, e in found[:TABLED]]
+    if len(found) <= TABLED:
+        return Table(caption="How well each input alone predicts the outcome", columns=columns, rows=rows)
+    said = message("How well each input alone predicts the outcome: the best {shown:count} of {all:count}", shown=TABLED, all=len(found))
+    return Table(caption=render(said), caption_msg=said, columns=columns, rows=rows)
