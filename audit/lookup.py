@@ -50,7 +50,7 @@ class Lookup:
         unregistered: Json = {
             "uri": uri,
             "path": "",
-            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training", "source_task")),
+            **dict.fromkeys(("name", "version", "model_id", "run_id", "logged", "evaluation", "training", "source_task", "seeds")),
             "privacy": {},
         }
         if uri == URI:

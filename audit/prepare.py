@@ -23,6 +23,7 @@ from audit.privacy.reference_models import References, find_references
 from audit.recorded import Recorded
 from audit.recorded import choose as choose_recorded
 from audit.roles import Decision, Roles, merge, parse_decision
+from audit.seeds import Seeds, find_seeds
 from audit.source_task import SourceTask, find_source
 from audit.text import message
 from audit.training import Training, find_training
@@ -81,6 +82,7 @@ class Facts(Frozen):
     references: References | None = None
     weight: Weight | None = None
     source_task: SourceTask | None = None
+    seeds: Seeds | None = None
     slices: tuple[NamedRows, ...] = ()
 
     def divisions(self) -> list[tuple[str, Groups]]:
@@ -147,12 +149,13 @@ def prepare(arguments: dict[str, Any], worker: socket.socket | None) -> dict[str
     references, beside = find_references(arguments, training, sha256, rows)
     weight, weighed = weight_of(dataset, roles)
     source_task, left = find_source(arguments, features, roles.target, values)
-    notes += untimed + told + beside + weighed + left
+    seeds, unused = find_seeds(arguments.get("seeds"))
+    notes += untimed + told + beside + weighed + left + unused
     facts = Facts(
         source=arguments["source"], files=[str(p) for p in dataset.files], sha256=sha256, rows=rows, columns=dataset.columns,
         types=dataset.types, roles=roles, decision=decision, features=features, target_sql=target_sql, labels=labels, target_is_number=is_number,
         target_missing=missing, groups=groups, factors=factors, cluster=cluster_of(dataset, roles), repeats=tuple(repeating(dataset, roles, decision, [f.name for f in features if f.kind == "text"])), notes=notes, recorded=recorded,
-        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight, source_task=source_task,
+        period=period, training=training, privacy=find_privacy(arguments, features, roles.target), base=find_base(arguments.get("metadata") or {}), model_id=arguments.get("model_id"), references=references, weight=weight, source_task=source_task, seeds=seeds,
         slices=tuple(named_rows(dataset, [Cohort.model_validate(c) for c in arguments.get("slices", [])], roles.target)),
     )  # fmt: skip
     return facts.model_dump(mode="json")

@@ -105,7 +105,7 @@ class Audit:
             "inputs": [i.model_dump() for i in self.inspection.inputs], "metadata": self.inspection.metadata, "bins": self.plan.bins, "flavor": self.inspection.flavor, "model_id": self.resolved["model_id"],
             "training": request.training or self.resolved["training"], "training_given": request.training is not None,
             "privacy": self.resolved["privacy"], "references": found.references(), "evaluation": self.resolved["evaluation"],
-            "source_task": found.source_task(), "slices": [c.model_dump() for c in cohorts(self.plan.slices)],
+            "source_task": found.source_task(), "seeds": self.resolved["seeds"], "slices": [c.model_dump() for c in cohorts(self.plan.slices)],
         }  # fmt: skip
         self.scorer = found.scorer()
         self.facts = required(self.jobs, "audit.prepare:prepare", arguments, PREPARE_SECONDS, "the data could not be read in time")
@@ -236,6 +236,8 @@ class Audit:
             about["reference models"] = self.facts["references"]["sha256"]
         if self.facts["source_task"]:
             about["source task"] = self.facts["source_task"]["sha256"]
+        if self.facts["seeds"]:
+            about["models of other seeds"] = self.facts["seeds"]["sha256"]
         if self.scorer:
             about["scorer"] = self.scorer["inspection"]["sha256"]
         self._same_as_before(journal, about)
@@ -365,7 +367,8 @@ class Audit:
         if kept is not None:
             return kept
         self.progress.step(id_)
-        launching = self._launching() if self.facts["references"] or self.facts["source_task"] or self.scorer else None
+        others = self.scorer or any(self.facts[name] for name in ("references", "source_task", "seeds"))
+        launching = self._launching() if others else None
         arguments = {"check": id_, "params": params, "launching": launching, "work": str(self.scratch)} | self._seen(scoring)
         result, reason = self.attempts.attempt(lambda worker: self._run(arguments, worker), needs_model=check.info.probing)
         if result is None:

@@ -26,6 +26,7 @@ EVALUATION = "audit_data/evaluation.parquet"
 EXPERIMENT = "witnessmark"
 TRAINING = "audit_data/train.parquet"
 SOURCE_TASK = "source_task"
+SEEDS = "seeds"
 #: What training logged for privacy audits, by the name under which the audit knows it.
 PRIVACY = {
     "canaries": "privacy/canaries.parquet",
@@ -56,6 +57,7 @@ class Resolved(Frozen):
     training: str | None = None
     privacy: dict[str, str] = Field(default_factory=dict)
     source_task: str | None = None
+    seeds: str | None = None
 
 
 def named_uri(uri: str | None) -> str | None:
@@ -147,16 +149,17 @@ def _local(folder: Path, destination: Path, tracking_uri: str, uri: str) -> Reso
     described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
     described = described if isinstance(described, dict) else {}
     run_id = described.get("run_id")
-    logged = evaluation = training = source_task = None
+    logged = evaluation = training = source_task = seeds = None
     privacy: dict[str, str] = {}
     if isinstance(run_id, str) and run_id and not missing(tracking_uri):
         client = client_of(tracking_uri)
         logged, evaluation, training = _beside(client, run_id, destination.parent)
-        privacy, source_task = _privacy(client, run_id, destination.parent), _source_task(client, run_id, destination.parent)
+        privacy = _privacy(client, run_id, destination.parent)
+        source_task, seeds = (_folder(client, run_id, name, destination.parent) for name in (SOURCE_TASK, SEEDS))
     model_id = described.get("model_id")
     return Resolved(
         path=str(destination), uri=uri, name=None, version=None, model_id=model_id if logged else None, run_id=run_id if logged else None,
-        logged=logged, evaluation=evaluation, training=training, privacy=privacy, source_task=source_task,
+        logged=logged, evaluation=evaluation, training=training, privacy=privacy, source_task=source_task, seeds=seeds,
     )  # fmt: skip
 
 
@@ -189,7 +192,8 @@ def _registered(uri: str, destination: Path, tracking_uri: str) -> Resolved:
         evaluation=evaluation,
         training=training,
         privacy=_privacy(client, run_id, destination.parent) if run_id else {},
-        source_task=_source_task(client, run_id, destination.parent) if run_id else None,
+        source_task=_folder(client, run_id, SOURCE_TASK, destination.parent) if run_id else None,
+        seeds=_folder(client, run_id, SEEDS, destination.parent) if run_id else None,
     )
 
 
@@ -246,16 +250,16 @@ def _privacy(client: MlflowClient, run_id: str, folder: Path) -> dict[str, str]:
     return found | ({"folder": str(Path(found["keep"]).parent)} if "keep" in found else {})
 
 
-def _source_task(client: MlflowClient, run_id: str, folder: Path) -> str | None:
-    """The folder with what the run logged of the task before fine-tuning, where it is there."""
+def _folder(client: MlflowClient, run_id: str, name: str, folder: Path) -> str | None:
+    """A copy of the folder that the run logged under this name, where it is there."""
     from mlflow.exceptions import MlflowException
 
     try:
-        if not client.list_artifacts(run_id, SOURCE_TASK):
+        if not client.list_artifacts(run_id, name):
             return None
     except MlflowException:
         return None
-    return str(client.download_artifacts(run_id, SOURCE_TASK, str(folder)))
+    return str(client.download_artifacts(run_id, name, str(folder)))
 
 
 def experiment_of(client: MlflowClient) -> str:

@@ -40,14 +40,15 @@ def load_preset(name: str, changes: dict[str, Any] | None = None, data: dict[str
     table = preset_table(name)
     if data:
         table["data"] = table["data"] | data
-    table = _complete(_validated(table, name))
+    table = _complete(validated(table, name))
     known = leaves(table)
     for key, value in (changes or {}).items():
         _put(table, full_key(key, known, name), value)
-    return _validated(table, name)
+    return validated(table, name)
 
 
-def _validated(table: dict[str, Any], name: str) -> Preset:
+def validated(table: dict[str, Any], name: str) -> Preset:
+    """A table as a preset; what is unknown or wrong is refused."""
     try:
         preset = Preset.model_validate_json(json.dumps(table, default=str))
     except ValidationError as error:

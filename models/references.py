@@ -70,13 +70,24 @@ def halves(count: int, dataset: Dataset, seed: int) -> NDArray[np.bool_]:
 
 
 def trained(preset: Preset, dataset: Dataset, prepared: Prepared, *, count: int, device: str) -> References:
-    """The reference models, one after the other on a GPU, else on as many cores as there are."""
-    from models.learners.net import assemble
-
+    """The reference models, each on its half of the rows."""
     candidates = len(dataset.parts["train"]) + len(dataset.parts["evaluation"])
     if candidates < 2 * FEWEST:
         raise TrainingError(f"{candidates} rows are too few for reference models on halves of them", "leave out --references")
     keep, started = halves(count, dataset, preset.seed), time.perf_counter()
+    nets, epochs = side_by_side(preset, dataset, prepared, keep, device=device)
+    print(f"note: {count} reference models in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return References(keep, nets, epochs, preset.seed)
+
+
+def side_by_side(
+    preset: Preset, dataset: Dataset, prepared: Prepared, keep: NDArray[np.bool_], *, device: str
+) -> tuple[list[Net], list[int]]:
+    """K trainings by one recipe, each with a seed of its own and on the rows that `keep` (K, n) gives it: the nets, in evaluation, and the epoch that
+    each kept. One after the other on a GPU, else on as many cores as there are."""
+    from models.learners.net import assemble
+
+    count = len(keep)
     workers = 1 if device != "cpu" else min(count, len(os.sched_getaffinity(0)))
     if workers > 1:  # as many side by side as there are cores, each on one, end sooner than one after the other on all of them
         preset = preset.model_copy(update={"threads": 1})
@@ -91,8 +102,7 @@ def trained(preset: Preset, dataset: Dataset, prepared: Prepared, *, count: int,
         net = assemble(preset, dataset, prepared)
         net.module.load_state_dict(_tensors(state))
         nets.append(replace(net, module=net.module.eval()))
-    print(f"note: {count} reference models in {time.perf_counter() - started:.0f} s, {workers} at a time", file=sys.stderr)
-    return References(keep, nets, [best for _, best in found], preset.seed)
+    return nets, [best for _, best in found]
 
 
 _GIVEN: list[Any] = []
@@ -109,7 +119,7 @@ def _child(keep: NDArray[np.bool_], k: int) -> tuple[bytes, int]:
 
 
 def _one(preset: Preset, dataset: Dataset, prepared: Prepared, keep: NDArray[np.bool_], k: int, device: str) -> tuple[bytes, int]:
-    """Reference k: its weights and buffers as safetensors, and the epoch that was kept. Its seed is its own."""
+    """Training k: its weights and buffers as safetensors, and the epoch that was kept. Its seed is its own."""
     import pandas as pd
     from safetensors.torch import save
 
@@ -137,9 +147,14 @@ def write(references: References, folder: Path, example: tuple[NDArray[Any], ...
     import numpy as np
 
     np.save(folder / "keep.npy", references.keep)
-    (folder / "references").mkdir()
-    for k, net in enumerate(references.nets):
-        save_graph(net.module, example, folder / "references" / f"{k:03d}.pt2")
+    write_graphs(references.nets, folder / "references", example)
+
+
+def write_graphs(nets: list[Net], folder: Path, example: tuple[NDArray[Any], ...]) -> None:
+    """`000.pt2` and so on in a new folder; see `save_graph`."""
+    folder.mkdir()
+    for k, net in enumerate(nets):
+        save_graph(net.module, example, folder / f"{k:03d}.pt2")
 
 
 def save_graph(module: nn.Module, example: tuple[NDArray[Any], ...], path: Path) -> None:

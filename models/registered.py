@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from models.seeds import Seeds
+
 FILES = ("architecture.json", "weights.safetensors")
 OWN = "give a version that models.train trained as a net"
 #: What every net of this core needs; the rest of its requirements are carried over to its variants.
@@ -32,7 +34,7 @@ USUAL = ("mlflow", "torch", "numpy", "safetensors")
 
 @dataclass(frozen=True)
 class Registered:
-    """A version, its net in evaluation, and what was logged with it. `rows` is the folder of its audit_data, `threshold` cuts the score, `model_id` is the store's own number of the model."""
+    """A version, its net in evaluation, and what was logged with it. `rows` is the folder of its audit_data, `threshold` cuts the score, `model_id` is the store's own number of the model, `run_id` that of the run that logged it."""
 
     name: str
     version: str
@@ -44,6 +46,7 @@ class Registered:
     preset: str
     rows: Path
     model_id: str | None = None
+    run_id: str = ""
 
     @property
     def uri(self) -> str:
@@ -73,6 +76,7 @@ class Variant:
     """A net made from a registered version: what is logged, and `said`, which stands in the version's tags and the model's metadata.
 
     `score_of` is what its score was made for, `outcome` or `decision`; None where that is as in the version that it was made from.
+    `seeds` are models of other seeds, as trained and made into variants alike, where somebody asked for them.
     `only_processed` says that no row was looked at again: what was promised of the privacy of training rows then holds for the variant too.
     """
 
@@ -85,6 +89,7 @@ class Variant:
     figures: dict[str, float] = field(default_factory=dict)
     only_processed: bool = False
     score_of: str | None = None
+    seeds: Seeds | None = None
 
 
 def require_store(uri: str) -> None:
@@ -118,7 +123,7 @@ def opened(uri: str) -> Iterator[Registered]:
         if rows is None:
             raise TrainingError(f"{uri} was logged without its rows and roles (audit_data)", OWN)
         found = _read(name, version, model, files, rows, MlflowClient().get_run(run_id))
-        yield replace(found, model_id=_model_id(registered))
+        yield replace(found, model_id=_model_id(registered), run_id=run_id)
 
 
 def _version(uri: str) -> tuple[str, str]:
@@ -237,6 +242,8 @@ def publish(base: Registered, variant: Variant) -> str:
         for file, record in variant.reports.items():
             mlflow.log_dict(record, file)
         _log_rows(base, _roles(base, variant))
+        if variant.seeds is not None:
+            variant.seeds.log(net.encoder.arrays(dataset.parts["train"].head(4)))
         evaluation = log_evaluation(dataset.parts["evaluation"], base.source, dataset.settings.target)
         outputs_are = {} if variant.outputs == "value" else {"outputs": variant.outputs}
         outputs_are |= {} if variant.score_of is None else {"score_of": variant.score_of}

@@ -25,6 +25,8 @@ from models.roles import metadata, roles
 from models.settings import Preset
 
 EXPERIMENT = "witnessmark"
+#: The artifact that holds the whole preset, by which the same can be trained again.
+RECIPE = "preset.json"
 MEASURED: tuple[Part, ...] = ("validation", "evaluation")
 SQLITE = "sqlite:///"
 
@@ -140,6 +142,7 @@ def _log_settings(training: Training, threshold: float | None) -> None:
 
     mlflow.set_tag("witnessmark.preset", training.preset.name)
     mlflow.log_params(leaves(training.preset.model_dump(mode="json", exclude={"context"})))
+    mlflow.log_dict(training.preset.model_dump(mode="json"), RECIPE)
     mlflow.log_params({"threshold": threshold, "best_epoch": training.fitted.best_epoch})
     mlflow.log_metrics({"fit_seconds": training.seconds} | training.dataset.cleaning | training.fitted.figures)
     promised = training.fitted.privacy or {}

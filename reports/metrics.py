@@ -125,6 +125,8 @@ METRICS = {
     "accuracy_change": mark("how much accuracy changes against the model before (accuracy change)"),
     "true_positive_rate_change": mark("how much the share of positives that are found changes (true positive rate change)"),
     "excess_accuracy_drop": mark("accuracy that a group loses beyond what everybody loses (excess drop)"),
+    "exemplar_share": mark("rows that smaller models decide otherwise, by most of several seeds (exemplar share)"),
+    "exemplar_share_ratio": mark("a group's share of the rows decided otherwise over its share of all rows (exemplar ratio)"),
     "exposure": mark("attention that a row's place in its list gets (exposure)"),
     "exposure_of_events": mark("attention that rows with the event get (exposure of events)"),
     "ndcg_at_k": mark("how high what is wanted stands in a user's list (NDCG)"),

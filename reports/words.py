@@ -69,6 +69,7 @@ METHODS = {
     "clopper_pearson": "Clopper–Pearson",
     "katz": "Katz",
     "koopman": "Koopman",
+    "koopman_shares": mark("Koopman, carried over from rates to shares"),
     "exact": mark("exact count"),
     "bootstrap": mark("bootstrap"),
     "multinomial_bootstrap": mark("multinomial bootstrap"),

@@ -117,14 +117,14 @@ def _read(folder: Path, training: Training | None, rows: int, *, named: bool) ->
         places = row[split == part]
         if len(places) != n or (n and not np.array_equal(np.sort(places), np.arange(n))):
             raise AuditError(f"the reference models speak of {len(places)} {part} rows, and there are {n}", LAYOUT)
-    return References(folder=str(folder), files=files, named=named, sha256=_digest(folder))
+    beside = [folder / "keep.npy", folder / "members.parquet", *sorted(p for p in (folder / "references").rglob("*") if p.is_file())]
+    return References(folder=str(folder), files=files, named=named, sha256=digest(folder, beside))
 
 
-def _digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of keep.npy, members.parquet and everything under references/."""
+def digest(folder: Path, files: list[Path]) -> str:
+    """SHA-256 over the names and contents of files in a folder."""
     found = hashlib.sha256()
-    every = [folder / "keep.npy", folder / "members.parquet", *sorted(p for p in (folder / "references").rglob("*") if p.is_file())]
-    for path in every:
+    for path in files:
         with path.open("rb") as file:
             found.update(f"{path.relative_to(folder)} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return found.hexdigest()
@@ -213,22 +213,27 @@ def in_parts(client: Client, frame: Frame, count: int, classes: int) -> Iterator
 
 def ask(ctx: Context, found: References, frames: list[Frame]) -> Beside:
     """Every reference about every row."""
+    return asked(ctx, Path(found.folder, "references"), found.files, frames)
+
+
+def asked(ctx: Context, folder: Path, files: list[str], frames: list[Frame]) -> Beside:
+    """Every one of these models about every row."""
     import numpy as np
 
     from audit.outputs import interpret
     from audit.subject.client import Prediction
 
     assert ctx.launching is not None, "a probing check knows how the audited model was launched"
-    members = described(Path(found.folder, "references"), found.files, trust_pickle=ctx.launching["trust_pickle"])
+    members = described(folder, files, trust_pickle=ctx.launching["trust_pickle"])
     classes, out = ctx.settled.classes, []
     with beside(ctx, members, classes) as client:
         parameters = client.describe(timeout=None).parameters
         for frame in frames:
             parts = []
-            for each in in_parts(client, frame, found.count, len(classes)):
+            for each in in_parts(client, frame, len(files), len(classes)):
                 scores = [interpret(Prediction(part, None), ctx.settled)[1] for part in each]
                 parts.append(np.stack([s for s in scores if s is not None]))
-            out.append(np.concatenate(parts, axis=1) if parts else np.zeros((found.count, 0, len(classes))))
+            out.append(np.concatenate(parts, axis=1) if parts else np.zeros((len(files), 0, len(classes))))
     return Beside(out, parameters)
 
 

@@ -65,7 +65,7 @@ def train(preset: Preset, dataset: Dataset, *, device: str, around: Around, refe
     if settings.augment.noise and any(column.kind == "category" for column in dataset.columns):
         raise TrainingError("training.augment.noise would make other categories of codes", "set it to 0 for tables with categories")
     with deterministic(preset.seed, threads=preset.threads):
-        prepared = _prepare(preset, dataset, device)
+        prepared = prepare(preset, dataset, device)
         net = assemble(preset, dataset, prepared)
         privacy = private(preset, len(dataset.parts["train"]), around, device)
         net, best, learning = learn(preset, dataset, net, device, around, privacy)
@@ -133,7 +133,7 @@ def learn(preset: Preset, dataset: Dataset, net: Net, device: str, around: Aroun
     return net if wrapped is None else replace(net, module=merged(wrapped)), best, learning
 
 
-def _prepare(preset: Preset, dataset: Dataset, device: str) -> Prepared:
+def prepare(preset: Preset, dataset: Dataset, device: str) -> Prepared:
     """What the preset's stage of models/pretraining makes; nothing where it names none."""
     assert isinstance(preset.training, NetTraining)
     stage = preset.training.pretraining.get("stage")

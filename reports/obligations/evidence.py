@@ -97,7 +97,7 @@ SOURCES: dict[EvidenceKind, Source] = {
     "robustness_adversarial": Source(("robustness.adversarial",), ("robustness.certified", "robustness.feasible", "language.refusals")),
     "robustness_shift": Source(("robustness.shift",), ("robustness.mix", "performance.period", "robustness.outliers", "robustness.forgetting")),
     "efficiency": Source(("efficiency.cost", "efficiency.latency"), ("efficiency.energy",)),
-    "compression": Source(("efficiency.compression",)),
+    "compression": Source(("efficiency.compression",), ("efficiency.exemplars",)),
     "data_profile": Source(
         ("data.profile", "data.representation"), ("data.leakage", "data.dependence", "data.proxies", "language.contamination")
     ),

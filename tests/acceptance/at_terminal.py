@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 #: What no table of people and decisions in these tests declares or is (keys of `registry.NEEDS`): a check that needs one of them is skipped, and no other is.
 UNDECLARED = {
     "base", "time", "costs", "columns", "claim", "canaries", "perceived", "pictures", "sigma", "signals", "texts", "rules", "files", "language", "continues",
-    "embeds", "lists", "ranked", "source", "slices",
+    "embeds", "lists", "ranked", "source", "slices", "seeds",
 }  # fmt: skip
 
 

@@ -32,7 +32,8 @@ def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_tol
     audit: Any = Audit.__new__(Audit)
     audit.request = SimpleNamespace(checks=dict.fromkeys(checks(), True), check_timeout=7.0, sample=11, seed=0)
     audit.plan = audit.judged_by = plans.load(None)
-    audit.facts, audit.settled, audit.failure, audit.scratch, audit.scorer = {"references": None, "source_task": None}, {}, None, "", None
+    audit.facts = dict.fromkeys(("references", "source_task", "seeds"))
+    audit.settled, audit.failure, audit.scratch, audit.scorer = {}, None, "", None
     audit.inspection = SimpleNamespace(files=[])
     audit.progress, audit.jobs = Plain(), SimpleNamespace(run=run)
     worker: Any = SimpleNamespace(socket=None, stop=lambda: None)
