@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from counts import (
-    CALIBRATED,
-    GOOD,
-    Found,
-    Judged,
-    a_case,
-    an_estimate,
-    baseline,
-    calibration,
-    good,
-    inputs,
-    not_run,
-    of_rows,
-    plan_with,
-    rates,
-)
-from scene import findings, set_scene
+from counts import Found, Judged, a_case, good, not_run, plan_with, rates
 
-from audit.answering import few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, worst
 from audit.result import finding_key
 from audit.screens import OTHERS
 from audit.stats.compare import equality_test
 from audit.stats.power import chance_to_pass_difference, chance_to_pass_ratio
-from audit.text import render, who
-from reports.sentences import reason_text
-from reports.speaker import Speaker
+from audit.text import who
 
 SELECTION, OPPORTUNITY, CALIBRATION = "fairness_selection", "fairness_opportunity", "calibration_large"
 EQUAL_TPR = rates("true_positive_rate", "sex", {"m": (1000, 1500), "f": (1000, 1500)})
@@ -329,86 +309,6 @@ def test_opportunity_with_few_positives_is_too_few_rows() -> None:
     assert (f.verdict, f.reason) == ("inconclusive", TOO_FEW)
 
 
-# --- margins: skill and calibration ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "half", "verdict"),
-    [(0.3, 0.1, "pass"), (0.05, 0.1, "inconclusive"), (-0.05, 0.1, "inconclusive"), (-0.3, 0.1, "fail"), (0.1, 0.1, "inconclusive")],
-)
-def test_skill_passes_only_with_its_interval_above_zero(value: float, half: float, verdict: str) -> None:
-    found = good() | {"performance.baseline": baseline(an_estimate(value, value - half, value + half))}
-    judged = Judged(found)
-    assert judged.questions["performance_baseline"].verdict == verdict
-
-
-def test_a_constant_prediction_fails_exactly() -> None:
-    judged = Judged(good() | {"performance.baseline": baseline(an_estimate(0.0, 0.0, 0.0, method="exact"))})
-    assert judged.verdict == "fail"
-
-
-def test_the_skill_of_groups_does_not_decide() -> None:
-    found = good()
-    found["performance.baseline"] += [
-        f.model_copy(update={"slice": {"sex": "f"}, "key": "x"}) for f in baseline(an_estimate(-1, -1.1, -0.9))
-    ]
-    assert Judged(found).verdict == "pass"
-
-
-@pytest.mark.parametrize(
-    ("gap", "half", "verdict"),
-    [(0.0, 0.01, "pass"), (0.03, 0.03, "inconclusive"), (0.04, 0.01, "pass"), (0.09, 0.01, "fail"), (-0.09, 0.01, "fail")],
-)
-def test_calibration_in_the_large_is_a_margin_on_both_sides(gap: float, half: float, verdict: str) -> None:
-    found = good() | calibration(an_estimate(gap, gap - half, gap + half), {"m": CALIBRATED})
-    assert Judged(found).questions[CALIBRATION].verdict == verdict
-
-
-def test_calibration_of_groups_decides_from_two_hundred_rows() -> None:
-    off = an_estimate(0.12, 0.10, 0.14, n=200)
-    assert Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, "f": off})).verdict == "fail"
-    small = Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, "f": off.model_copy(update={"n": 199})}))
-    assert small.verdict == "pass"
-    (listed,) = small.answers[CALIBRATION].not_assessed
-    assert (listed.values["people"], listed.values["names"]) == (199, [who({"sex": "f"})])
-
-
-def test_rows_in_small_groups_of_several_columns_are_not_called_rows_in_all() -> None:
-    """The same 150 rows may be the 100 of one column and the 50 of the other: their sum is no number of rows."""
-    one = few([({"sex": "f"}, 100), ({"sex": "x"}, 50)], "calibration")
-    two = few([({"sex": "f"}, 100), ({"race": "b"}, 50)], "calibration")
-    assert "(150 rows in all)" in render(one)
-    assert "(150 rows, one that is in groups of several columns counted in each)" in render(two)
-
-
-def test_an_open_calibration_gap_states_the_p_of_the_gap_and_not_of_the_limit() -> None:
-    """−4.0 points, 90 % interval −5.7 to −2.3: no gap is rejected at p < 0.001; inside the limit of 5 points is not rejected at all (p 1)."""
-    judged = Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, "f": an_estimate(-0.04, -0.057, -0.023)}))
-    f = next(f for f in judged.answers[CALIBRATION].judged.values() if f.slice == {"sex": "f"})
-    assert (f.verdict, f.reason, f.test.null, f.test.adjusted_p_value) == (
-        "inconclusive",
-        SIZE_OPEN,
-        "the value lies inside the limit",
-        1.0,
-    )
-    for lang, said in (("en", "(p < 0.001)"), ("zh", "（p < 0.001）")):
-        assert said in reason_text(f, Speaker(lang))
-
-
-def test_calibration_of_unknown_membership_is_not_judged() -> None:
-    off = an_estimate(0.2, 0.18, 0.22)
-    judged = Judged(good() | calibration(CALIBRATED, {"m": CALIBRATED, MISSING: off}))
-    assert judged.verdict == "pass"
-
-
-@pytest.mark.parametrize(("used", "verdict"), [(0, "pass"), (1, "fail")])
-def test_undeclared_sensitive_inputs_fail(used: int, verdict: str) -> None:
-    judged = Judged(good() | {"fairness.inputs": inputs(used)})
-    assert judged.verdict == verdict
-    said = judged.findings("fairness_inputs")[0].sentence or ""
-    assert said.endswith("without a declared reason: group.") == (verdict == "fail"), "the column is named"
-
-
 # --- words -----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -466,130 +366,3 @@ def test_keys_name_the_same_question_in_every_audit() -> None:
     turned = finding_key("c.d", "m", "ratio", {"b": "2", "a": "1"}, {"a": "0", "b": "0"})
     assert turned == finding_key("c.d", "m", "ratio", {"a": "1", "b": "2"}, {"b": "0", "a": "0"})
     assert turned != finding_key("c.d", "m", "ratio", {"a": "2", "b": "1"}, {"a": "0", "b": "0"})
-
-
-# --- the whole way, from rows ----------------------------------------------------------------------------------------------------------
-
-
-def rows(n: int = 6000, seed: int = 0) -> dict[str, Any]:
-    rng = np.random.default_rng(seed)
-    score = rng.beta(1.5, 2.5, n)
-    return {
-        "y": (rng.random(n) < score).astype(int), "pred": (score >= 0.5).astype(int), "score": score,
-        "groups": {"sex": np.where(rng.random(n) < 0.4, "f", "m")},
-    }  # fmt: skip
-
-
-def test_a_constant_predictor_fails(tmp_path: Path) -> None:
-    given = rows()
-    for score in (given["y"].mean(), 0.5):
-        document = set_scene(tmp_path, **given | {"score": np.full(6000, score), "pred": np.zeros(6000, int)}).document()
-        assert document.verdict == "fail"
-        assert "no better than a trivial forecast" in document.why
-    labels = set_scene(tmp_path, **given | {"score": None, "pred": np.ones(6000, int)}).document()
-    assert labels.verdict == "fail"
-
-
-@pytest.mark.parametrize("base", [0.1, 0.3, 0.9])
-def test_a_constant_predictor_fails_though_all_else_is_in_order(tmp_path: Path, base: float) -> None:
-    """Known beforehand and so not exactly the rows' own rate, on rows of many sizes."""
-    rng = np.random.default_rng(8)
-    for n in (200, 600, 2_000) * 3:
-        y = rng.random(n) < base
-        scene = set_scene(tmp_path, y=y.astype(int), pred=np.full(n, int(base > 0.5)), score=np.full(n, base))
-        measured = findings("performance.baseline", scene.measure("performance.baseline"))
-        assert Judged(good() | {"performance.baseline": measured}).verdict == "fail"
-
-
-def test_a_constant_predictor_fails_in_spite_of_rounding(tmp_path: Path) -> None:
-    """The last digit of a constant may depend on a row's place in its batch."""
-    given = rows()
-    score = np.full(6000, 0.4)
-    score[::3] += 1e-16 * 4
-    document = set_scene(tmp_path, **given | {"score": score, "pred": np.zeros(6000, int)}).document()
-    assert document.verdict == "fail"
-
-
-def test_skipping_fairness_or_declaring_no_sensitive_column_is_not_a_pass(tmp_path: Path) -> None:
-    scene = set_scene(tmp_path, **rows())
-    assert scene.document().verdict == "pass"
-    skipped = scene.document(skip=["fairness"])
-    assert (skipped.verdict, skipped.answered.not_run) == ("inconclusive", 3)
-    undeclared = set_scene(tmp_path, **rows() | {"groups": {}}).document()
-    assert undeclared.verdict == "inconclusive"
-    assert any("--sensitive" in (q.reason or "") for q in undeclared.questions)
-
-
-def test_an_errored_deciding_check_is_an_error(tmp_path: Path) -> None:
-    document = set_scene(tmp_path, **rows()).document(errored={"calibration.groups": "it was stopped after 900 s"})
-    assert document.verdict == "error"
-    assert "it was stopped after 900 s" in document.why
-
-
-def test_calibration_of_human_decisions_is_measured_and_not_judged(tmp_path: Path) -> None:
-    given = rows()
-    document = set_scene(tmp_path, **given | {"score": given["score"] ** 3}, label_source="human_decision").document()
-    by_id = {c.info.id: c for c in document.checks}
-    for id_ in ("calibration.overall", "calibration.groups"):
-        assert by_id[id_].verdict == "not_judged"
-        assert by_id[id_].findings
-    assert any("agreement with past decisions, not correctness" in note for note in document.notes)
-    assert not any(f.metric.endswith("positive_rate") and f.verdict != "not_judged" for f in by_id["fairness.group"].findings)
-
-
-def test_extremes_are_never_judged(tmp_path: Path) -> None:
-    given = rows()
-    pred = np.where(given["groups"]["sex"] == "f", 0, given["pred"])
-    document = set_scene(tmp_path, **given | {"pred": pred}).document()
-    assert document.verdict == "fail"
-    extremes = [f for c in document.checks for f in c.findings if f.slice.get("sex") == "*"]
-    assert len(extremes) >= 4
-    assert {f.verdict for f in extremes} == {"not_judged"}
-    assert all(f.criterion is None for f in extremes)
-
-
-def test_intersections_are_reported_and_not_judged(tmp_path: Path) -> None:
-    given = rows()
-    rng = np.random.default_rng(3)
-    groups = given["groups"] | {"race": np.where(rng.random(6000) < 0.5, "a", "b")}
-    pred = np.where((groups["sex"] == "f") & (groups["race"] == "a"), 0, given["pred"])
-    document = set_scene(tmp_path, **given | {"pred": pred, "groups": groups}).document()
-    both = [f for c in document.checks if c.info.id != "performance.slices" for f in c.findings if len(f.slice) == 2]
-    assert both
-    assert {f.verdict for f in both} == {"not_judged"}
-
-
-def test_judged_intervals_are_at_ninety_percent(tmp_path: Path) -> None:
-    document = set_scene(tmp_path, **rows()).document()
-    deciding = [f for c in document.checks for f in c.findings if f.criterion and f.criterion.role == "decides" and f.estimate]
-    assert deciding
-    assert {f.estimate.level for f in deciding if f.estimate and f.estimate.method != "exact"} == {0.90}
-
-
-def test_every_number_of_a_question_stands_in_a_finding(tmp_path: Path) -> None:
-    document = set_scene(tmp_path, **rows()).document()
-    known = {f.key: f for c in document.checks for f in c.findings}
-    assert len(known) == sum(len(c.findings) for c in document.checks), "keys are unique"
-    for question in document.questions:
-        assert question.findings
-        assert all(known[key].verdict != "not_judged" for key in question.findings)
-
-
-def test_simulated_findings_are_those_that_the_checks_make(tmp_path: Path) -> None:
-    given = rows(800, 5)
-    group = (given["groups"]["sex"] == "f").astype(int)
-    made = of_rows(given["y"] == 1, given["score"], given["pred"] == 1, group, ["m", "f"])
-    scene = set_scene(tmp_path, **given | {"groups": {"group": np.where(group == 1, "f", "m")}})
-    for check, found in made.items():
-        measured = {(m.metric, m.compare, *m.slice.values()): m.estimate for m in scene.measure(check)}
-        for f in found:
-            ours, theirs = f.estimate, measured[(f.metric, f.compare, *f.slice.values())]
-            assert ours is not None
-            assert theirs is not None
-            assert ours.value == pytest.approx(theirs.value, abs=1e-12)
-            if theirs.level == 0.95:
-                continue  # shown, never judged
-            assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12), (check, f.metric)
-    assert GOOD.level == 0.90
-    said = {q.id: (q.verdict, q.findings) for q in scene.document().questions}
-    assert said == {id_: (q.verdict, q.findings) for id_, q in Judged(made).questions.items()}
