@@ -26,42 +26,62 @@ FEW = (
 )
 
 
-def _killed_after(user: User, uri: str, out: str, entries: int) -> Path:
-    """Kill the audit once its journal holds so many finished entries (0: as soon as it has a journal)."""
-    folder = user.folder / out
-    process = user.start("audit.run", uri, "--no-log", "--sample", "300", *FEW, "--out", out)
+def _begun(uri: str, out: str) -> list[str]:
+    return [uri, "--no-log", "--sample", "300", *FEW, "--out", out]
+
+
+def _finished(folder: Path) -> set[str]:
+    """What the journal holds."""
+    return {path.stem for path in (folder / ".journal").glob("*.json")}
+
+
+def _killed_after(user: User, folder: Path, entries: int, arguments: list[str]) -> str:
+    """Kill the audit once its journal holds so many finished entries (0: as soon as it has a journal); what it said until then."""
+    process = user.start("audit.run", *arguments)
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
-        found = list((folder / ".journal").glob("*.json")) if (folder / ".journal").is_dir() else []
-        if folder.is_dir() and len(found) >= entries:
+        if folder.is_dir() and len(_finished(folder)) >= entries:
             break
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    return folder
-
-
-#: Three moments in the default suite, the other seven among the longer proofs.
-MOMENTS = [2, 5, 11, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 4, 6, 7, 9, 12, 13))]
-
-
-@pytest.mark.parametrize("entries", MOMENTS)
-def test_killed_at_ten_moments_it_resumes_to_the_same_digest(user: User, model: tuple[str, str], entries: int) -> None:
-    folder = _killed_after(user, model[0], f"killed-{entries}", entries)
-    kept = {p.name: p.stat().st_mtime_ns for p in (folder / ".journal").glob("*.json")}
-    assert len(kept) >= entries
+    assert len(_finished(folder)) >= entries
     assert not (folder / "manifest.json").exists()
+    return process.communicate()[1]
+
+
+def _resumed(user: User, folder: Path, digest: str) -> None:
+    """The rest is done, what was finished is not run again, and the document is that of an undisturbed audit."""
+    kept = _finished(folder)
     resumed = user.audit("--resume", str(folder))
     assert resumed.status == 0, resumed.err
-    assert resumed.document["digest"] == model[1]
-    for name in kept:
-        check = name.removesuffix(".json")
-        assert f"{check} …" not in resumed.err, "a finished check is not run again"
+    assert resumed.document["digest"] == digest
+    assert not [check for check in kept if f"{check} …" in resumed.err]
     assert not (folder / ".journal").exists()
 
 
+@pytest.mark.parametrize("entries", [2, 11])
+def test_killed_it_resumes_to_the_same_digest(user: User, model: tuple[str, str], entries: int) -> None:
+    folder = user.folder / f"killed-{entries}"
+    _killed_after(user, folder, entries, _begun(model[0], folder.name))
+    _resumed(user, folder, model[1])
+
+
+@pytest.mark.slow
+def test_killed_at_eight_moments_more_it_resumes_to_the_same_digest(user: User, model: tuple[str, str]) -> None:
+    """One audit, killed and resumed eight times: each time further than the last, whatever it was doing."""
+    folder = user.folder / "again-and-again"
+    arguments = _begun(model[0], folder.name)
+    for entries in (3, 4, 5, 6, 7, 9, 12, 13):
+        before = _finished(folder)
+        said = _killed_after(user, folder, max(entries, len(before) + 1), arguments)
+        assert not [check for check in before if f"{check} …" in said]
+        arguments = ["--resume", str(folder)]
+    _resumed(user, folder, model[1])
+
+
 def test_an_edited_entry_is_not_believed(user: User, model: tuple[str, str]) -> None:
-    folder = _killed_after(user, model[0], "edited", 6)
+    folder = user.folder / "edited"
+    _killed_after(user, folder, 6, _begun(model[0], "edited"))
     entry = next(p for p in (folder / ".journal").glob("data.*.json"))
     entry.write_text(entry.read_text().replace("0.", "0.9", 1))
     resumed = user.audit("--resume", str(folder))
@@ -83,7 +103,7 @@ def test_resume_takes_nothing_else_and_knows_finished_and_foreign_folders(user: 
 def test_an_interrupt_names_the_line_that_resumes(user: User, model: tuple[str, str]) -> None:
     folder = user.folder / "interrupted"
     signal.signal(signal.SIGINT, signal.default_int_handler)  # where whoever started the tests ignores it, the audit would too
-    process = user.start("audit.run", model[0], "--no-log", "--sample", "300", *FEW, "--out", "interrupted")
+    process = user.start("audit.run", *_begun(model[0], "interrupted"))
     while not (folder / ".journal" / "scoring.json").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

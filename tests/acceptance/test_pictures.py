@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +44,20 @@ def _few(folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def audited(user: User) -> tuple[dict[str, Any], pd.DataFrame, str]:
-    """A residual net trained by the command and audited: the document, the scored table, and the report."""
+def trained(user: User) -> tuple[str, list[str]]:
+    """A residual net trained by the command: its URI, and how its store is named."""
     file = jpegs(user.folder / "pictures.parquet")
     store = ["--tracking-uri", f"sqlite:///{user.folder}/pictures.db"]
     changes = [part for change in CHANGES for part in ("--set", change)]
     trained = user.run("models.train", "images-resnet", "--data", str(file), "--epochs", "2", *changes, *store)
     assert trained.status == 0, trained.err
-    uri = trained.out.splitlines()[-1]
+    return trained.out.splitlines()[-1], store
+
+
+@pytest.fixture(scope="module")
+def audited(user: User, trained: tuple[str, list[str]]) -> tuple[dict[str, Any], pd.DataFrame, str]:
+    """The net audited: the document, the scored table, and the report."""
+    uri, store = trained
     done = user.audit(
         uri, *store, "--scored-dir", "kept-pictures", "--sample", "50", "--plan", _few(user.folder), "--out", "pictures", "--lang", "zh"
     )
@@ -61,6 +66,7 @@ def audited(user: User) -> tuple[dict[str, Any], pd.DataFrame, str]:
     return done.document, pd.read_parquet(table), (done.folder / "report.zh.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_audit_sees_what_the_training_saw(user: User, audited: tuple[dict[str, Any], pd.DataFrame, str]) -> None:
     """Pictures decoded by the auditor, the net rebuilt in its worker: the scores of the training core, row by row."""
     document, table, _ = audited
@@ -75,6 +81,7 @@ def test_the_audit_sees_what_the_training_saw(user: User, audited: tuple[dict[st
     assert document["model"]["flavor"] == "pytorch"
 
 
+@pytest.mark.slow
 def test_every_check_runs_or_says_why_not(audited: tuple[dict[str, Any], pd.DataFrame, str]) -> None:
     document, _, report = audited
     assert {c["status"] for c in document["checks"]} == {"completed", "skipped"}
@@ -87,14 +94,13 @@ def test_every_check_runs_or_says_why_not(audited: tuple[dict[str, Any], pd.Data
     assert "准确率" in report
 
 
-def test_a_picture_of_another_size_is_one_line(user: User, audited: tuple[dict[str, Any], pd.DataFrame, str]) -> None:
+def test_a_picture_of_another_size_is_one_line(user: User, trained: tuple[str, list[str]]) -> None:
     out = io.BytesIO()
     Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(out, format="png")
     frame = pd.DataFrame({"image": [out.getvalue()] * 20, "label": ["below b", "below g"] * 10})
     frame.to_parquet(user.folder / "large.parquet")
-    store = f"sqlite:///{user.folder}/pictures.db"
-    command = f"models:/images-resnet/1 --tracking-uri {store} --data large.parquet --target label --out large"
-    done = user.audit(*shlex.split(command))
+    uri, store = trained
+    done = user.audit(uri, *store, "--data", "large.parquet", "--target", "label", "--out", "large")
     assert done.status == 2, done.err
     (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert "40 × 48 pixels, and the model takes 32 × 32 — resize" in line

@@ -70,6 +70,7 @@ def test_patients_that_come_again(user: User) -> None:
     assert any("--independent" in note for note in stated["notes"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("encounters")
 def test_patients_that_come_again_and_stand_for_others(user: User) -> None:
     given = [*AUDIT.split(), "--checks", "data,performance,calibration,fairness", "--weight", "weight"]

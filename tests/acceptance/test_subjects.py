@@ -22,7 +22,10 @@ from endpoints import Endpoint, endpoint
 from sklearn.linear_model import LogisticRegression
 
 #: What says nothing of where predictions come from, and takes its time.
-LATER = "data,explanation,privacy,robustness,uncertainty,language,fairness.consistency,fairness.unknown"
+LATER = (
+    "data,explanation,privacy,robustness,uncertainty,efficiency,language,fairness.consistency,fairness.unknown,"
+    "performance.slices,performance.error_tree"
+)
 SAVE = """
 import pickle, sys, mlflow, pandas as pd
 from mlflow.models import infer_signature
@@ -221,14 +224,17 @@ def test_a_score_alone_is_cut_at_one_half_and_the_report_says_so(case: Case, loc
     assert not document["data"]["decision_declared"]
     assert any(n == "Decided at a score of at least 0.500, which nobody declared." for n in document["notes"])
     assert not any("built-in cutoff" in json.dumps(c["findings"]) for c in document["checks"])
-    other = case.audit("predictions", "--score", "p_yes", "--decision", "score>=0.7", "--skip", LATER, "--out", "score-cut").document
+    other = case.audit(
+        "predictions", "--score", "p_yes", "--decision", "score>=0.7", "--checks", "fairness.group", "--out", "score-cut"
+    ).document
     rate = next(f for f in check(other, "fairness.group")["findings"] if f["metric"] == "selection_rate" and f["slice"] == {"sex": "f"})
     table = pd.read_csv(case.data)
     assert rate["parts"][0]["k"] == int(((table["p_yes"] >= 0.7) & (table["sex"] == "f")).sum())
 
 
 def test_a_prediction_alone_is_labels_only(case: Case, local: dict[str, Any]) -> None:
-    document = case.audit("predictions", "--prediction", "decided", "--skip", LATER, "--out", "prediction-alone").document
+    few = ("--checks", "performance.overall,calibration.overall")
+    document = case.audit("predictions", "--prediction", "decided", *few, "--out", "prediction-alone").document
     assert document["model"]["outputs"] == "label"
     assert all(f["estimate"] is None for f in check(document, "calibration.overall")["findings"])
     accuracy = [next(f["estimate"] for f in check(d, "performance.overall")["findings"] if f["metric"] == "accuracy" and not f["slice"]) for d in (document, local)]  # fmt: skip
@@ -298,7 +304,7 @@ def test_both_are_logged_where_there_is_a_store(case: Case, server: Endpoint) ->
     subjects = {"predictions": ["--score", "p_yes"], server.url(user="me:hush@"): ["--features", "a,b,whole"]}
     for i, (subject, options) in enumerate(subjects.items()):
         done = case.user.audit(
-            subject, "--data", case.data, *ROLES, *options, "--checks", "data,performance", "--out", f"logged-{i}", env=environment
+            subject, "--data", case.data, *ROLES, *options, "--checks", "performance.overall", "--out", f"logged-{i}", env=environment
         )
         assert done.status == 0, done.err
         assert "was not logged" not in done.err
@@ -324,7 +330,7 @@ FAST = [
 
 def test_without_features_it_gets_what_is_neither_outcome_sensitive_nor_decision(case: Case, server: Endpoint) -> None:
     server.answer = lambda columns, data: [row[columns.index("p_yes")] for row in data]
-    done = case.audit(server.url(), "--decision", "column=decided", "--checks", "performance,fairness", "--out", "open-inputs")
+    done = case.audit(server.url(), "--decision", "column=decided", "--checks", "performance.overall,fairness", "--out", "open-inputs")
     assert done.status == 0, done.err
     assert [f["name"] for f in done.document["model"]["features"]] == ["a", "b", "whole", "p_no", "p_yes", "value"]
     assert {tuple(b["dataframe_split"]["columns"]) for _, _, b in server.requests} == {("a", "b", "whole", "p_no", "p_yes", "value")}

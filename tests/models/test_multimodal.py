@@ -195,6 +195,7 @@ def test_what_only_both_together_tell_is_learned(planted: str) -> None:
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_graph_audit_and_training_give_the_same_predictions(planted: str, audited: Callable[..., Audited], tmp_path: Path) -> None:
     arguments = [part for change in CHANGES for part in ("--set", change)]
     found = audited("multimodal", "--data", planted, *arguments, cwd=tmp_path)

@@ -254,7 +254,8 @@ def test_a_new_film_gets_the_vector_of_the_unknown(planted: str) -> None:
     assert codes[2] >= 0
 
 
-@pytest.mark.parametrize("name", ["recommender-deepfm", pytest.param("recommender-widedeep", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["recommender-deepfm", "recommender-widedeep"])
 def test_the_audit_scores_what_training_scored(name: str, planted: str, audited: Callable[..., Audited], tmp_path: Path) -> None:
     changes = {"epochs": 5, "batch_size": 64, "learning_rate": 0.01, "weight_decay": 0.0, "dropout": 0.0, "patience": 25}
     arguments = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]

@@ -104,6 +104,7 @@ def test_a_reference_knows_the_rows_of_its_half_and_is_what_was_written(tmp_path
         assert torch.allclose(graph(*inputs), net.module(*inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_references_are_trained_side_by_side_and_logged(python: Python, look_up: LookUp, tmp_path: Path) -> None:
     done = python("-m", "models.train", "credit", "--epochs", "2", "--references", "2", "--name", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
