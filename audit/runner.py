@@ -165,6 +165,7 @@ class Audit:
             if error.kind != "worker":
                 raise
             self.failure = f"The model could not be loaded or asked: {error.message}"
+            self.progress.finished("load", self.failure)
         else:
             self.settled, self.answers = found["settled"], found["answers"]
 
@@ -312,6 +313,7 @@ class Audit:
         )
         if result is None:
             self.failure = f"The rows could not be scored: {failure}"
+            self.progress.finished("score", self.failure)
         return result
 
     def score_aside(self) -> Json | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from bright_halves import MARGIN, Client, Half, N, pictures, scene
 from scene import Pick, set_scene
 
 from audit.errors import AuditError
+from audit.jobs import JobError
 from audit.probe import collect
+from audit.progress import Plain
 from audit.registry import NEEDS, checks, unmet
+from audit.runner import Audit
 from audit.text import render
 
 TRAINING = [id_ for id_, check in checks().items() if "training" in check.info.needs]
@@ -70,6 +74,25 @@ def test_pictures_outside_0_to_1_are_not_changed_until_somebody_names_their_rang
     found, summary = collect(context, {"bounds": bounds, "rows": N} | ({"sigma": 0.2} if check == "robustness.certified" else {}))
     assert found == []
     assert render(summary) == said
+
+
+def test_why_a_model_could_not_be_loaded_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*_: Any, **__: Any) -> Any:
+        raise JobError("worker", "the tokenizer has no mask token")
+
+    audit: Any = Audit.__new__(Audit)
+    audit.request, audit.facts, audit.inspection = (
+        SimpleNamespace(check_timeout=7.0),
+        {"recorded": None},
+        SimpleNamespace(metadata={}, flavor=""),
+    )
+    audit.attempts, audit.jobs = SimpleNamespace(worker=lambda: SimpleNamespace(socket=None)), SimpleNamespace(run=run)
+    audit.endpoint, audit.progress = None, Plain()
+    audit.settle()
+    assert capsys.readouterr().err.splitlines() == [
+        "load …",
+        "  load: The model could not be loaded or asked: the tokenizer has no mask token",
+    ]
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
