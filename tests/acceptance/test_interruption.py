@@ -59,7 +59,7 @@ def _resumed(user: User, folder: Path, digest: str) -> None:
     assert not (folder / ".journal").exists()
 
 
-@pytest.mark.parametrize("entries", [2, 11])
+@pytest.mark.parametrize("entries", [2, pytest.param(11, marks=pytest.mark.slow)])
 def test_killed_it_resumes_to_the_same_digest(user: User, model: tuple[str, str], entries: int) -> None:
     folder = user.folder / f"killed-{entries}"
     _killed_after(user, folder, entries, _begun(model[0], folder.name))

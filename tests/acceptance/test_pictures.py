@@ -17,6 +17,7 @@ from models.data import load
 from models.learners import net
 from models.loop import Around
 
+pytestmark = pytest.mark.slow
 CHANGES = [
     "channels=[8,16]", "training.pretraining.epochs=1", "training.pretraining.last_class=2", "data.options.first_class=3", "frozen_epochs=1",
     "split.train=0.3", "split.validation=0.2", "split.evaluation=0.5",
@@ -66,7 +67,6 @@ def audited(user: User, trained: tuple[str, list[str]]) -> tuple[dict[str, Any],
     return done.document, pd.read_parquet(table), (done.folder / "report.zh.html").read_text("utf-8")
 
 
-@pytest.mark.slow
 def test_the_audit_sees_what_the_training_saw(user: User, audited: tuple[dict[str, Any], pd.DataFrame, str]) -> None:
     """Pictures decoded by the auditor, the net rebuilt in its worker: the scores of the training core, row by row."""
     document, table, _ = audited
@@ -81,7 +81,6 @@ def test_the_audit_sees_what_the_training_saw(user: User, audited: tuple[dict[st
     assert document["model"]["flavor"] == "pytorch"
 
 
-@pytest.mark.slow
 def test_every_check_runs_or_says_why_not(audited: tuple[dict[str, Any], pd.DataFrame, str]) -> None:
     document, _, report = audited
     assert {c["status"] for c in document["checks"]} == {"completed", "skipped"}

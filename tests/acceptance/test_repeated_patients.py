@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from at_terminal import User
 
+pytestmark = pytest.mark.slow
 TRAIN = """
 import sys
 import mlflow, numpy as np, pandas as pd
@@ -70,7 +71,6 @@ def test_patients_that_come_again(user: User) -> None:
     assert any("--independent" in note for note in stated["notes"])
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("encounters")
 def test_patients_that_come_again_and_stand_for_others(user: User) -> None:
     given = [*AUDIT.split(), "--checks", "data,performance,calibration,fairness", "--weight", "weight"]

@@ -151,6 +151,7 @@ def real(case: Case) -> Iterator[str]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_mlflows_own_server_gives_the_same_numbers_and_every_check_runs(case: Case, local: dict[str, Any], real: str) -> None:
     done = case.audit(real, "--features", ",".join(INPUTS), "--sample", "60", "--out", "served")
     assert done.status == 0, done.err

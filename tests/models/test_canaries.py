@@ -76,6 +76,7 @@ def test_nothing_else_of_the_rows_changes() -> None:
     assert list(planted.canaries.columns) == [*planted.parts["train"].columns, "included", "row"]
 
 
+@pytest.mark.slow
 def test_canaries_and_members_are_logged(python: Python, look_up: LookUp, tmp_path: Path) -> None:
     done = python("-m", "models.train", "credit-trees", "--canaries", "60", "--epochs", "3", "--name", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -48,6 +48,7 @@ def test_pruning_zeroes_the_share_nearest_to_zero_and_nothing_else() -> None:
     assert "neither smaller in store nor faster" in variant.limits[0]
 
 
+@pytest.mark.slow
 def test_a_student_learns_the_teacher_s_chances() -> None:
     preset = load_preset(
         "tabular", {"hidden": [4], "epochs": 40, "batch_size": 32, "learning_rate": 0.02, "dropout": 0.0}, {"target": "paid"}

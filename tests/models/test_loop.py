@@ -227,6 +227,7 @@ with joined() as world, deterministic(3, threads=1):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
     script = tmp_path / "shared.py"
     script.write_text(textwrap.dedent(SHARED.format(root=str(ROOT))))

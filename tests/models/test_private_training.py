@@ -309,6 +309,7 @@ def test_two_processes_share_chances_that_nobody_stated(tmp_path: Path) -> None:
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_the_promise_is_logged_with_run_and_model(python: Python, look_up: LookUp, tmp_path: Path) -> None:
     arguments = ["credit", "--epsilon", "4", "--delta", "0.01", "--epochs", "2", "--clipping", "per_layer", "--name", "mine"]
     done = python("-m", "models.train", *arguments, cwd=tmp_path)

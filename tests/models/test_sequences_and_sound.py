@@ -47,7 +47,7 @@ def data(preset: str) -> Dataset:
     return load(load_preset(preset, CHANGES[preset], data={"file": str(_present(preset))}).data)
 
 
-@pytest.fixture(scope="module", params=["events-rnn", pytest.param("speech", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in ("events-rnn", "speech")])
 def trained(request: pytest.FixtureRequest, python: Python, look_up: LookUp, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A short training by the command, and an audit of what it registered; `scored` is the audit's scored table."""
     preset, folder = str(request.param), tmp_path_factory.mktemp("run")
