@@ -117,7 +117,9 @@ def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adve
     out = []
     for compare, name, estimate in made:
         if estimate is None:
-            reason = message("One of the two groups has no rows, or the reference has a rate of 0.")
+            reason = message(
+                "One of the two groups has no rows, the reference has a rate of 0, or, for the odds ratio, the group has a rate of 1."
+            )
             out.append(undefined(name, reason, slice_=group.slice, against=reference.slice, compare=compare, parts=parts))
         else:
             out.append(

@@ -233,7 +233,11 @@ def _judge_pair(
 
 def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
     estimate = _estimate(pair, level)
-    reason = None if estimate else message("One of the two groups has no rows, or the reference has a rate of 0.")
+    reason = (
+        None
+        if estimate
+        else message("One of the two groups has no rows, the reference has a rate of 0, or, for the odds ratio, the group has a rate of 1.")
+    )
     return Measurement(
         metric=metric, compare=pair.compare, slice=pair.group.slice, against=pair.reference.slice, parts=[pair.group, pair.reference], estimate=estimate,
         reason=render(reason) if reason else None, reason_msg=reason,

@@ -76,6 +76,15 @@ def test_pictures_outside_0_to_1_are_not_changed_until_somebody_names_their_rang
     assert render(summary) == said
 
 
+def test_odds_of_a_group_that_never_misses_say_why_they_have_no_ratio(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    score, sex = rng.random(400), rng.choice(["f", "m"], 400)
+    y = np.where(sex == "f", score > 0.5, rng.random(400) < score).astype(int)
+    made = set_scene(tmp_path, pred=(score > 0.5).astype(int), y=y, score=score, groups={"sex": sex}, reference={"sex": "m"})
+    found = Pick(made.measure("fairness.group"))("true_positive_rate", "odds_ratio", sex="f")
+    assert (found.estimate, str(found.reason).endswith("or, for the odds ratio, the group has a rate of 1.")) == (None, True)
+
+
 def test_why_a_model_could_not_be_loaded_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     def run(*_: Any, **__: Any) -> Any:
         raise JobError("worker", "the tokenizer has no mask token")
