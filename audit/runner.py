@@ -164,7 +164,8 @@ class Audit:
                 raise self._no_answer(error.message) from None
             if error.kind != "worker":
                 raise
-            self.failure = f"The model could not be loaded or asked: {error.message}"
+            late = f" ({self.request.check_timeout:g} s): give it longer with --check-timeout" if error.cause == "timeout" else ""
+            self.failure = f"The model could not be loaded or asked: {error.message}{late}"
             self.progress.finished("load", self.failure)
         else:
             self.settled, self.answers = found["settled"], found["answers"]

@@ -85,9 +85,13 @@ def test_odds_of_a_group_that_never_misses_say_why_they_have_no_ratio(tmp_path: 
     assert (found.estimate, str(found.reason).endswith("or, for the odds ratio, the group has a rate of 1.")) == (None, True)
 
 
-def test_why_a_model_could_not_be_loaded_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("cause", "said", "more"), [
+    ("contract", "the tokenizer has no mask token", ""),
+    ("timeout", "the worker did not answer in time", " (7 s): give it longer with --check-timeout"),
+])  # fmt: skip
+def test_why_a_model_could_not_be_loaded_is_told_at_once(cause: str, said: str, more: str, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*_: Any, **__: Any) -> Any:
-        raise JobError("worker", "the tokenizer has no mask token")
+        raise JobError("worker", said, cause)
 
     audit: Any = Audit.__new__(Audit)
     audit.request, audit.facts, audit.inspection = (
@@ -98,10 +102,7 @@ def test_why_a_model_could_not_be_loaded_is_told_at_once(capsys: pytest.CaptureF
     audit.attempts, audit.jobs = SimpleNamespace(worker=lambda: SimpleNamespace(socket=None)), SimpleNamespace(run=run)
     audit.endpoint, audit.progress = None, Plain()
     audit.settle()
-    assert capsys.readouterr().err.splitlines() == [
-        "load …",
-        "  load: The model could not be loaded or asked: the tokenizer has no mask token",
-    ]
+    assert capsys.readouterr().err.splitlines() == ["load …", f"  load: The model could not be loaded or asked: {said}{more}"]
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
