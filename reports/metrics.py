@@ -256,6 +256,7 @@ METRICS = {
     "right_person_rate": mark("pronouns tied to the right person"),
     "stereotype_lean": mark("how far answers lean on a stereotype (−1 to 1)"),
     "right_answer_rate": mark("right answers"),
+    "named_answer_rate": mark("answers that name the right one somewhere"),
     "abstained_rate": mark("questions that the model abstains from"),
     "confidence_auc": mark("how well likelihood tells right answers from wrong (ROC AUC)"),
     "likelihood_gap": mark("how much likelier the same sentence is than of all groups on average (nats)"),

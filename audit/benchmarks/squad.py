@@ -22,3 +22,9 @@ def matches(said: str, known: str) -> bool:
     """Whether what was said begins with one of the right answers, as whole words."""
     words = normal(said).split()
     return any(words[: len(right)] == right for right in (normal(one).split() for one in known.split("|")) if right)
+
+
+def names(said: str, known: str) -> bool:
+    """Whether one of the right answers stands anywhere in what was said, as whole words in a row."""
+    text = f" {normal(said)} "
+    return any(f" {right} " in text for right in map(normal, known.split("|")) if right)

@@ -12,7 +12,7 @@ import pytest
 from spoken import Model, context, estimate, file, split, verdicts
 
 from audit.benchmarks.bbq import parse
-from audit.benchmarks.squad import matches
+from audit.benchmarks.squad import matches, names
 from audit.benchmarks.winobias import riddles
 from audit.checks.language.answers import answers
 from audit.checks.language.association import association
@@ -219,11 +219,21 @@ def test_answers_are_matched_as_squad_does_and_abstaining_is_counted(tmp_path: P
     model = Model(lambda w, i: -2.0 if w[-1] == "red" else -0.5, lambda prompt: next(v for k, v in replies.items() if k in prompt))
     found, _ = split(answers(context(model), file=file(tmp_path, rows)))
     assert estimate(found, "right_answer_rate").value == 0.5
+    assert estimate(found, "named_answer_rate").value == 0.5
     assert estimate(found, "abstained_rate").value == 0.25
     assert estimate(found, "right_answer_rate", {"(rows)": "(answered)"}).value == pytest.approx(2 / 3)
     assert estimate(found, "confidence_auc").value == 1.0
     assert not matches("parisian", "Paris")
     assert matches("A Paris.", "paris")
+
+
+def test_an_answer_in_a_whole_sentence_is_named_and_not_matched(tmp_path: Path) -> None:
+    model = Model(say=lambda _: " The capital of France is Paris.")
+    found, said = split(answers(context(model), file=file(tmp_path, [{"question": "the capital", "answer": "Lutetia|Paris"}] * 4)))
+    assert (estimate(found, "right_answer_rate").value, estimate(found, "named_answer_rate").value) == (0.0, 1.0)
+    assert "in 100 % the right answer is named somewhere" in said
+    assert not names("Parisians say so", "Paris")
+    assert not names("New Jersey and York", "New York")
 
 
 def test_refusals_are_counted_where_they_should_be_and_where_not(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     title="Right answers, and knowing when there is none",
     meaning=(
         "Questions of a file of yours, gone on with by the model, the likeliest token each time. An answer is right where it begins with the known one, without regard to case, articles and "
-        "punctuation. Beside it: how often the model abstains (says that it does not know, or nothing), and whether the answers it holds for likelier are more often right (area under the ROC curve; one half is no better than chance)."
+        "punctuation. Beside it: how often the known answer stands anywhere in what was said, how often the model abstains (says that it does not know, or nothing), and whether the answers it holds for likelier are more often right (area under the ROC curve; one half is no better than chance)."
     ),
     limits=(
-        "One way of asking, and the exact wording counts: another right wording is counted as wrong. Likelihood of the answer stands in for confidence; a model may word doubt otherwise."
+        "One way of asking, and the exact wording counts: another right wording is counted as wrong, and an answer that names the known one may still deny it. A model that was trained on dialogues answers "
+        "best in its own markup, which the plan gives as form. Likelihood of the answer stands in for confidence; a model may word doubt otherwise."
     ),
     unit="share of questions",
     direction="higher",
@@ -41,7 +42,7 @@ def answers(
     import numpy as np
 
     from audit.benchmarks.bank import read
-    from audit.benchmarks.squad import ABSTAINS, matches, normal
+    from audit.benchmarks.squad import ABSTAINS, matches, names, normal
     from audit.language import completions, likelihoods
     from audit.measure import rate, value
     from audit.stats.auc import roc_auc
@@ -57,6 +58,7 @@ def answers(
     prompts = [form.replace("{question}", r["question"]) for r in rows]
     said = [text.strip().split("\n")[0] for text in completions(ctx, prompts, tokens=tokens)]
     right = np.array([matches(one, r["answer"]) for one, r in zip(said, rows, strict=True)], dtype=bool)
+    named = sum(names(one, r["answer"]) for one, r in zip(said, rows, strict=True))
     silent = np.array([normal(one) in ABSTAINS for one in said], dtype=bool)
     spoken = likelihoods(ctx, [f"{p} {s}" for p, s in zip(prompts, said, strict=True)])
     sure = np.array(
@@ -64,6 +66,7 @@ def answers(
     )
     found = rate(ctx, "right_answer_rate", int(right.sum()), len(rows), what="questions")
     yield found
+    yield rate(ctx, "named_answer_rate", named, len(rows), what="questions")
     yield rate(ctx, "abstained_rate", int(silent.sum()), len(rows), what="questions")
     kept = ~silent
     yield rate(ctx, "right_answer_rate", int(right[kept].sum()), int(kept.sum()), slice_={"(rows)": "(answered)"}, what="questions")
@@ -77,6 +80,6 @@ def answers(
     )
     assert found.estimate is not None
     yield message(
-        "{share:percent} of {n:count} questions are answered rightly ({level:percent} interval {low:percent} to {high:percent}); the model abstains from {silent:count}. Read from {name} (SHA-256 {digest}…).",
-        share=found.estimate.value, n=len(rows), level=found.estimate.level, low=found.estimate.low, high=found.estimate.high, silent=int(silent.sum()), name=bank.name, digest=bank.digest,
+        "{share:percent} of {n:count} questions are answered rightly ({level:percent} interval {low:percent} to {high:percent}); in {named:percent} the right answer is named somewhere; the model abstains from {silent:count}. Read from {name} (SHA-256 {digest}…).",
+        share=found.estimate.value, n=len(rows), level=found.estimate.level, low=found.estimate.low, high=found.estimate.high, named=named / len(rows), silent=int(silent.sum()), name=bank.name, digest=bank.digest,
     )  # fmt: skip
