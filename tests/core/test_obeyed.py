@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 
 from audit import plan as plans
 from audit.attempts import Attempts
-from audit.jobs import JobError
+from audit.jobs import WRITING_SECONDS, JobError
 from audit.probe import run_check
 from audit.progress import Plain
 from audit.registry import checks
+from audit.run import _drawn
 from audit.runner import LONGER, Audit
 
 
@@ -43,6 +45,20 @@ def test_every_check_has_the_limit_and_the_sample_that_were_asked_for_and_is_tol
     assert (late["status"], late["reason"]) == ("errored", f"it was stopped after 7 s{LONGER}")
     assert asked == [("audit.probe:run_check", id_, 11, 7.0)] * 2
     assert capsys.readouterr().err.splitlines() == [f"{id_} …", f"{id_} …", f"  {id_}: errored: it was stopped after 7 s{LONGER}"]
+
+
+def test_a_short_limit_of_checks_leaves_time_to_judge_and_to_write() -> None:
+    limits: list[float] = []
+    audit: Any = Audit.__new__(Audit)
+    audit.__dict__ |= dict.fromkeys(("facts", "settled", "resolved", "history", "observed", "resumed"))
+    audit.request = SimpleNamespace(
+        check_timeout=1.0, model_dump=lambda **_: {}, waivers=None, formats=[], edition="internal", frameworks=[], lang="en"
+    )
+    audit.inspection, audit.written, audit.progress = SimpleNamespace(model_dump=lambda **_: {}), {}, Plain()
+    audit.jobs = SimpleNamespace(run=lambda *_, limit: limits.append(limit) or {"files": []})
+    audit.assembled({}, None)
+    _drawn(audit, Path("audit"), audit.request, "html", "en")
+    assert limits == [WRITING_SECONDS] * 2
 
 
 def test_the_sample_that_was_asked_for_goes_before_that_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
