@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 Json = dict[str, Any]
-#: What to do about a check that takes too long.
-LONGER = "; give it longer with --check-timeout, or fewer rows with --sample or in the plan"
+#: Why a check that takes too long was not run, and what to do.
+LATE = "It took longer than --check-timeout allows: give it more seconds, or fewer rows with --sample or in the plan."
 PREPARE_SECONDS = 1800.0
 HISTORY_SECONDS = 300.0
 SCORE_SECONDS = 24 * 3600.0
@@ -389,7 +389,7 @@ class Audit:
             return self.jobs.run("audit.probe:run_check", arguments, limit=self.request.check_timeout, worker=worker)
         except JobError as error:
             if error.kind == "timeout":
-                error.message += LONGER
+                error.message = LATE
             raise
 
     # --- the folder -------------------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from audit.explain.gap import METHODS
 from audit.explain.shown import MOVE_MOST, STARTS, STRONGEST
 from audit.measure import SKILLS
 from audit.registry import NEEDS, checks
+from audit.runner import LATE
 from audit.screens import OTHERS
 from audit.text import FORMATS, LEVELS, PARTS, beside, catalogue, message, render, speaks, who
 from audit.withdraw import FAILED, OWN
@@ -63,7 +64,7 @@ ELSEWHERE = {"what", "w", "m.id", "first.unit", "found.unit", "str(result['reaso
 #: Texts that are a name and its value, the same in every language.
 SAME = {"{value}", "{parts}", "{names}", "{column} = {value}", "{limit:ratio}", "logit", "{n:count}"}
 UNITS = {"log-odds", "logit", "probability", "value", "label"}  # of attributions
-RUNNER = {"Not asked for.", "The rows could not be scored."}  # why a check was not run
+RUNNER = {"Not asked for.", "The rows could not be scored.", LATE}  # why a check was not run
 LABELS = {"caption", "x_label", "y_label", "row_label", "column_label"}
 TEXTS = {"Column": {"label"}, "Test": {"null"}, "rate": {"what"}}
 CJK = r"[\u4e00-\u9fff]"
