@@ -79,6 +79,7 @@ def test_killed_at_eight_moments_more_it_resumes_to_the_same_digest(user: User, 
     _resumed(user, folder, model[1])
 
 
+@pytest.mark.slow
 def test_an_edited_entry_is_not_believed(user: User, model: tuple[str, str]) -> None:
     folder = user.folder / "edited"
     _killed_after(user, folder, 6, _begun(model[0], "edited"))

@@ -185,6 +185,7 @@ def test_somebody_else_measures_every_finding_again_and_finds_the_one_that_was_c
     assert "--seed 4 draws these findings again" in done.out
 
 
+@pytest.mark.slow
 def test_the_same_audit_gives_the_same_digest(user: User, trees: Done) -> None:
     """Whoever signs it, in whatever language it is reported, and whether or not it is logged."""
     done = user.audit(trees.document["model"]["uri"], "--no-log", "--out", f"again-{trees.document['model']['name']}")

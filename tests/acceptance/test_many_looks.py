@@ -114,6 +114,7 @@ def test_the_second_model_on_the_same_data_is_judged_at_half_the_level_and_both_
     assert "kept off this store" in (first.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_resumed_audit_keeps_the_level_that_it_began_with(user: User) -> None:
     (user.folder / "data3.csv").write_text(rows(3))
     folder = user.folder / "resumed"
@@ -141,6 +142,7 @@ def test_without_a_store_the_count_is_unknown_and_says_so(user: User, first: Don
     assert not (user.folder / "none.db").exists()
 
 
+@pytest.mark.slow
 def test_a_plan_fixed_before_is_said_on_page_one_and_one_for_other_data_is_refused(user: User, first: Done) -> None:
     assert "Plan not fixed in advance." in (first.folder / "report.html").read_text()
     fixed = user.run("audit.commit", "plan.toml", "--data", "data2.csv", "--context", "context.toml")
@@ -240,6 +242,7 @@ def test_findings_are_listed_waived_and_shown(user: User, second: Done) -> None:
     assert user.run("audit.verify", str(done.folder)).status == 0
 
 
+@pytest.mark.slow
 def test_audits_of_one_model_on_disjoint_data_are_pooled(user: User, first: Done, second: Done, tmp_path: Path) -> None:
     other = audit(user, "m0", "data2.csv", "elsewhere")
     pooled = user.run("audit.pool", str(first.folder), str(other.folder), "--out", str(tmp_path / "pool"))

@@ -32,6 +32,7 @@ def failures(path: Path) -> int:
     return int(ElementTree.parse(path).getroot().get("failures", ""))
 
 
+@pytest.mark.slow
 def test_a_version_that_is_as_good_goes_through(user: User, good: Done) -> None:
     assert good.status == 0, good.err
     assert good.out.startswith("Paired: the same 6,000 rows under both models.")
@@ -47,10 +48,12 @@ def test_a_worse_version_is_stopped(user: User, bad: Done) -> None:
     assert failures(user.folder / "bad" / "gate.xml") > 0
 
 
+@pytest.mark.slow
 def test_the_folder_with_its_junit_file_verifies(user: User, good: Done) -> None:
     assert user.run("audit.verify", "good/audit-2").status == 0
 
 
+@pytest.mark.slow
 def test_the_comparison_is_the_same_again_and_through_the_installed_command(user: User, good: Done) -> None:
     arguments = ("good/audit-1", "good/audit-2", "--json")
     first, second = user.run("audit.compare", *arguments), user.run("audit.cli", "compare", *arguments)
@@ -59,6 +62,7 @@ def test_the_comparison_is_the_same_again_and_through_the_installed_command(user
     assert json.loads(first.out)["paired"] is True
 
 
+@pytest.mark.slow
 def test_a_model_audited_twice_passes_its_own_gate(user: User, good: Done) -> None:
     done = user.audit(
         "good/version-1", "--out", "again", "--no-log", "--data", "good/people.csv", "--target", "repaid", "--positive", "yes", "--favourable", "yes",
@@ -68,6 +72,7 @@ def test_a_model_audited_twice_passes_its_own_gate(user: User, good: Done) -> No
     assert user.run("audit.compare", "good/audit-1", "again", "--gate").status == 0
 
 
+@pytest.mark.slow
 def test_other_data_and_forgotten_tables_are_unpaired(user: User, good: Done, bad: Done) -> None:
     """The made-up people of both runs are the same file; without the cache the documents are all there is."""
     done = user.run("audit.compare", "good/audit-1", "bad/audit-2", "--scored-dir", str(user.folder / "good"))
@@ -75,6 +80,7 @@ def test_other_data_and_forgotten_tables_are_unpaired(user: User, good: Done, ba
     assert user.run("audit.compare", "good/audit-1", "bad/audit-2").out.startswith("Paired:")
 
 
+@pytest.mark.slow
 def test_audits_of_different_targets_are_refused(user: User, good: Done) -> None:
     rows = (user.folder / "good" / "people.csv").read_text()
     (user.folder / "renamed.csv").write_text(rows.replace("repaid", "paid_back", 1))

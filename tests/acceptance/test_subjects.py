@@ -371,6 +371,7 @@ def test_an_endpoint_that_dies_while_it_is_asked_ends_in_errored_checks(case: Ca
     assert all("the endpoint failed 4 times" in c["reason"] for c in asked)
 
 
+@pytest.mark.slow
 def test_an_endpoint_that_dies_during_an_explanation_costs_that_check_only(case: Case, server: Endpoint) -> None:
     server.dies_after = 2
     done = case.audit(server.url("mortal"), "--features", ",".join(INPUTS), *FAST, "--out", "dies-later")
@@ -436,6 +437,7 @@ def interrupted(case: Case, subject: str, out: str, *options: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_audit_of_predictions_resumes_to_the_same_digest(case: Case) -> None:
     folder = interrupted(case, "predictions", "stopped-recorded", "--score", "p_yes")
     done = case.user.audit("--resume", str(folder))
@@ -444,6 +446,7 @@ def test_an_audit_of_predictions_resumes_to_the_same_digest(case: Case) -> None:
     assert measured(done.document) == measured(whole)
 
 
+@pytest.mark.slow
 def test_an_audit_of_an_endpoint_resumes_only_where_it_still_answers_alike(case: Case, server: Endpoint) -> None:
     options = ["--features", "a,b,whole"]
     folder = interrupted(case, server.url(user="me:hush@"), "stopped-served", *options)
