@@ -34,10 +34,6 @@ _PR_SET_PDEATHSIG = 1
 Json = dict[str, Any]
 
 
-#: Judging and writing have this long, however short the limit of a check is: an audit whose checks were stopped is written all the same.
-WRITING_SECONDS = 1800.0
-
-
 class JobError(Exception):
     """A job that gave no result. `kind` is "timeout", "died", "worker" (the model's side failed, `cause` says how: `client.ErrorKind`) or "error"
     (ours did)."""

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from audit.measurement import Frozen
 
+#: Judging and writing have this long, however short the limit of a check is: an audit whose checks were stopped is written all the same.
+WRITING_SECONDS = 1800.0
+
 
 class Request(Frozen):
     """The options of `audit.run`, checked. Paths are absolute; `given` are the declared roles that overrule what training logged."""
@@ -39,3 +42,8 @@ class Request(Frozen):
     plan_given: bool = False
     waivers: list[dict[str, Any]] = Field(default_factory=list)
     sign_key: str | None = None
+
+    @property
+    def writing_timeout(self) -> float:
+        """Seconds that judging has, and each report."""
+        return max(WRITING_SECONDS, self.check_timeout)

@@ -303,11 +303,9 @@ def _pack(audit: Any, folder: Path, request: Any) -> None:
 
 def _drawn(audit: Any, folder: Path, request: Any, format_: str, lang: str) -> list[str]:
     """The names of the files that a report of this format becomes: with its appendix, where it leaves anything out."""
-    from audit.jobs import WRITING_SECONDS
-
     audit.progress.step(f"report ({format_}, {lang})")
     arguments = {"folder": str(folder), "format": format_, "lang": lang, "edition": request.edition}
-    names: list[str] = audit.jobs.run("audit.run:render", arguments, limit=max(WRITING_SECONDS, request.check_timeout))["files"]
+    names: list[str] = audit.jobs.run("audit.run:render", arguments, limit=request.writing_timeout)["files"]
     return names
 
 
@@ -322,12 +320,12 @@ def render(arguments: dict[str, Any], worker: object) -> dict[str, Any]:
 def _documents(audit: Any, folder: Path, request: Any, key: Ed25519PrivateKey | None) -> None:
     """The documents of laws and standards, which are views: they change when somebody attests. They are drawn in a child, and signed here."""
     from audit import entries
-    from audit.jobs import WRITING_SECONDS, write_whole
+    from audit.jobs import write_whole
 
     audit.progress.step("documents of frameworks")
     arguments = {"folder": str(folder), "frameworks": list(request.frameworks), "formats": list(request.formats), "lang": request.lang,
                  "edition": request.edition}  # fmt: skip
-    audit.jobs.run("audit.run:documents", arguments, limit=max(WRITING_SECONDS, request.check_timeout))
+    audit.jobs.run("audit.run:documents", arguments, limit=request.writing_timeout)
     if key and (views := entries.read_views(folder)):
         signed = [entries.seal(entries.body(v), {v["file"]: v["sha256"]}, entries.VIEW_TYPE, key) for v in views]
         write_whole(folder / entries.VIEWS, entries.write_views(signed))

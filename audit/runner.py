@@ -20,7 +20,7 @@ from audit.attempts import Attempts
 from audit.declared_rules import refuse_rules
 from audit.errors import AuditError
 from audit.explain import rows_file
-from audit.jobs import WRITING_SECONDS, JobError, Jobs, write_whole
+from audit.jobs import JobError, Jobs, write_whole
 from audit.journal import FOLDER as JOURNAL
 from audit.journal import Journal
 from audit.lookup import Lookup, required
@@ -271,7 +271,7 @@ class Audit:
             "resumed": self.resumed, "single_rows": len(self.single["rows"]) if self.single else 0, "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }  # fmt: skip
         self.progress.step("judge")
-        return self.jobs.run("audit.assemble:assemble", arguments, limit=max(WRITING_SECONDS, self.request.check_timeout))
+        return self.jobs.run("audit.assemble:assemble", arguments, limit=self.request.writing_timeout)
 
     def _same_as_before(self, journal: Journal, about: Json) -> None:
         """A resumed audit goes on only with the model, data and plan that it began with; an endpoint is known by its first answers alone."""

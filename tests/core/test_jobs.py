@@ -197,7 +197,11 @@ def test_a_session_whose_model_dies_over_a_question_is_opened_again_beside_a_new
 
     numbers = iter(range(1, 20))
     jobs: Any = SimpleNamespace(open=lambda target, arguments, *, limit, worker: Asked(worker))
-    attempts: Any = Attempts(jobs, lambda: Worker(next(numbers)))  # type: ignore[arg-type,return-value]
+
+    def launched() -> Any:
+        return Worker(next(numbers))
+
+    attempts = Attempts(jobs, launched)
 
     def ask(*, deadly: bool) -> Any:
         return attempts.ask("x:y", {"deadly": deadly}, dict, limit=60)

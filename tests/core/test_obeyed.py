@@ -10,10 +10,11 @@ import pytest
 
 from audit import plan as plans
 from audit.attempts import Attempts
-from audit.jobs import WRITING_SECONDS, JobError
+from audit.jobs import JobError
 from audit.probe import run_check
 from audit.progress import Plain
 from audit.registry import checks
+from audit.request import WRITING_SECONDS, Request
 from audit.run import _drawn
 from audit.runner import LATE, Audit
 
@@ -51,9 +52,7 @@ def test_a_short_limit_of_checks_leaves_time_to_judge_and_to_write() -> None:
     limits: list[float] = []
     audit: Any = Audit.__new__(Audit)
     audit.__dict__ |= dict.fromkeys(("facts", "settled", "resolved", "history", "observed", "resumed"))
-    audit.request = SimpleNamespace(
-        check_timeout=1.0, model_dump=lambda **_: {}, waivers=None, formats=[], edition="internal", frameworks=[], lang="en"
-    )
+    audit.request = Request.model_construct(check_timeout=1.0, edition="internal", lang="en")
     audit.inspection, audit.written, audit.progress = SimpleNamespace(model_dump=lambda **_: {}), {}, Plain()
     audit.jobs = SimpleNamespace(run=lambda *_, limit: limits.append(limit) or {"files": []})
     audit.assembled({}, None)
