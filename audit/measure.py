@@ -98,6 +98,11 @@ def independent_difference(
     yield Measurement(metric=metric, compare="difference", slice=slice_, against=against, estimate=estimate, test=test)
 
 
+def no_comparison() -> Message:
+    """Why two rates have no ratio or difference."""
+    return message("One of the two groups has no rows, the reference has a rate of 0, or, for the odds ratio, the group has a rate of 1.")
+
+
 def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adverse: bool = False) -> list[Measurement]:
     """Ratio, difference and odds ratio of a rate against the reference, each with the test of equality; with `adverse` also the ratio of the complements."""
     from audit.stats.compare import equality_test, miettinen_nurminen, newcombe, odds_ratio
@@ -117,10 +122,7 @@ def comparisons(ctx: Context, metric: str, group: Part, reference: Part, *, adve
     out = []
     for compare, name, estimate in made:
         if estimate is None:
-            reason = message(
-                "One of the two groups has no rows, the reference has a rate of 0, or, for the odds ratio, the group has a rate of 1."
-            )
-            out.append(undefined(name, reason, slice_=group.slice, against=reference.slice, compare=compare, parts=parts))
+            out.append(undefined(name, no_comparison(), slice_=group.slice, against=reference.slice, compare=compare, parts=parts))
         else:
             out.append(
                 Measurement(

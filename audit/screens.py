@@ -9,6 +9,7 @@ from typing import NamedTuple
 from audit.answering import JUDGED_FOR, TITLES, Case, blocked, conclude, few
 from audit.dataset import MISSING
 from audit.judge import BORDERLINE, SIZE_OPEN, TOO_FEW, TOO_FEW_CLUSTERS, Answer, finding, inside, outside
+from audit.measure import no_comparison
 from audit.measurement import Clusters, Compare, Estimate, Measurement, Message, Part, Test, Weights
 from audit.outlook import Foreseen, Prospect, two_digits
 from audit.pairing import FEWEST, OTHERS, adequate, held, too_few
@@ -233,11 +234,7 @@ def _judge_pair(
 
 def _pooled(metric: str, pair: Pair, level: float) -> Measurement:
     estimate = _estimate(pair, level)
-    reason = (
-        None
-        if estimate
-        else message("One of the two groups has no rows, the reference has a rate of 0, or, for the odds ratio, the group has a rate of 1.")
-    )
+    reason = None if estimate else no_comparison()
     return Measurement(
         metric=metric, compare=pair.compare, slice=pair.group.slice, against=pair.reference.slice, parts=[pair.group, pair.reference], estimate=estimate,
         reason=render(reason) if reason else None, reason_msg=reason,
